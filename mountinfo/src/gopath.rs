@@ -1,0 +1,1 @@
+//! Go's `path/filepath` on bytes.
