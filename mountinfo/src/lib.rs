@@ -6,3 +6,4 @@ pub mod gopath;
 pub mod gotext;
 
 pub use error::{Error, ErrorKind, Foreign, Result};
+pub mod mounter;
