@@ -58,6 +58,8 @@ pub struct Foreign {
     pub not_exist: bool,
     /// Whether mount-utils' `IsCorruptedMnt` says yes.
     pub corrupted: bool,
+    /// The boolean that Go's mounter answered beside the error.
+    pub beside: bool,
 }
 
 /// The result of every fallible function here.

@@ -1,9 +1,24 @@
 //! A mount table that is right, and the mount point checks of kubernetes' mount-utils.
 #![forbid(unsafe_code)]
 
+pub mod cleanup;
 pub mod error;
+pub mod fake;
+pub mod features;
 pub mod gopath;
 pub mod gotext;
-
-pub use error::{Error, ErrorKind, Foreign, Result};
+pub mod kernel;
+#[doc(hidden)]
+pub mod log;
 pub mod mounter;
+pub mod profile;
+#[doc(hidden)]
+pub mod sys;
+
+pub use cleanup::{cleanup_mount_point, is_corrupted_mount, path_exists};
+pub use error::{Error, ErrorKind, Foreign, Result};
+pub use fake::FakeMounter;
+pub use features::Features;
+pub use kernel::KernelMounter;
+pub use mounter::{MountPoint, Mounter, Place, Source};
+pub use profile::Profile;

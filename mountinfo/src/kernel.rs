@@ -1,0 +1,173 @@
+//! [`KernelMounter`]: the kernel's own mounts, by system calls on descriptors.
+//!
+//! It runs no mount(8) or umount(8), and never waits for a file system to find out what is
+//! mounted.
+
+use nix::fcntl::OFlag;
+
+use crate::error::{Error, Result};
+use crate::features::Features;
+use crate::mounter::{MountPoint, Mounter, Place, Source};
+use crate::sys::{self, Sys};
+use crate::{gopath, log};
+
+/// How many mounts may lie on one place before taking them away is given up. A mount table holds
+/// 100,000 by default (fs.mount-max).
+const MOST_LAYERS: usize = 100_000;
+
+/// Mounts by open_tree(2) and move_mount(2), else mount(2); unmounts by umount2(2); and asks
+/// statx(2) what is mounted, else /proc/self/fdinfo.
+///
+/// Needs `CAP_SYS_ADMIN` in the user namespace that owns the mount namespace.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct KernelMounter;
+
+impl Mounter for KernelMounter {
+    fn is_mount_point(&self, at: Place<'_>) -> Result<bool> {
+        is_mount_root(at).map_err(|errno| match errno {
+            // mount-utils answers the sentinel itself.
+            sys::ENOENT => Error::not_exist(),
+            errno => Error::path("statx", at.path, errno),
+        })
+    }
+
+    fn can_safely_skip_mount_point_check(&self) -> bool {
+        true
+    }
+
+    fn bind(&self, source: Source<'_>, at: Place<'_>) -> Result<()> {
+        let fail = |errno| Error::path("mount", at.path, errno);
+        // A symlink as target is opened itself here, and nothing can be mounted on one.
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
+        let target = match at.dir {
+            Some(dir) => sys::openat(dir, at.name(), flags, 0),
+            None => sys::open(at.path, flags),
+        }
+        .map_err(fail)?;
+        if Features::get().open_tree {
+            let attached =
+                sys::clone_tree(source.fd).and_then(|tree| sys::attach_tree(&tree, &target));
+            match attached {
+                Ok(()) => return Ok(()),
+                // A seccomp profile may know mount(2) but not these; without the privilege
+                // mount(2) answers the same EPERM.
+                Err(sys::ENOSYS | sys::EPERM) => {}
+                Err(errno) => return Err(fail(errno)),
+            }
+        }
+        sys::bind_by_proc(source.fd, &target).map_err(fail)
+    }
+
+    fn unmount(&self, at: Place<'_>) -> Result<()> {
+        log!(DEBUG, "Unmounting ", at.path);
+        unmount_once(at, false).map(drop)
+    }
+
+    fn unmount_lazily(&self, at: Place<'_>) -> Result<()> {
+        unmount_once(at, true).map(drop)
+    }
+
+    fn list(&self) -> Result<Vec<MountPoint>> {
+        Err(Error::from_errno(sys::ENOSYS))
+    }
+
+    fn is_kernel(&self) -> bool {
+        true
+    }
+}
+
+/// Whether the place is the root of a mount.
+///
+/// By path alone links are followed, as mount-utils follows them; by descriptor they are not.
+fn is_mount_root(at: Place<'_>) -> Sys<bool> {
+    let quick = match at.dir {
+        Some(dir) => sys::quick_stat_at(dir, at.name())?,
+        None => sys::quick_stat_path(without_trailing_slashes(at.path))?,
+    };
+    match quick.mount_root {
+        Some(answer) => Ok(answer),
+        None => is_mount_root_by_id(at),
+    }
+}
+
+/// The same on a kernel before 5.8: an entry that lies on another mount than its directory is
+/// the root of that mount.
+fn is_mount_root_by_id(at: Place<'_>) -> Sys<bool> {
+    let path = OFlag::O_PATH | OFlag::O_NOFOLLOW;
+    let (parent, entry) = match at.dir {
+        Some(dir) => (dir.try_clone_to_owned().map_err(errno_of)?, sys::openat(dir, at.name(), path, 0)?),
+        None => {
+            let real = gopath::eval_symlinks(at.path).map_err(|e| e.errno().unwrap_or(sys::EINVAL))?;
+            if real == b"/" {
+                return Ok(true);
+            }
+            (sys::open(&gopath::dir(&real), OFlag::O_PATH)?, sys::open(&real, path)?)
+        }
+    };
+    Ok(sys::mount_id(&parent)? != sys::mount_id(&entry)?)
+}
+
+fn errno_of(error: std::io::Error) -> sys::RawErrno {
+    error.raw_os_error().unwrap_or(sys::EINVAL)
+}
+
+fn without_trailing_slashes(path: &[u8]) -> &[u8] {
+    let end = path.iter().rposition(|&b| b != b'/').map_or(path.len().min(1), |i| i + 1);
+    &path[..end]
+}
+
+/// Takes away the topmost mount of the place; `false` when nothing is mounted there.
+fn unmount_once(at: Place<'_>, detach: bool) -> Result<bool> {
+    let answer = match at.dir {
+        Some(dir) => sys::umount_at(dir, at.name(), detach),
+        None => sys::umount(at.path, false, detach),
+    };
+    match answer {
+        Ok(()) => Ok(true),
+        // umount2(2) says EINVAL of what is no mount point, and asks for the privilege first.
+        Err(errno @ (sys::EINVAL | sys::EPERM)) => match is_mount_root(at) {
+            Ok(true) => Err(Error::path("unmount", at.path, errno)),
+            Ok(false) => Ok(false),
+            Err(_) if errno == sys::EINVAL => Ok(false),
+            Err(_) => Err(Error::path("unmount", at.path, errno)),
+        },
+        Err(errno) => Err(Error::path("unmount", at.path, errno)),
+    }
+}
+
+/// Takes away every mount that lies on an entry of an open directory, then the entry itself.
+///
+/// It asks nothing of the mounted file system: a source that was deleted, a server that is dead or
+/// hangs, and a stale handle are unmounted like any other. What lies below the mount point is never
+/// entered. A symlink is removed, not followed.
+///
+/// # Errors
+/// EBUSY while a process uses the mount; EPERM without `CAP_SYS_ADMIN`; ENOTEMPTY where the entry
+/// is a directory that is not empty.
+pub fn clear(at: Place<'_>) -> Result<()> {
+    let mut layers = 0;
+    while layers < MOST_LAYERS && unmount_entry(at)? {
+        log!(DEBUG, "Unmounted ", at.path);
+        layers += 1;
+    }
+    log!(DEBUG, "Deleting path ", crate::gotext::quote(at.path));
+    let removed = match at.dir {
+        Some(dir) => sys::remove_at(dir, at.name()),
+        None => sys::remove(at.path),
+    };
+    match removed {
+        Ok(()) => Ok(()),
+        Err(sys::ENOENT) => {
+            log!(DEBUG, crate::gotext::quote(at.path), " does not exist");
+            Ok(())
+        }
+        Err(errno) => Err(Error::path("remove", at.path, errno)),
+    }
+}
+
+fn unmount_entry(at: Place<'_>) -> Result<bool> {
+    match unmount_once(at, false) {
+        Err(error) if error.errno() == Some(sys::ENOENT) => Ok(false),
+        other => other,
+    }
+}

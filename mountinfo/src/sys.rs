@@ -1,0 +1,446 @@
+//! Every system call of both crates: one thin wrapper each, by nix, and by rustix for what nix
+//! lacks. No policy lives here.
+//!
+//! All answer the raw errno, retry EINTR as Go's os package does, open with `O_CLOEXEC`, and give
+//! EINVAL for a path with a NUL byte.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag};
+use nix::mount::{MntFlags, MsFlags};
+use nix::sys::stat::{FileStat, Mode, SFlag};
+use nix::{fcntl, libc};
+use rustix::fs::{StatxAttributes, StatxFlags};
+use rustix::mount::{MoveMountFlags, OpenTreeFlags};
+
+use crate::features::Features;
+
+/// The raw errno of a failed call.
+pub type RawErrno = i32;
+/// What a system call answers.
+pub type Sys<T> = Result<T, RawErrno>;
+
+pub use nix::libc::{
+    EACCES, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOSYS, ENOTCONN, ENOTDIR,
+    ENOTEMPTY, ENXIO, EPERM, ESTALE, EXDEV,
+};
+
+/// The longest path the kernel takes, with its closing NUL (limits.h).
+pub const PATH_MAX: usize = libc::PATH_MAX as usize;
+/// The longest name of a directory entry (limits.h).
+pub const NAME_MAX: usize = 255;
+
+/// The kind of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+    /// A symbolic link.
+    Symlink,
+    /// A FIFO.
+    Fifo,
+    /// A socket.
+    Socket,
+    /// A block or character device, or what the kernel adds to the list.
+    Device,
+}
+
+/// What stat(2) told of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// The device of the file system.
+    pub dev: u64,
+    /// The inode number.
+    pub ino: u64,
+    /// What kind of file it is.
+    pub kind: Kind,
+    /// Its size in bytes.
+    pub size: i64,
+}
+
+impl Stat {
+    /// Go's `os.SameFile`.
+    pub fn same_file(&self, other: &Stat) -> bool {
+        self.dev == other.dev && self.ino == other.ino
+    }
+}
+
+impl From<FileStat> for Stat {
+    fn from(stat: FileStat) -> Self {
+        Stat {
+            dev: stat.st_dev,
+            ino: stat.st_ino,
+            kind: kind_of(stat.st_mode),
+            size: stat.st_size,
+        }
+    }
+}
+
+fn kind_of(mode: u32) -> Kind {
+    match SFlag::from_bits_truncate(mode & SFlag::S_IFMT.bits()) {
+        SFlag::S_IFDIR => Kind::Directory,
+        SFlag::S_IFREG => Kind::File,
+        SFlag::S_IFLNK => Kind::Symlink,
+        SFlag::S_IFIFO => Kind::Fifo,
+        SFlag::S_IFSOCK => Kind::Socket,
+        _ => Kind::Device,
+    }
+}
+
+/// nix has no name for every errno a file system may answer; the raw one is still at hand.
+fn raw(errno: Errno) -> RawErrno {
+    if errno == Errno::UnknownErrno { Errno::last_raw() } else { errno as i32 }
+}
+
+fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> Sys<T> {
+    loop {
+        match call() {
+            Err(Errno::EINTR) => {}
+            result => return result.map_err(raw),
+        }
+    }
+}
+
+fn retry_rustix<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> Sys<T> {
+    loop {
+        match call() {
+            Err(rustix::io::Errno::INTR) => {}
+            result => return result.map_err(|e| e.raw_os_error()),
+        }
+    }
+}
+
+/// open(2) by a path that the caller trusts.
+pub fn open(path: &[u8], flags: OFlag) -> Sys<OwnedFd> {
+    openat(fcntl::AT_FDCWD, path, flags, 0)
+}
+
+/// openat(2).
+pub fn openat(dir: impl AsFd, path: &[u8], flags: OFlag, mode: u32) -> Sys<OwnedFd> {
+    let mode = Mode::from_bits_truncate(mode);
+    retry(|| fcntl::openat(dir.as_fd(), path, flags | OFlag::O_CLOEXEC, mode))
+}
+
+/// openat2(2): opens `path` strictly below `dir`, through no symlink of any kind.
+pub fn open_beneath(dir: impl AsFd, path: &[u8], flags: OFlag) -> Sys<OwnedFd> {
+    let resolve = ResolveFlag::RESOLVE_BENEATH
+        | ResolveFlag::RESOLVE_NO_SYMLINKS
+        | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    openat2(dir, path, flags, resolve)
+}
+
+/// openat2(2): opens `path`, through no symlink of any kind.
+pub fn open_without_symlinks(path: &[u8], flags: OFlag) -> Sys<OwnedFd> {
+    let resolve = ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    openat2(fcntl::AT_FDCWD, path, flags, resolve)
+}
+
+fn openat2(dir: impl AsFd, path: &[u8], flags: OFlag, resolve: ResolveFlag) -> Sys<OwnedFd> {
+    let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve);
+    retry(|| fcntl::openat2(dir.as_fd(), path, how))
+}
+
+/// fstat(2).
+pub fn fstat(fd: impl AsFd) -> Sys<Stat> {
+    retry(|| nix::sys::stat::fstat(fd.as_fd())).map(Stat::from)
+}
+
+/// lstat(2).
+pub fn lstat(path: &[u8]) -> Sys<Stat> {
+    lstat_at(fcntl::AT_FDCWD, path)
+}
+
+/// stat(2), following links.
+pub fn stat(path: &[u8]) -> Sys<Stat> {
+    retry(|| nix::sys::stat::fstatat(fcntl::AT_FDCWD, path, AtFlags::empty())).map(Stat::from)
+}
+
+/// fstatat(2) with `AT_SYMLINK_NOFOLLOW`.
+pub fn lstat_at(dir: impl AsFd, name: &[u8]) -> Sys<Stat> {
+    retry(|| nix::sys::stat::fstatat(dir.as_fd(), name, AtFlags::AT_SYMLINK_NOFOLLOW))
+        .map(Stat::from)
+}
+
+/// readlinkat(2).
+pub fn readlink(path: &[u8]) -> Sys<Vec<u8>> {
+    use std::os::unix::ffi::OsStringExt;
+    retry(|| fcntl::readlink(path)).map(OsStringExt::into_vec)
+}
+
+/// access(2) with `F_OK`.
+pub fn exists(path: &[u8]) -> Sys<()> {
+    retry(|| nix::unistd::access(path, nix::unistd::AccessFlags::F_OK))
+}
+
+/// mkdirat(2); the umask applies.
+pub fn mkdirat(dir: impl AsFd, name: &[u8], mode: u32) -> Sys<()> {
+    let mode = Mode::from_bits_truncate(mode & 0o7777);
+    retry(|| nix::sys::stat::mkdirat(dir.as_fd(), name, mode))
+}
+
+/// mkdir(2) by a path that the caller trusts.
+pub fn mkdir(path: &[u8], mode: u32) -> Sys<()> {
+    mkdirat(fcntl::AT_FDCWD, path, mode)
+}
+
+/// fchmod(2).
+pub fn fchmod(fd: impl AsFd, mode: u32) -> Sys<()> {
+    retry(|| nix::sys::stat::fchmod(fd.as_fd(), Mode::from_bits_truncate(mode)))
+}
+
+/// ftruncate(2) to nothing.
+pub fn truncate(fd: impl AsFd) -> Sys<()> {
+    retry(|| nix::unistd::ftruncate(fd.as_fd(), 0))
+}
+
+/// Go's `os.Remove`: unlinkat(2), then rmdir, and the more telling of the two answers.
+pub fn remove_at(dir: impl AsFd, name: &[u8]) -> Sys<()> {
+    match unlink_at(dir.as_fd(), name) {
+        Ok(()) => Ok(()),
+        Err(unlinked) => match rmdir_at(dir, name) {
+            Ok(()) => Ok(()),
+            Err(ENOTDIR) => Err(unlinked),
+            Err(removed) => Err(removed),
+        },
+    }
+}
+
+/// The same by a path that the caller trusts.
+pub fn remove(path: &[u8]) -> Sys<()> {
+    remove_at(fcntl::AT_FDCWD, path)
+}
+
+/// unlinkat(2) of anything but a directory.
+pub fn unlink_at(dir: impl AsFd, name: &[u8]) -> Sys<()> {
+    use nix::unistd::{UnlinkatFlags, unlinkat};
+    retry(|| unlinkat(dir.as_fd(), name, UnlinkatFlags::NoRemoveDir))
+}
+
+/// unlinkat(2) of an empty directory.
+pub fn rmdir_at(dir: impl AsFd, name: &[u8]) -> Sys<()> {
+    use nix::unistd::{UnlinkatFlags, unlinkat};
+    retry(|| unlinkat(dir.as_fd(), name, UnlinkatFlags::RemoveDir))
+}
+
+/// One entry of a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: Vec<u8>,
+    /// Its kind as the directory tells it; what is mounted on it does not show.
+    pub kind: Kind,
+}
+
+/// getdents64(2): all entries but `.` and `..`, sorted by name as Go's `os.ReadDir` sorts them,
+/// and the errno that ended the listing early.
+pub fn read_dir(dir: OwnedFd) -> (Vec<Entry>, Option<RawErrno>) {
+    let mut dir = match nix::dir::Dir::from_fd(dir) {
+        Ok(dir) => dir,
+        Err(errno) => return (Vec::new(), Some(raw(errno))),
+    };
+    let mut found = Vec::new();
+    let mut failed = None;
+    for entry in dir.iter() {
+        match entry {
+            Ok(entry) => {
+                let name = entry.file_name().to_bytes();
+                if name != b"." && name != b".." {
+                    found.push((name.to_vec(), entry.file_type()));
+                }
+            }
+            Err(errno) => {
+                failed = Some(raw(errno));
+                break;
+            }
+        }
+    }
+    let mut entries = with_kinds(&dir, found);
+    entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    (entries, failed)
+}
+
+/// A file system may leave the kind of an entry unknown; lstat(2) tells it then. An entry that is
+/// gone by now is left out, as `os.ReadDir` leaves it out.
+fn with_kinds(
+    dir: &nix::dir::Dir,
+    entries: Vec<(Vec<u8>, Option<nix::dir::Type>)>,
+) -> Vec<Entry> {
+    use nix::dir::Type;
+    entries
+        .into_iter()
+        .filter_map(|(name, kind)| {
+            let kind = match kind {
+                Some(Type::Directory) => Kind::Directory,
+                Some(Type::File) => Kind::File,
+                Some(Type::Symlink) => Kind::Symlink,
+                Some(Type::Fifo) => Kind::Fifo,
+                Some(Type::Socket) => Kind::Socket,
+                Some(Type::CharacterDevice | Type::BlockDevice) => Kind::Device,
+                None => lstat_at(dir.as_fd(), &name).ok()?.kind,
+            };
+            Some(Entry { name, kind })
+        })
+        .collect()
+}
+
+/// umount2(2) of the entry `name` of `dir`; a symlink is not followed.
+///
+/// There is no call that takes the descriptor; /proc/self/fd/N names the directory, and nobody can
+/// exchange what a descriptor refers to.
+pub fn umount_at(dir: impl AsFd, name: &[u8], detach: bool) -> Sys<()> {
+    let path = proc_path_of(dir.as_fd(), Some(name));
+    umount(&path, true, detach)
+}
+
+/// umount2(2) by path.
+pub fn umount(path: &[u8], no_follow: bool, detach: bool) -> Sys<()> {
+    let mut flags = MntFlags::empty();
+    flags.set(MntFlags::UMOUNT_NOFOLLOW, no_follow);
+    flags.set(MntFlags::MNT_DETACH, detach);
+    retry(|| nix::mount::umount2(path, flags))
+}
+
+/// /proc/self/fd/N, or an entry below it.
+///
+/// `thread-self` would be wrong: a descriptor table is shared by all threads of a process here,
+/// and /proc/self is what containers with a masked /proc still have.
+pub fn proc_path_of(fd: BorrowedFd<'_>, name: Option<&[u8]>) -> Vec<u8> {
+    let mut path = format!("/proc/self/fd/{}", fd.as_raw_fd()).into_bytes();
+    if let Some(name) = name {
+        path.push(b'/');
+        path.extend_from_slice(name);
+    }
+    path
+}
+
+/// mount(2) with `MS_BIND` of one descriptor on another, by their /proc/self/fd paths.
+pub fn bind_by_proc(source: impl AsFd, target: impl AsFd) -> Sys<()> {
+    let source = proc_path_of(source.as_fd(), None);
+    let target = proc_path_of(target.as_fd(), None);
+    let none: Option<&[u8]> = None;
+    retry(|| {
+        nix::mount::mount(Some(&source[..]), &target[..], none, MsFlags::MS_BIND, none)
+    })
+}
+
+/// open_tree(2) with `OPEN_TREE_CLONE`: a detached bind mount of an open file or directory.
+pub fn clone_tree(source: impl AsFd) -> Sys<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    retry_rustix(|| rustix::mount::open_tree(source.as_fd(), c"", flags))
+}
+
+/// move_mount(2): attaches a detached mount on what `target` refers to.
+pub fn attach_tree(tree: impl AsFd, target: impl AsFd) -> Sys<()> {
+    let flags =
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    retry_rustix(|| rustix::mount::move_mount(tree.as_fd(), c"", target.as_fd(), c"", flags))
+}
+
+/// What statx(2) tells without asking a remote server or waking an automount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quick {
+    /// Device, inode, kind and size as the kernel knows them.
+    pub stat: Stat,
+    /// Whether the entry is the root of a mount; `None` where the kernel does not tell.
+    pub mount_root: Option<bool>,
+    /// When the inode was made, in nanoseconds of the file system's clock, if it keeps that.
+    pub born: Option<i128>,
+}
+
+/// statx(2) of an entry: no link followed, no automount, no answer awaited from a server
+/// (`AT_STATX_DONT_SYNC`), so that a hung file system cannot hold it up.
+pub fn quick_stat_at(dir: impl AsFd, name: &[u8]) -> Sys<Quick> {
+    quick_stat(dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+}
+
+/// The same by path, following links.
+pub fn quick_stat_path(path: &[u8]) -> Sys<Quick> {
+    quick_stat(fcntl::AT_FDCWD, path, rustix::fs::AtFlags::empty())
+}
+
+/// The same of an open descriptor.
+pub fn quick_stat_fd(fd: impl AsFd) -> Sys<Quick> {
+    quick_stat(fd, b"", rustix::fs::AtFlags::EMPTY_PATH)
+}
+
+fn quick_stat(dir: impl AsFd, name: &[u8], flags: rustix::fs::AtFlags) -> Sys<Quick> {
+    if !Features::get().statx {
+        let flags = AtFlags::from_bits_truncate(flags.bits() as i32) | AtFlags::AT_NO_AUTOMOUNT;
+        let stat = retry(|| nix::sys::stat::fstatat(dir.as_fd(), name, flags)).map(Stat::from)?;
+        return Ok(Quick { stat, mount_root: None, born: None });
+    }
+    let flags =
+        flags | rustix::fs::AtFlags::NO_AUTOMOUNT | rustix::fs::AtFlags::STATX_DONT_SYNC;
+    let mask = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::SIZE | StatxFlags::BTIME;
+    let x = retry_rustix(|| rustix::fs::statx(dir.as_fd(), name, flags, mask))?;
+    let tells = x.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT);
+    let mount_root = (tells && Features::get().statx_mount_root)
+        .then(|| x.stx_attributes.contains(StatxAttributes::MOUNT_ROOT));
+    let born = StatxFlags::from_bits_retain(x.stx_mask)
+        .contains(StatxFlags::BTIME)
+        .then(|| nanoseconds(x.stx_btime.tv_sec, x.stx_btime.tv_nsec));
+    Ok(Quick {
+        stat: Stat {
+            dev: rustix::fs::makedev(x.stx_dev_major, x.stx_dev_minor),
+            ino: x.stx_ino,
+            kind: kind_of(u32::from(x.stx_mode)),
+            size: i64::try_from(x.stx_size).unwrap_or(i64::MAX),
+        },
+        mount_root,
+        born,
+    })
+}
+
+fn nanoseconds(seconds: i64, nanoseconds: u32) -> i128 {
+    i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds)
+}
+
+/// The clock by which local file systems stamp inodes (`CLOCK_REALTIME_COARSE`), in nanoseconds.
+pub fn inode_clock() -> i128 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    nanoseconds(now.tv_sec, u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+/// The magic number of the file system that holds an open file (statfs(2)).
+pub fn fs_magic(fd: impl AsFd) -> Sys<i64> {
+    retry_rustix(|| rustix::fs::fstatfs(fd.as_fd())).map(|s| s.f_type as i64)
+}
+
+/// The mount that an open descriptor lies on: `mnt_id` of /proc/self/fdinfo/N (kernel 3.15).
+pub fn mount_id(fd: impl AsFd) -> Sys<u64> {
+    let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
+    let info = std::fs::read(path).map_err(|e| e.raw_os_error().unwrap_or(libc::EIO))?;
+    info.split(|&b| b == b'\n')
+        .find_map(|line| line.strip_prefix(b"mnt_id:"))
+        .and_then(|value| std::str::from_utf8(value).ok()?.trim().parse().ok())
+        .ok_or(libc::EIO)
+}
+
+/// Whether openat2(2) is here and allowed.
+pub(crate) fn probe_openat2() -> bool {
+    open_without_symlinks(b".", OFlag::O_PATH).is_ok()
+}
+
+/// Whether statx(2) is here and allowed, and whether it tells mount roots.
+pub(crate) fn probe_statx() -> Option<bool> {
+    let flags = rustix::fs::AtFlags::STATX_DONT_SYNC;
+    let x = rustix::fs::statx(rustix::fs::CWD, c"/", flags, StatxFlags::TYPE).ok()?;
+    Some(x.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// Whether open_tree(2) is here and allowed; opening without a clone needs no privilege.
+pub(crate) fn probe_open_tree() -> bool {
+    let flags = OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    rustix::mount::open_tree(rustix::fs::CWD, c"/", flags).is_ok()
+}
+
+/// Whether a path holds a NUL byte, which no system call takes.
+pub fn has_nul(path: &[u8]) -> bool {
+    path.contains(&0)
+}
+

@@ -1,0 +1,282 @@
+//! Makes directories inside a volume, level by level, each by a descriptor of its parent.
+//!
+//! Nothing is ever made, opened or chmodded by a path that the volume's owner could redirect.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use mountinfo::sys::{self, Kind, Sys};
+use mountinfo::{Error, Profile, Result, gopath, gotext, log, text};
+use nix::fcntl::OFlag;
+
+use crate::open::open_beneath;
+use crate::request::FileMode;
+
+/// Makes `subdir` below `base` with every missing level, and gives each level that it makes exactly
+/// the mode `perm`, whatever the umask says (`SafeMakeDir`).
+///
+/// `base` may be a symlink; below it links are followed only where they end inside `base`. A
+/// directory that exists already is left as it is, and one that a concurrent caller made first
+/// counts as made.
+///
+/// # Errors
+/// `path … is outside of allowed base …`; a path error ENOTDIR where something else is at the path;
+/// ELOOP or ENOTDIR where a component was exchanged while it was made; what mkdirat(2) answers.
+///
+/// # Examples
+/// ```
+/// use subpath::{FileMode, Profile, safe_make_dir};
+/// # let base = std::env::temp_dir().join(format!("subpath-mkdir-{}", std::process::id()));
+/// # std::fs::create_dir_all(&base).unwrap();
+/// # let base = base.into_os_string().into_encoded_bytes();
+/// safe_make_dir(b"a/b", &base, FileMode::new(0o2770), Profile::V137)?;
+/// let outside = safe_make_dir(b"../elsewhere", &base, FileMode::new(0o750), Profile::V137);
+/// assert!(outside.unwrap_err().to_string().contains("is outside of allowed base"));
+/// # std::fs::remove_dir_all(String::from_utf8(base).unwrap()).unwrap();
+/// # Ok::<(), subpath::Error>(())
+/// ```
+pub fn safe_make_dir(subdir: &[u8], base: &[u8], perm: FileMode, profile: Profile) -> Result<()> {
+    let real_base = gopath::eval_symlinks(base).map_err(|error| {
+        Error::flatten(text!("error resolving symlinks in ", base, ": "), &error)
+    })?;
+    let real_path = gopath::join(&[&real_base, subdir]);
+    make_dir_resolved(&real_path, &real_base, perm, profile)
+}
+
+/// The same for a base without symlinks (`doSafeMakeDir`).
+pub(crate) fn make_dir_resolved(
+    pathname: &[u8],
+    base: &[u8],
+    perm: FileMode,
+    profile: Profile,
+) -> Result<()> {
+    log!(
+        DEBUG,
+        "Creating directory ",
+        gotext::quote(pathname),
+        " within base ",
+        gotext::quote(base)
+    );
+    if !gopath::path_within_base(pathname, base) {
+        return Err(Error::new(text!("path ", pathname, " is outside of allowed base ", base)));
+    }
+    match sys::stat(pathname) {
+        Ok(stat) if stat.kind == Kind::Directory => {
+            log!(DEBUG, "Directory ", pathname, " already exists");
+            return Ok(());
+        }
+        Ok(_) => return Err(Error::path("mkdir", pathname, sys::ENOTDIR)),
+        Err(_) => {}
+    }
+
+    let prefix = existing_prefix(base, pathname);
+    if let Some(error) = prefix.error {
+        return Err(Error::flatten(text!("error opening directory ", pathname, ": "), &error));
+    }
+    let existing = gopath::eval_symlinks(&prefix.path).map_err(|error| {
+        Error::flatten(text!("error opening directory ", prefix.path, ": "), &error)
+    })?;
+    if !gopath::path_within_base(&existing, base) {
+        // The original prints an error that is nil in the place of the base.
+        return Err(Error::new(text!(
+            "path ", existing, " is outside of allowed base %!s(<nil>)"
+        )));
+    }
+    let missing: Vec<&[u8]> = prefix.missing.iter().map(Vec::as_slice).collect();
+    log!(
+        DEBUG,
+        gotext::quote(&existing),
+        " already exists, ",
+        gotext::quote(&gopath::join(&missing)),
+        " to create"
+    );
+    let parent = open_beneath(&existing, base).map_err(|error| {
+        Error::flatten(text!("cannot open directory ", prefix.path, ": "), &error)
+    })?;
+    refuse_impossible_names(&existing, &missing, profile)?;
+    Levels { existing: &existing, missing: &missing, perm, profile }.make(parent.fd)
+}
+
+/// The levels that are to be made below an existing directory.
+struct Levels<'a> {
+    existing: &'a [u8],
+    missing: &'a [&'a [u8]],
+    perm: FileMode,
+    profile: Profile,
+}
+
+impl Levels<'_> {
+    fn make(&self, mut parent: OwnedFd) -> Result<()> {
+        for (level, name) in self.missing.iter().enumerate() {
+            log!(DEBUG, "Creating ", name);
+            let before = sys::inode_clock();
+            let made = match sys::mkdirat(&parent, name, self.perm.for_mkdir()) {
+                Ok(()) => true,
+                Err(sys::EEXIST) => false,
+                Err(errno) => return Err(self.cannot_create(level, errno)),
+            };
+            let child = self.open_level(&parent, level, made)?;
+            if made && is_fresh(&child, before) {
+                sys::fchmod(&child, self.perm.for_chmod()).map_err(|errno| {
+                    let cause = Error::from_errno(errno);
+                    let path = gotext::quote(&self.path_of(level));
+                    Error::flatten(text!("chmod ", path, " failed: "), &cause)
+                })?;
+            }
+            parent = child;
+        }
+        Ok(())
+    }
+
+    /// Opens the level that was just made, or that somebody else made first.
+    fn open_level(&self, parent: &OwnedFd, level: usize, made: bool) -> Result<OwnedFd> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+        sys::openat(parent, self.missing[level], flags, 0).map_err(|errno| match errno {
+            // What is in the way is no directory (a dangling link, say).
+            sys::ENOTDIR | sys::ELOOP if !made => self.cannot_create(level, sys::EEXIST),
+            errno => {
+                let cause = Error::from_errno(errno);
+                Error::flatten(text!("cannot open ", self.path_of(level), ": "), &cause)
+            }
+        })
+    }
+
+    fn cannot_create(&self, level: usize, errno: i32) -> Error {
+        cannot_create(&self.path_of(level), errno, self.profile)
+    }
+
+    /// The path of a level, put together only for an error: doing it for every level would make
+    /// the work quadratic in the depth.
+    fn path_of(&self, level: usize) -> Vec<u8> {
+        let mut path = self.existing.to_vec();
+        for name in &self.missing[..=level] {
+            path = join_name(path, name);
+        }
+        path
+    }
+}
+
+fn join_name(mut path: Vec<u8>, name: &[u8]) -> Vec<u8> {
+    if path.last() != Some(&b'/') {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+    path
+}
+
+fn cannot_create(path: &[u8], errno: i32, profile: Profile) -> Error {
+    let prefix = text!("cannot create directory ", path, ": ");
+    let cause = Error::from_errno(errno);
+    match profile {
+        Profile::V137 => Error::wrap(prefix, cause),
+        _ => Error::flatten(prefix, &cause),
+    }
+}
+
+/// Refuses names that mkdirat(2) would refuse halfway, before anything is made: the original fails
+/// with the same error, but leaves the levels above behind.
+fn refuse_impossible_names(existing: &[u8], missing: &[&[u8]], profile: Profile) -> Result<()> {
+    let mut length = existing.len();
+    for (level, name) in missing.iter().enumerate() {
+        length += name.len() + usize::from(length != 1);
+        let errno = if sys::has_nul(name) {
+            sys::EINVAL
+        } else if length >= sys::PATH_MAX || name.len() > sys::NAME_MAX {
+            sys::ENAMETOOLONG
+        } else {
+            continue;
+        };
+        let path = missing[..=level].iter().fold(existing.to_vec(), |p, n| join_name(p, n));
+        return Err(cannot_create(&path, errno, profile));
+    }
+    Ok(())
+}
+
+/// Whether the open directory is the one that mkdirat(2) made a moment ago, and not one that the
+/// volume's owner moved into its place: that one's mode is not ours to change.
+///
+/// A local file system stamps an inode's birth by this machine's clock. Elsewhere, and without the
+/// stamp, a directory counts as fresh while it is empty.
+fn is_fresh(dir: &OwnedFd, made_after: i128) -> bool {
+    let born = match sys::quick_stat_fd(dir) {
+        Ok(quick) => quick.born,
+        Err(_) => return false,
+    };
+    match born {
+        Some(born) if stamps_by_our_clock(dir) => born >= made_after,
+        _ => is_empty(dir),
+    }
+}
+
+fn stamps_by_our_clock(dir: impl AsFd) -> bool {
+    // statfs(2): ext2/3/4, XFS, btrfs, tmpfs, F2FS, ZFS. Not overlayfs, whose upper layer may be
+    // remote.
+    const LOCAL: [i64; 6] =
+        [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0xF2F5_2010, 0x2FC1_2FC1];
+    sys::fs_magic(dir).is_ok_and(|magic| LOCAL.contains(&(magic & 0xFFFF_FFFF)))
+}
+
+fn is_empty(dir: &OwnedFd) -> bool {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+    sys::openat(dir, b".", flags, 0).is_ok_and(|again| {
+        let (entries, failed) = sys::read_dir(again);
+        entries.is_empty() && failed.is_none()
+    })
+}
+
+/// How much of a path exists; see [`existing_prefix`].
+#[derive(Debug)]
+pub(crate) struct Prefix {
+    /// The part that exists, or what the original names beside an error.
+    pub(crate) path: Vec<u8>,
+    /// The components that do not exist.
+    pub(crate) missing: Vec<Vec<u8>>,
+    /// Why it could not be found out.
+    pub(crate) error: Option<Error>,
+}
+
+/// Finds the longest prefix of `pathname` that exists, following links (`findExistingPrefix`).
+///
+/// It only looks: what it finds is opened again by [`open_beneath`], which follows none.
+pub(crate) fn existing_prefix(base: &[u8], pathname: &[u8]) -> Prefix {
+    let fail = |path: &[u8], error| Prefix {
+        path: path.to_vec(),
+        missing: Vec::new(),
+        error: Some(error),
+    };
+    let relative = match gopath::rel(base, pathname) {
+        Ok(relative) => relative,
+        Err(error) => return fail(base, error),
+    };
+    let names: Vec<&[u8]> = gopath::split_segments(&relative);
+    let mut fd = match open_base_following(base) {
+        Ok(fd) => fd,
+        Err(errno) => {
+            let cause = Error::from_errno(errno);
+            return fail(pathname, Error::flatten(text!("error opening ", base, ": "), &cause));
+        }
+    };
+    for (i, name) in names.iter().enumerate() {
+        match sys::openat(&fd, name, OFlag::O_PATH, 0) {
+            Ok(child) => fd = child,
+            Err(sys::ENOENT) => {
+                let mut parts = vec![base];
+                parts.extend_from_slice(&names[..i]);
+                let path = if i == 0 { base.to_vec() } else { gopath::join(&parts) };
+                let missing = names[i..].iter().map(|n| n.to_vec()).collect();
+                return Prefix { path, missing, error: None };
+            }
+            Err(errno) => return fail(base, Error::from_errno(errno)),
+        }
+    }
+    Prefix { path: pathname.to_vec(), missing: Vec::new(), error: None }
+}
+
+/// Opens the base for reading, following links; never waits for a FIFO's writer.
+fn open_base_following(base: &[u8]) -> Sys<OwnedFd> {
+    match sys::open(base, OFlag::O_RDONLY | OFlag::O_DIRECTORY) {
+        Err(sys::ENOTDIR) => {
+            sys::open(base, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)
+        }
+        other => other,
+    }
+}

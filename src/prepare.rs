@@ -1,0 +1,114 @@
+//! Binds a sub path into the pod's directory (`doBindSubPath`): resolve, open below the volume,
+//! make the target, bind the open descriptor, and undo it all if that fails.
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use mountinfo::mounter::AsyncMounter;
+use mountinfo::{Error, Place, Profile, Result, Source, gopath, gotext, log, sys, text};
+
+use crate::clean::clean_sub_path;
+use crate::lock::lock;
+use crate::open::{Opened, open_beneath};
+use crate::request::Subpath;
+use crate::target::{self, SourceFile};
+
+/// How often a bind is tried when a concurrent clean-up takes the target away under it.
+const TRIES: usize = 100;
+
+/// [`crate::prepare_safe_subpath`] for a mounter that answers later.
+pub async fn bind_sub_path<M: AsyncMounter>(
+    mounter: &M,
+    subpath: &Subpath,
+    profile: Profile,
+) -> Result<Vec<u8>> {
+    let resolve = |path: &[u8]| {
+        gopath::eval_symlinks(path).map_err(|error| {
+            Error::flatten(text!("error resolving symlinks in ", gotext::quote(path), ": "), &error)
+        })
+    };
+    let volume_path = resolve(&subpath.volume_path)?;
+    let path = resolve(&subpath.path)?;
+    log!(
+        TRACE,
+        "doBindSubPath ",
+        gotext::quote(&subpath.path),
+        " (",
+        gotext::quote(&path),
+        ") for volumepath ",
+        gotext::quote(&subpath.volume_path)
+    );
+    let subpath = Subpath { path, volume_path, ..subpath.clone() };
+    let source = open_sub_path(&subpath)?;
+
+    let patience = if mounter.is_kernel() { 10 } else { 1 };
+    let _one_at_a_time = lock(&subpath.target(), Duration::from_secs(patience));
+    bind(mounter, &subpath, &source, profile).await
+}
+
+/// Opens the sub path below its volume (`safeOpenSubPath`).
+fn open_sub_path(subpath: &Subpath) -> Result<Opened> {
+    if !gopath::path_within_base(&subpath.path, &subpath.volume_path) {
+        return Err(Error::new(text!(
+            "subpath ",
+            gotext::quote(&subpath.path),
+            " not within volume path ",
+            gotext::quote(&subpath.volume_path)
+        )));
+    }
+    open_beneath(&subpath.path, &subpath.volume_path).map_err(|error| {
+        Error::flatten(text!("error opening subpath ", subpath.path, ": "), &error)
+    })
+}
+
+async fn bind<M: AsyncMounter>(
+    mounter: &M,
+    subpath: &Subpath,
+    source: &Opened,
+    profile: Profile,
+) -> Result<Vec<u8>> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let target =
+            target::prepare(mounter, subpath, SourceFile::Open(&source.fd), profile).await?;
+        let Some(parent) = target.parent else {
+            return Ok(target.path);
+        };
+        let at = Place::beneath(parent.as_fd(), &target.path);
+        let source = Source { fd: source.fd.as_fd() };
+        log!(
+            TRACE,
+            "bind mounting ",
+            gotext::quote(&source.proc_path()),
+            " at ",
+            gotext::quote(&target.path)
+        );
+        let error = match mounter.bind(source, at).await {
+            Ok(()) => {
+                log!(INFO, "Bound SubPath ", subpath.path, " into ", target.path);
+                return Ok(target.path);
+            }
+            Err(error) => error,
+        };
+        if mounter.is_kernel() && error.errno() == Some(sys::ENOENT) && tries < TRIES {
+            continue;
+        }
+        let error = Error::flatten(text!("error mounting ", subpath.path, ": "), &error);
+        undo(mounter, subpath, &target.path, profile).await;
+        return Err(error);
+    }
+}
+
+/// Takes away what was made for a bind that failed.
+async fn undo<M: AsyncMounter>(mounter: &M, subpath: &Subpath, target: &[u8], profile: Profile) {
+    log!(
+        DEBUG,
+        "doBindSubPath() failed for ",
+        gotext::quote(target),
+        ", cleaning up subpath"
+    );
+    if let Err(error) = clean_sub_path(mounter, subpath, profile).await {
+        log!(ERROR, "Failed to clean subpath ", gotext::quote(target), ": ", error.text_v());
+    }
+}

@@ -1,0 +1,295 @@
+//! The target of a bind mount: whether something is mounted there already, and the directory or
+//! file that is made for it (`prepareSubpathTarget`).
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use mountinfo::cleanup::is_corrupted_mount;
+use mountinfo::mounter::AsyncMounter;
+use mountinfo::sys::{self, Kind, Stat, Sys};
+use mountinfo::{Error, Place, Profile, Result, gopath, log, text};
+use nix::fcntl::OFlag;
+
+use crate::pod_dir;
+use crate::request::Subpath;
+
+/// Mode of the directories that are made below the pod's.
+const DIRECTORY_MODE: u32 = 0o750;
+/// Mode of the file that is made as target of anything but a directory.
+const FILE_MODE: u32 = 0o640;
+/// How often a target is made anew when a concurrent clean-up takes its directory away.
+const TRIES: usize = 100;
+/// How many stale mounts are taken from one target.
+const MOST_LAYERS: usize = 100_000;
+
+/// Where the facts about the source come from.
+pub(crate) enum SourceFile<'a> {
+    /// The open descriptor that will be bound.
+    Open(&'a OwnedFd),
+    /// The sub path's path, for a caller that has opened nothing.
+    Path(&'a [u8]),
+}
+
+impl SourceFile<'_> {
+    fn stat(&self) -> Result<Stat> {
+        match self {
+            SourceFile::Open(fd) => sys::fstat(fd).map_err(Error::from_errno),
+            SourceFile::Path(path) => {
+                sys::lstat(path).map_err(|errno| Error::path("lstat", *path, errno))
+            }
+        }
+    }
+}
+
+/// A target that is ready.
+pub(crate) struct Target {
+    /// Its path.
+    pub(crate) path: Vec<u8>,
+    /// The directory that holds it; `None` when the sub path is mounted on it already.
+    pub(crate) parent: Option<OwnedFd>,
+}
+
+/// Finds out whether the sub path is mounted already, takes a stale mount away, and makes the
+/// target.
+pub(crate) async fn prepare<M: AsyncMounter>(
+    mounter: &M,
+    subpath: &Subpath,
+    source: SourceFile<'_>,
+    profile: Profile,
+) -> Result<Target> {
+    let path = subpath.target();
+    let mounted = if mounter.is_kernel() {
+        is_mounted_in_kernel(mounter, subpath, &path, &source, profile).await?
+    } else {
+        is_mounted(mounter, subpath, &path, &source, profile).await?
+    };
+    if mounted {
+        log!(TRACE, "Skipping bind-mounting subpath ", path, ": already mounted");
+        return Ok(Target { path, parent: None });
+    }
+
+    let container_dir = gopath::dir(&path);
+    let mut last = None;
+    for _ in 0..TRIES {
+        let parent =
+            pod_dir::make_all(&subpath.pod_dir, &container_dir, DIRECTORY_MODE).map_err(|error| {
+                Error::flatten(text!("error creating directory ", container_dir, ": "), &error)
+            })?;
+        let stat = source.stat().map_err(|error| {
+            Error::flatten(text!("lstat ", subpath.path, " failed: "), &error)
+        })?;
+        let at = Place::beneath(parent.as_fd(), &path);
+        let made = match stat.kind {
+            Kind::Directory => make_directory(at, mounter.is_kernel()),
+            _ => make_file(at, mounter.is_kernel()),
+        };
+        match made {
+            Ok(()) => return Ok(Target { path, parent: Some(parent) }),
+            // The directory was removed after it was opened.
+            Err(error) if error.errno() == Some(sys::ENOENT) => last = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| Error::path("mkdir", path, sys::ENOENT)))
+}
+
+/// Asks the caller's mounter, as the original does.
+async fn is_mounted<M: AsyncMounter>(
+    mounter: &M,
+    subpath: &Subpath,
+    path: &[u8],
+    source: &SourceFile<'_>,
+    profile: Profile,
+) -> Result<bool> {
+    let at = Place::at(path);
+    let mounted = match mounter.is_mount_point(at).await {
+        Ok(mounted) => mounted,
+        Err(error) if error.is_not_exist() => false,
+        Err(error) if profile == Profile::V137 && is_corrupted_mount(&error) => {
+            log!(
+                WARN,
+                "Detected corrupted mount at ",
+                path,
+                " (error: ",
+                error.text_v(),
+                "), unmounting"
+            );
+            mounter.unmount(at).await.map_err(|error| {
+                Error::wrap(text!("error unmounting corrupted mount ", path, ": "), error)
+            })?;
+            false
+        }
+        Err(error) => {
+            let prefix = text!("error checking path ", path, " for mount: ");
+            return Err(match profile {
+                Profile::V137 => Error::wrap(prefix, error),
+                _ => Error::flatten(prefix, &error),
+            });
+        }
+    };
+    if !mounted {
+        return Ok(false);
+    }
+    let same = same_file(subpath, path, source).map_err(|error| {
+        Error::flatten(text!("error checking subpath mount info for ", path, ": "), &error)
+    })?;
+    if !same {
+        unmount_stale(mounter, at, profile).await?;
+    }
+    Ok(same)
+}
+
+/// Asks the kernel, by descriptor and without waiting for the mounted file system; every stale
+/// layer is taken away.
+async fn is_mounted_in_kernel<M: AsyncMounter>(
+    mounter: &M,
+    subpath: &Subpath,
+    path: &[u8],
+    source: &SourceFile<'_>,
+    profile: Profile,
+) -> Result<bool> {
+    let Ok(held) = pod_dir::locate(&subpath.pod_dir, path) else {
+        // Nothing is there, or what is wrong shows when the directory is made.
+        return Ok(false);
+    };
+    let at = Place::beneath(held.dir.as_fd(), path);
+    let stat = source
+        .stat()
+        .map_err(|error| Error::flatten(text!("stat ", subpath.path, " failed: "), &error))?;
+    for _ in 0..MOST_LAYERS {
+        match mounter.is_mount_point(at).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(false),
+            Err(error) if error.is_not_exist() => return Ok(false),
+            Err(error) => {
+                let prefix = text!("error checking path ", path, " for mount: ");
+                return Err(Error::wrap(prefix, error));
+            }
+        }
+        // An answer of the mounted file system, were one awaited, might never come; whatever it
+        // is, a mount that cannot even be looked at is not the one that is wanted.
+        if sys::quick_stat_at(&held.dir, at.name()).is_ok_and(|q| q.stat.same_file(&stat)) {
+            return Ok(true);
+        }
+        unmount_stale(mounter, at, profile).await?;
+    }
+    Ok(false)
+}
+
+/// Unmounts something else that lies on the target.
+async fn unmount_stale<M: AsyncMounter>(
+    mounter: &M,
+    at: Place<'_>,
+    profile: Profile,
+) -> Result<()> {
+    if profile == Profile::V137 {
+        log!(
+            DEBUG,
+            "Subpath bind mount at ",
+            at.path,
+            " points to a different inode/device than source, will lazy-unmount and recreate"
+        );
+        return mounter.unmount_lazily(at).await.map_err(|error| {
+            Error::wrap(text!("error lazy-unmounting stale subpath mount ", at.path, ": "), error)
+        });
+    }
+    let unmounted = if mounter.is_kernel() {
+        mounter.unmount_lazily(at).await
+    } else {
+        mounter.unmount(at).await
+    };
+    unmounted.map_err(|error| Error::flatten(text!("error ummounting ", at.path, ": "), &error))
+}
+
+/// Whether the source is what is mounted on the target (`checkSubPathFileEqual`).
+fn same_file(subpath: &Subpath, path: &[u8], source: &SourceFile<'_>) -> Result<bool> {
+    let source = source
+        .stat()
+        .map_err(|error| Error::flatten(text!("stat ", subpath.path, " failed: "), &error))?;
+    let target = pod_dir::locate(&subpath.pod_dir, path)
+        .and_then(|held| sys::lstat_at(&held.dir, &held.name))
+        .map_err(|errno| {
+            let cause = Error::path("lstat", path, errno);
+            Error::flatten(text!("lstat ", path, " failed: "), &cause)
+        })?;
+    Ok(source.same_file(&target))
+}
+
+/// Makes the target of a directory. One that exists is kept; a symlink is replaced, and with the
+/// kernel's mounter so is a file that was left behind.
+fn make_directory(at: Place<'_>, replace: bool) -> Result<()> {
+    let dir = at.dir.ok_or_else(|| Error::path("mkdir", at.path, sys::EINVAL))?;
+    let fail = |errno| {
+        let cause = Error::path("mkdir", at.path, errno);
+        Error::flatten(text!("error creating directory ", at.path, ": "), &cause)
+    };
+    for _ in 0..TRIES {
+        match sys::mkdirat(dir, at.name(), DIRECTORY_MODE) {
+            Ok(()) => return Ok(()),
+            Err(sys::EEXIST) => match sys::lstat_at(dir, at.name()).map(|stat| stat.kind) {
+                Ok(Kind::Directory) => return Ok(()),
+                Ok(Kind::Symlink) => unlink(dir, at.name()).map_err(fail)?,
+                Ok(_) if replace => unlink(dir, at.name()).map_err(fail)?,
+                Ok(_) => return Ok(()),
+                Err(sys::ENOENT) => {}
+                Err(errno) => return Err(fail(errno)),
+            },
+            Err(errno) => return Err(fail(errno)),
+        }
+    }
+    Err(fail(sys::EEXIST))
+}
+
+/// Makes the target of a file, socket, device or FIFO: an empty file serves them all.
+///
+/// What was left behind is emptied, as the original's os.WriteFile empties it, but only if it is a
+/// file on which nothing is mounted: a caller that was faster may have bound the user's file there.
+fn make_file(at: Place<'_>, replace: bool) -> Result<()> {
+    let dir = at.dir.ok_or_else(|| Error::path("open", at.path, sys::EINVAL))?;
+    let fail = |errno| {
+        let cause = Error::path("open", at.path, errno);
+        Error::flatten(text!("error creating file ", at.path, ": "), &cause)
+    };
+    let new = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
+    for _ in 0..TRIES {
+        match sys::openat(dir, at.name(), new, FILE_MODE) {
+            Ok(_) => return Ok(()),
+            Err(sys::EEXIST) => {}
+            Err(errno) => return Err(fail(errno)),
+        }
+        match sys::lstat_at(dir, at.name()).map(|stat| stat.kind) {
+            Ok(Kind::File) => return empty_leftover(dir, at.name()).map_err(fail),
+            // Good enough to be mounted on; the original would wait for a reader for ever.
+            Ok(Kind::Fifo | Kind::Device) => return Ok(()),
+            Ok(Kind::Socket) => return Err(fail(sys::ENXIO)),
+            Ok(Kind::Symlink) => unlink(dir, at.name()).map_err(fail)?,
+            Ok(Kind::Directory) if replace => {
+                sys::rmdir_at(dir, at.name()).map_err(|_| fail(sys::EISDIR))?;
+            }
+            Ok(Kind::Directory) => return Err(fail(sys::EISDIR)),
+            Err(sys::ENOENT) => {}
+            Err(errno) => return Err(fail(errno)),
+        }
+    }
+    Err(fail(sys::EEXIST))
+}
+
+fn empty_leftover(dir: impl AsFd, name: &[u8]) -> Sys<()> {
+    let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let file = sys::openat(dir.as_fd(), name, flags, 0)?;
+    let quick = sys::quick_stat_fd(&file)?;
+    if quick.stat.size == 0 || quick.stat.kind != Kind::File {
+        return Ok(());
+    }
+    let mounted = match quick.mount_root {
+        Some(mounted) => mounted,
+        None => sys::mount_id(&file)? != sys::mount_id(dir)?,
+    };
+    if mounted { Ok(()) } else { sys::truncate(&file) }
+}
+
+fn unlink(dir: impl AsFd, name: &[u8]) -> Sys<()> {
+    match sys::unlink_at(dir, name) {
+        Err(sys::ENOENT) => Ok(()),
+        other => other,
+    }
+}
