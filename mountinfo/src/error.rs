@@ -164,7 +164,7 @@ impl Error {
     /// The text, byte for byte as Go's `%s` prints the original's error.
     pub fn text(&self) -> Vec<u8> {
         match &*self.0 {
-            Repr::Errno(errno) => gotext::errno_text(*errno).into_bytes(),
+            Repr::Errno(errno) => gotext::errno_text(*errno).into_owned().into_bytes(),
             Repr::Path { op, path, errno } => {
                 let mut text = Vec::with_capacity(op.len() + path.len() + 32);
                 text.extend_from_slice(op.as_bytes());

@@ -1,6 +1,136 @@
-//! Go's texts: errno texts and `%q`.
+//! Go's texts: what it calls an errno, and how `%q` prints bytes.
+//!
+//! The error texts that callers compare are made of these two, so both follow Go byte for byte;
+//! the tables come from Go itself.
 
-/// The text Go prints for an errno.
-pub fn errno_text(errno: i32) -> String {
-    format!("errno {errno}")
+mod errno;
+mod isprint;
+
+use std::borrow::Cow;
+
+/// The text Go prints for an errno (`syscall.Errno.Error`): `errno N` where Go knows no other.
+pub fn errno_text(errno: i32) -> Cow<'static, str> {
+    match usize::try_from(errno).ok().and_then(|n| errno::TEXTS.get(n)) {
+        Some(&text) if !text.is_empty() => Cow::Borrowed(text),
+        _ => Cow::Owned(format!("errno {errno}")),
+    }
+}
+
+/// The bytes as `%q` prints them (`strconv.Quote`).
+///
+/// ```
+/// assert_eq!(mountinfo::gotext::quote(b"a\"\n\xff\xc3\xa9"), "\"a\\\"\\n\\xffé\"".as_bytes());
+/// ```
+pub fn quote(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + 2);
+    quote_into(&mut out, bytes);
+    out
+}
+
+/// Appends what [`quote`] returns to `out`.
+pub fn quote_into(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'"');
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            quote_char(out, c);
+        }
+        // An invalid run is one bad start byte and the continuation bytes that did not save it.
+        // Go takes each byte of it for an error of its own, and so comes to the same text.
+        for &byte in chunk.invalid() {
+            push_hex(out, b"\\x", u32::from(byte), 2);
+        }
+    }
+    out.push(b'"');
+}
+
+fn quote_char(out: &mut Vec<u8>, c: char) {
+    let short = match c {
+        '"' | '\\' => c as u8,
+        '\x07' => b'a',
+        '\x08' => b'b',
+        '\x0c' => b'f',
+        '\n' => b'n',
+        '\r' => b'r',
+        '\t' => b't',
+        '\x0b' => b'v',
+        _ if is_print(c) => {
+            out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            return;
+        }
+        '\0'..='\x7f' => return push_hex(out, b"\\x", c as u32, 2),
+        '\u{80}'..='\u{ffff}' => return push_hex(out, b"\\u", c as u32, 4),
+        _ => return push_hex(out, b"\\U", c as u32, 8),
+    };
+    out.extend_from_slice(&[b'\\', short]);
+}
+
+fn push_hex(out: &mut Vec<u8>, prefix: &[u8], value: u32, digits: u32) {
+    out.extend_from_slice(prefix);
+    for place in (0..digits).rev() {
+        out.push(b"0123456789abcdef"[(value >> (4 * place) & 0xf) as usize]);
+    }
+}
+
+/// Go's `strconv.IsPrint`.
+fn is_print(c: char) -> bool {
+    match c {
+        ' '..='~' => true,
+        '\0'..='\x7f' => false,
+        _ => isprint::CHANGES.partition_point(|&change| change <= c as u32) % 2 == 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errno_texts_are_gos() {
+        for (errno, text) in [
+            (2, "no such file or directory"),
+            (20, "not a directory"),
+            (40, "too many levels of symbolic links"),
+            (41, "errno 41"),
+            (107, "transport endpoint is not connected"),
+            (132, "operation not possible due to RF-kill"),
+            (133, "errno 133"),
+            (0, "errno 0"),
+            (-1, "errno -1"),
+            (i32::MAX, "errno 2147483647"),
+        ] {
+            assert_eq!(errno_text(errno), text, "errno {errno}");
+        }
+    }
+
+    #[test]
+    fn quote_escapes_as_go_does() {
+        for (bytes, quoted) in [
+            (&b""[..], "\"\""),
+            (b"/var/lib/a b", "\"/var/lib/a b\""),
+            (b"\"\\'`", r#""\"\\'`""#),
+            (b"\x07\x08\x0c\n\r\t\x0b", r#""\a\b\f\n\r\t\v""#),
+            (b"\0\x1b\x7f", r#""\x00\x1b\x7f""#),
+            (b"\xff\xc3\x28", r#""\xff\xc3(""#),
+            (b"\xe2\x82", r#""\xe2\x82""#),
+            (b"\xe2\x82x", r#""\xe2\x82x""#),
+            // A surrogate and a code point too large are no UTF-8, byte by byte.
+            (b"\xed\xa0\x80", r#""\xed\xa0\x80""#),
+            (b"\xf4\x90\x80\x80", r#""\xf4\x90\x80\x80""#),
+            ("é世\u{1f600}\u{fffd}".as_bytes(), "\"é世\u{1f600}\u{fffd}\""),
+            (
+                "\u{80}\u{a0}\u{ad}\u{2028}\u{feff}".as_bytes(),
+                r#""\u0080\u00a0\u00ad\u2028\ufeff""#,
+            ),
+            ("\u{e000}\u{10ffff}".as_bytes(), r#""\ue000\U0010ffff""#),
+        ] {
+            assert_eq!(quote(bytes), quoted.as_bytes(), "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn quote_into_appends() {
+        let mut out = b"path ".to_vec();
+        quote_into(&mut out, b"a");
+        assert_eq!(out, b"path \"a\"");
+    }
 }

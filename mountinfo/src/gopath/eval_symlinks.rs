@@ -1,0 +1,161 @@
+//! Go's `filepath.EvalSymlinks`: where a path leads when every link in it is followed.
+//!
+//! Two ways to one answer. The walk asks lstat(2) about each element, as Go does, and is what
+//! every error comes from. Before it, one openat2(2) that refuses links (Linux 5.6) asks the
+//! kernel about all elements at once: where it succeeds no element is a link and the path is its
+//! own answer. It must never say anything that the walk would not say.
+
+use std::borrow::Cow;
+
+use rustix::fs::FileType;
+use rustix::io::Errno;
+
+use super::clean_cow;
+use crate::error::{Error, Result};
+
+/// How many links one path may lead through: Go's limit, not the kernel's 40.
+const MAX_LINKS: usize = 255;
+
+/// The clean path that `path` leads to when every symbolic link in it is followed
+/// (`filepath.EvalSymlinks`). A relative path gives a relative one, unless a link is absolute.
+///
+/// # Errors
+///
+/// `lstat PATH: …` or `readlink PATH: …` with the first element that fails and what the kernel
+/// said (EINVAL for a NUL); ENOTDIR alone where something that is no directory has more of the
+/// path after it; `EvalSymlinks: too many links` beyond 255 of them.
+pub fn eval_symlinks(path: &[u8]) -> Result<Vec<u8>> {
+    match without_links(path) {
+        Some(cleaned) => Ok(cleaned.to_vec()),
+        None => eval_symlinks_by_walk(path),
+    }
+}
+
+/// The path itself, cleaned, where the kernel vouches in one call that no element of it is a link.
+///
+/// `None` says nothing: the walk has to tell, and to find the words for what is wrong.
+///
+/// Why this is what the walk would return:
+/// - Only a path that is clean but for slashes at its end is asked about. ".." after a name, "."
+///   and "//" have rules of their own, which stay the walk's alone.
+/// - The open resolves the prefixes that the walk calls lstat on, with the same search permission
+///   on each, the same limits on lengths (ENAMETOOLONG) and the same automounts: those in the
+///   middle are mounted, the last one is not (open(2), `O_PATH`; slashes at the end would mount
+///   it, so they are left out).
+/// - Without `O_NOFOLLOW` a link as the last element fails too (ELOOP), magic links included.
+/// - An `O_PATH` open does not ask the file system. The fstat(2) does, as lstat would: a dead FUSE
+///   server (ENOTCONN) or a stale NFS handle (ESTALE) must not look well.
+/// - More after a last element that is no directory is ENOTDIR, even if it is only a slash.
+fn without_links(path: &[u8]) -> Option<&[u8]> {
+    let Cow::Borrowed(cleaned) = clean_cow(path) else { return None };
+    // The walk makes no call for a path without a name in it.
+    if matches!(cleaned, b"/" | b"." | b"..") {
+        return None;
+    }
+    let file_type = sys::type_without_links(cleaned).ok()?;
+    let more_follows = cleaned.len() < path.len();
+    (file_type == FileType::Directory || !more_follows).then_some(cleaned)
+}
+
+/// [`eval_symlinks`] by the walk alone.
+pub fn eval_symlinks_by_walk(path: &[u8]) -> Result<Vec<u8>> {
+    let mut path = Cow::Borrowed(path);
+    let mut links = 0;
+    // Where in `path` the walk stands.
+    let mut at = usize::from(path.starts_with(b"/"));
+    // What lies behind it, without links, and the root it started from: "/" or nothing.
+    let mut dest = path[..at].to_vec();
+    let mut root = at;
+
+    loop {
+        at += path[at..].iter().take_while(|&&b| b == b'/').count();
+        let end = at + path[at..].iter().take_while(|&&b| b != b'/').count();
+        match &path[at..end] {
+            b"" => return Ok(clean_cow(&dest).into_owned()),
+            b"." => {}
+            b".." => go_up(&mut dest, root),
+            name => {
+                if !dest.is_empty() && !dest.ends_with(b"/") {
+                    dest.push(b'/');
+                }
+                dest.extend_from_slice(name);
+                match lstat(&dest)? {
+                    FileType::Symlink => {
+                        links += 1;
+                        if links > MAX_LINKS {
+                            return Err(Error::new(*b"EvalSymlinks: too many links"));
+                        }
+                        let mut target = readlink(&dest)?;
+                        if target.starts_with(b"/") {
+                            dest.clear();
+                            dest.push(b'/');
+                            root = 1;
+                        } else {
+                            dest.truncate(last_slash(&dest, root).unwrap_or(root));
+                        }
+                        at = usize::from(target.starts_with(b"/"));
+                        target.extend_from_slice(&path[end..]);
+                        path = Cow::Owned(target);
+                        continue;
+                    }
+                    FileType::Directory => {}
+                    _ if end < path.len() => return Err(Errno::NOTDIR.into()),
+                    _ => {}
+                }
+            }
+        }
+        at = end;
+    }
+}
+
+/// Takes the last element of `dest` away, or adds ".." where that would need to know more: at the
+/// root, which has a ".." of its own, and at the start of a relative path, whose first element
+/// Go keeps too ("a/.." stays, for the final clean to resolve).
+fn go_up(dest: &mut Vec<u8>, root: usize) {
+    match last_slash(dest, root) {
+        Some(slash) if &dest[slash + 1..] != b".." => dest.truncate(slash),
+        _ => {
+            if dest.len() > root {
+                dest.push(b'/');
+            }
+            dest.extend_from_slice(b"..");
+        }
+    }
+}
+
+/// The last slash of `dest` that is not its root.
+fn last_slash(dest: &[u8], root: usize) -> Option<usize> {
+    dest[root..].iter().rposition(|&b| b == b'/').map(|slash| root + slash)
+}
+
+fn lstat(path: &[u8]) -> Result<FileType> {
+    sys::file_type(path).map_err(|errno| Error::path("lstat", path, errno.raw_os_error()))
+}
+
+fn readlink(path: &[u8]) -> Result<Vec<u8>> {
+    sys::link_target(path).map_err(|errno| Error::path("readlink", path, errno.raw_os_error()))
+}
+
+/// The system calls.
+mod sys {
+    use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, lstat, openat2, readlink};
+    use rustix::io::{Result, retry_on_intr};
+
+    /// What kind of file an absolute or relative path names, if no element of it is a link.
+    pub(super) fn type_without_links(path: &[u8]) -> Result<FileType> {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let fd = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
+        Ok(FileType::from_raw_mode(fstat(fd)?.st_mode))
+    }
+
+    /// What kind of file a path names; a link is a link.
+    pub(super) fn file_type(path: &[u8]) -> Result<FileType> {
+        let stat = retry_on_intr(|| lstat(path))?;
+        Ok(FileType::from_raw_mode(stat.st_mode))
+    }
+
+    /// What a link says.
+    pub(super) fn link_target(path: &[u8]) -> Result<Vec<u8>> {
+        Ok(retry_on_intr(|| readlink(path, Vec::new()))?.into_bytes())
+    }
+}

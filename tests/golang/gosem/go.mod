@@ -1,0 +1,3 @@
+module gosem
+
+go 1.21
