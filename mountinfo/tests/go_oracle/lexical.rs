@@ -1,0 +1,216 @@
+//! What needs no file system: the lexical functions, `%q` and the errno texts.
+
+use mountinfo::{gopath, gotext};
+
+use crate::oracle::{Answer, Oracle};
+use crate::random::{Random, cases};
+
+/// What paths are made of: mostly what clean has rules for.
+const PIECES: &[&[u8]] = &[
+    b"/",
+    b"/",
+    b"/",
+    b"/",
+    b"/",
+    b"//",
+    b".",
+    b".",
+    b"./",
+    b"..",
+    b"..",
+    b"../",
+    b"/..",
+    b"/.",
+    b"...",
+    b"a",
+    b"a",
+    b"b",
+    b"a/",
+    b"a/b",
+    b"link",
+    b"\0",
+    b"\xff",
+    b"\xc3\xa9",
+    b" ",
+    b"\n",
+];
+
+fn paths(seed: u64) -> impl Iterator<Item = Vec<u8>> {
+    let mut random = Random::new(seed);
+    (0..cases()).map(move |_| random.string(PIECES, 12))
+}
+
+/// Pairs that often share a beginning, or are one path written in two ways.
+fn pairs(seed: u64) -> impl Iterator<Item = [Vec<u8>; 2]> {
+    let mut random = Random::new(seed);
+    (0..cases()).map(move |_| {
+        let shared = random.string(PIECES, 8);
+        let mut pair = [0, 1].map(|_| {
+            let mut path = if random.one_in(8) { Vec::new() } else { shared.clone() };
+            path.extend(random.string(PIECES, 5));
+            path
+        });
+        if random.one_in(4) {
+            pair = pair.map(|path| gopath::clean(&path));
+        }
+        pair
+    })
+}
+
+fn one<T: AsRef<[u8]>>(path: &T) -> Vec<&[u8]> {
+    vec![path.as_ref()]
+}
+
+fn two(pair: &[Vec<u8>; 2]) -> Vec<&[u8]> {
+    vec![&pair[0], &pair[1]]
+}
+
+#[test]
+fn clean_is_gos() {
+    Oracle::start()
+        .compare("Clean", b'c', paths(1), one, |path| Answer::Value(gopath::clean(path)));
+}
+
+#[test]
+fn dir_base_is_abs_and_split_are_gos() {
+    let mut go = Oracle::start();
+    go.compare("Dir", b'd', paths(2), one, |path| Answer::Value(gopath::dir(path)));
+    go.compare("Base", b'b', paths(3), one, |path| Answer::Value(gopath::base(path).to_vec()));
+    go.compare("IsAbs", b'a', paths(4), one, |path| gopath::is_abs(path).into());
+    go.compare("Split", b's', paths(5), one, |path| {
+        Answer::Value(gopath::split_segments(path).join(&b"\0/\0"[..]))
+    });
+}
+
+#[test]
+fn join_is_gos() {
+    let mut random = Random::new(6);
+    let lists = (0..cases()).map(|_| {
+        let count = random.below(5);
+        (0..count).map(|_| random.string(PIECES, 4)).collect::<Vec<_>>()
+    });
+    let join = |list: &Vec<Vec<u8>>| gopath::join(&list.iter().map(|e| &e[..]).collect::<Vec<_>>());
+    Oracle::start().compare(
+        "Join",
+        b'j',
+        lists,
+        |list| list.iter().map(Vec::as_slice).collect(),
+        |list| Answer::Value(join(list)),
+    );
+}
+
+#[test]
+fn rel_is_gos() {
+    Oracle::start()
+        .compare("Rel", b'r', pairs(7), two, |[base, targ]| gopath::rel(base, targ).into());
+}
+
+#[test]
+fn path_within_base_is_mount_utils() {
+    Oracle::start().compare("PathWithinBase", b'w', pairs(8), two, |[full, base]| {
+        gopath::path_within_base(full, base).into()
+    });
+}
+
+#[test]
+fn quote_is_gos() {
+    // Only code points whose nature no Unicode version changes; the test below takes the others.
+    let pieces: &[&[u8]] = &[
+        b"a",
+        b" ",
+        b"\"",
+        b"\\",
+        b"'",
+        b"`",
+        b"%",
+        b"/",
+        b"\0",
+        b"\x07",
+        b"\x08",
+        b"\t",
+        b"\n",
+        b"\x0b",
+        b"\x0c",
+        b"\r",
+        b"\x1b",
+        b"\x7f",
+        b"\x80",
+        b"\xbf",
+        b"\xc0",
+        b"\xc1",
+        b"\xc2",
+        b"\xc3",
+        b"\xe0",
+        b"\xe2\x80",
+        b"\xe2\x80\xa8",
+        b"\xed\x9f\xbf",
+        b"\xed\xa0\x80",
+        b"\xee\x80\x80",
+        b"\xef\xbb\xbf",
+        b"\xef\xbf\xbd",
+        b"\xef\xbf\xbf",
+        b"\xf0\x9f\x98\x80",
+        b"\xf0\x9f",
+        b"\xf0\x8f\xbf\xbf",
+        b"\xf4\x8f\xbf\xbf",
+        b"\xf4\x90\x80\x80",
+        b"\xf5",
+        b"\xff",
+        b"\xc2\xa0",
+        b"\xc2\xad",
+        b"\xc3\xa9",
+        b"\xe4\xb8\x96",
+    ];
+    let mut random = Random::new(9);
+    let strings = (0..cases()).map(|_| {
+        let mut string = random.string(pieces, 8);
+        if !string.is_empty() && random.one_in(4) {
+            let at = random.below(string.len());
+            string[at] = random.below(0xa0) as u8;
+        }
+        string
+    });
+    Oracle::start()
+        .compare("Quote", b'q', strings, one, |string| Answer::Value(gotext::quote(string)));
+}
+
+/// Every code point alone. A Go of another Unicode version than the table's may only print more
+/// (a newer one) or less (an older one) of them as they are.
+#[test]
+fn quote_prints_the_code_points_that_go_prints() {
+    const TABLE: &str = "15.0.0";
+    let mut go = Oracle::start();
+    let (Answer::Value(version), Answer::Value(printed)) = (go.ask(b'u', &[]), go.ask(b'p', &[]))
+    else {
+        panic!("the Go oracle does not tell its table");
+    };
+    assert_eq!(printed.len(), 0x11_0000);
+    let major = |version: &str| version.split('.').next().and_then(|n| n.parse::<u32>().ok());
+    let order = major(std::str::from_utf8(&version).unwrap()).cmp(&major(TABLE));
+    for c in (0..=0x10_ffff).filter_map(char::from_u32) {
+        let text = c.to_string();
+        let escaped = gotext::quote(text.as_bytes())[1] == b'\\' && !matches!(c, '"' | '\\');
+        let (go, rust) = (printed[c as usize] == b'1', !escaped);
+        assert!(
+            match order {
+                std::cmp::Ordering::Equal => go == rust,
+                std::cmp::Ordering::Greater => go >= rust,
+                std::cmp::Ordering::Less => go <= rust,
+            },
+            "U+{:04X}: Go prints it: {go}, Rust: {rust}",
+            c as u32
+        );
+    }
+}
+
+#[test]
+fn errno_texts_are_gos() {
+    let numbers = (0..=4095).chain([i32::MAX, -1]).map(|n: i32| (n, n.to_string().into_bytes()));
+    Oracle::start().compare(
+        "Errno.Error",
+        b'n',
+        numbers,
+        |(_, text)| vec![text],
+        |(n, _)| Answer::Value(gotext::errno_text(*n).into_owned().into_bytes()),
+    );
+}
