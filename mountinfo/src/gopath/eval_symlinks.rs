@@ -7,11 +7,12 @@
 
 use std::borrow::Cow;
 
-use rustix::fs::FileType;
-use rustix::io::Errno;
+use nix::fcntl::OFlag;
 
 use super::clean_cow;
 use crate::error::{Error, Result};
+use crate::features::Features;
+use crate::sys::{self, Kind};
 
 /// How many links one path may lead through: Go's limit, not the kernel's 40.
 const MAX_LINKS: usize = 255;
@@ -47,14 +48,18 @@ pub fn eval_symlinks(path: &[u8]) -> Result<Vec<u8>> {
 ///   server (ENOTCONN) or a stale NFS handle (ESTALE) must not look well.
 /// - More after a last element that is no directory is ENOTDIR, even if it is only a slash.
 fn without_links(path: &[u8]) -> Option<&[u8]> {
+    if !Features::get().openat2 {
+        return None;
+    }
     let Cow::Borrowed(cleaned) = clean_cow(path) else { return None };
     // The walk makes no call for a path without a name in it.
     if matches!(cleaned, b"/" | b"." | b"..") {
         return None;
     }
-    let file_type = sys::type_without_links(cleaned).ok()?;
+    let file = sys::open_without_symlinks(cleaned, OFlag::O_PATH).ok()?;
+    let kind = sys::fstat(&file).ok()?.kind;
     let more_follows = cleaned.len() < path.len();
-    (file_type == FileType::Directory || !more_follows).then_some(cleaned)
+    (kind == Kind::Directory || !more_follows).then_some(cleaned)
 }
 
 /// [`eval_symlinks`] by the walk alone.
@@ -80,7 +85,7 @@ pub fn eval_symlinks_by_walk(path: &[u8]) -> Result<Vec<u8>> {
                 }
                 dest.extend_from_slice(name);
                 match lstat(&dest)? {
-                    FileType::Symlink => {
+                    Kind::Symlink => {
                         links += 1;
                         if links > MAX_LINKS {
                             return Err(Error::new(*b"EvalSymlinks: too many links"));
@@ -98,8 +103,8 @@ pub fn eval_symlinks_by_walk(path: &[u8]) -> Result<Vec<u8>> {
                         path = Cow::Owned(target);
                         continue;
                     }
-                    FileType::Directory => {}
-                    _ if end < path.len() => return Err(Errno::NOTDIR.into()),
+                    Kind::Directory => {}
+                    _ if end < path.len() => return Err(Error::from_errno(sys::ENOTDIR)),
                     _ => {}
                 }
             }
@@ -128,34 +133,10 @@ fn last_slash(dest: &[u8], root: usize) -> Option<usize> {
     dest[root..].iter().rposition(|&b| b == b'/').map(|slash| root + slash)
 }
 
-fn lstat(path: &[u8]) -> Result<FileType> {
-    sys::file_type(path).map_err(|errno| Error::path("lstat", path, errno.raw_os_error()))
+fn lstat(path: &[u8]) -> Result<Kind> {
+    sys::lstat(path).map(|stat| stat.kind).map_err(|errno| Error::path("lstat", path, errno))
 }
 
 fn readlink(path: &[u8]) -> Result<Vec<u8>> {
-    sys::link_target(path).map_err(|errno| Error::path("readlink", path, errno.raw_os_error()))
-}
-
-/// The system calls.
-mod sys {
-    use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, lstat, openat2, readlink};
-    use rustix::io::{Result, retry_on_intr};
-
-    /// What kind of file an absolute or relative path names, if no element of it is a link.
-    pub(super) fn type_without_links(path: &[u8]) -> Result<FileType> {
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let fd = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
-        Ok(FileType::from_raw_mode(fstat(fd)?.st_mode))
-    }
-
-    /// What kind of file a path names; a link is a link.
-    pub(super) fn file_type(path: &[u8]) -> Result<FileType> {
-        let stat = retry_on_intr(|| lstat(path))?;
-        Ok(FileType::from_raw_mode(stat.st_mode))
-    }
-
-    /// What a link says.
-    pub(super) fn link_target(path: &[u8]) -> Result<Vec<u8>> {
-        Ok(retry_on_intr(|| readlink(path, Vec::new()))?.into_bytes())
-    }
+    sys::readlink(path).map_err(|errno| Error::path("readlink", path, errno))
 }
