@@ -77,9 +77,7 @@ pub(crate) fn make_dir_resolved(
     })?;
     if !gopath::path_within_base(&existing, base) {
         // The original prints an error that is nil in the place of the base.
-        return Err(Error::new(text!(
-            "path ", existing, " is outside of allowed base %!s(<nil>)"
-        )));
+        return Err(Error::new(text!("path ", existing, " is outside of allowed base %!s(<nil>)")));
     }
     let missing: Vec<&[u8]> = prefix.missing.iter().map(Vec::as_slice).collect();
     log!(
@@ -274,9 +272,7 @@ pub(crate) fn existing_prefix(base: &[u8], pathname: &[u8]) -> Prefix {
 /// Opens the base for reading, following links; never waits for a FIFO's writer.
 fn open_base_following(base: &[u8]) -> Sys<OwnedFd> {
     match sys::open(base, OFlag::O_RDONLY | OFlag::O_DIRECTORY) {
-        Err(sys::ENOTDIR) => {
-            sys::open(base, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)
-        }
+        Err(sys::ENOTDIR) => sys::open(base, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY),
         other => other,
     }
 }

@@ -33,11 +33,12 @@ pub(crate) fn open_beneath(pathname: &[u8], base: &[u8]) -> Result<Opened> {
         let cause = Error::from_errno(errno);
         Error::flatten(text!("cannot open directory ", base, ": "), &cause)
     })?;
-    if Features::get().openat2 && !gopath::starts_with_backstep(&relative) {
-        if let Ok(opened) = open_at_once(&parent, &relative) {
-            trace_components(&base, &relative);
-            return Ok(opened);
-        }
+    if Features::get().openat2
+        && !gopath::starts_with_backstep(&relative)
+        && let Ok(opened) = open_at_once(&parent, &relative)
+    {
+        trace_components(&base, &relative);
+        return Ok(opened);
     }
     open_by_component(parent, &base, &relative)
 }
@@ -74,9 +75,7 @@ fn open_by_component(mut parent: OwnedFd, base: &[u8], relative: &[u8]) -> Resul
     for segment in gopath::split_segments(relative) {
         current = gopath::join(&[&current, segment]);
         if !gopath::path_within_base(&current, base) {
-            return Err(Error::new(text!(
-                "path ", current, " is outside of allowed base ", base
-            )));
+            return Err(Error::new(text!("path ", current, " is outside of allowed base ", base)));
         }
         log!(TRACE, "Opening path ", current);
         let opened = open_component(&parent, segment, &current)?;

@@ -11,8 +11,7 @@ use mountinfo::sys::{self, Sys};
 use mountinfo::{Error, Features, Result, gopath};
 use nix::fcntl::OFlag;
 
-const DIRECTORY: OFlag =
-    OFlag::O_PATH.union(OFlag::O_NOFOLLOW).union(OFlag::O_DIRECTORY);
+const DIRECTORY: OFlag = OFlag::O_PATH.union(OFlag::O_NOFOLLOW).union(OFlag::O_DIRECTORY);
 
 /// A path below a pod's directory, split where trust ends.
 struct Split {
@@ -52,10 +51,10 @@ pub(crate) fn open(pod_dir: &[u8], path: &[u8]) -> Sys<OwnedFd> {
     if split.below.is_empty() {
         return Ok(dir);
     }
-    if Features::get().openat2 {
-        if let Ok(dir) = sys::open_beneath(&dir, &split.below, DIRECTORY) {
-            return Ok(dir);
-        }
+    if Features::get().openat2
+        && let Ok(dir) = sys::open_beneath(&dir, &split.below, DIRECTORY)
+    {
+        return Ok(dir);
     }
     for name in split.components() {
         dir = sys::openat(&dir, name, DIRECTORY, 0)?;
@@ -168,16 +167,16 @@ mod tests {
 
     fn split(pod_dir: &str, path: &str) -> (String, String) {
         let split = Split::of(pod_dir.as_bytes(), path.as_bytes());
-        (
-            String::from_utf8(split.anchor).unwrap(),
-            String::from_utf8(split.below).unwrap(),
-        )
+        (String::from_utf8(split.anchor).unwrap(), String::from_utf8(split.below).unwrap())
     }
 
     #[test]
     fn trust_ends_at_the_pods_directory() {
         let same = |a: &str, b: &str| (a.to_owned(), b.to_owned());
-        assert_eq!(split("/pods/u/", "/pods/u/volume-subpaths/v"), same("/pods/u", "volume-subpaths/v"));
+        assert_eq!(
+            split("/pods/u/", "/pods/u/volume-subpaths/v"),
+            same("/pods/u", "volume-subpaths/v")
+        );
         assert_eq!(split("/pods/u", "/pods/u"), same("/pods/u", ""));
         assert_eq!(split("/pods/u", "/pods/x/c"), same("/pods", "x/c"));
         assert_eq!(split("/pods/u", "/pods"), same("/pods", ""));

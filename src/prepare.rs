@@ -102,12 +102,7 @@ async fn bind<M: AsyncMounter>(
 
 /// Takes away what was made for a bind that failed.
 async fn undo<M: AsyncMounter>(mounter: &M, subpath: &Subpath, target: &[u8], profile: Profile) {
-    log!(
-        DEBUG,
-        "doBindSubPath() failed for ",
-        gotext::quote(target),
-        ", cleaning up subpath"
-    );
+    log!(DEBUG, "doBindSubPath() failed for ", gotext::quote(target), ", cleaning up subpath");
     if let Err(error) = clean_sub_path(mounter, subpath, profile).await {
         log!(ERROR, "Failed to clean subpath ", gotext::quote(target), ": ", error.text_v());
     }

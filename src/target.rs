@@ -70,13 +70,12 @@ pub(crate) async fn prepare<M: AsyncMounter>(
     let container_dir = gopath::dir(&path);
     let mut last = None;
     for _ in 0..TRIES {
-        let parent =
-            pod_dir::make_all(&subpath.pod_dir, &container_dir, DIRECTORY_MODE).map_err(|error| {
-                Error::flatten(text!("error creating directory ", container_dir, ": "), &error)
-            })?;
-        let stat = source.stat().map_err(|error| {
-            Error::flatten(text!("lstat ", subpath.path, " failed: "), &error)
-        })?;
+        let parent = pod_dir::make_all(&subpath.pod_dir, &container_dir, DIRECTORY_MODE).map_err(
+            |error| Error::flatten(text!("error creating directory ", container_dir, ": "), &error),
+        )?;
+        let stat = source
+            .stat()
+            .map_err(|error| Error::flatten(text!("lstat ", subpath.path, " failed: "), &error))?;
         let at = Place::beneath(parent.as_fd(), &path);
         let made = match stat.kind {
             Kind::Directory => make_directory(at, mounter.is_kernel()),

@@ -111,12 +111,7 @@ pub mod resumable {
                     Profile::Seed => "Warning: mount",
                     Profile::V137 => "Mount",
                 };
-                log!(
-                    WARN,
-                    opening,
-                    " cleanup skipped because path does not exist: ",
-                    at.path
-                );
+                log!(WARN, opening, " cleanup skipped because path does not exist: ", at.path);
                 return Ok(());
             }
             Err(error) => return Err(Error::flatten("Error checking path: ", &error)),

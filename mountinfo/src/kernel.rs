@@ -95,9 +95,12 @@ fn is_mount_root(at: Place<'_>) -> Sys<bool> {
 fn is_mount_root_by_id(at: Place<'_>) -> Sys<bool> {
     let path = OFlag::O_PATH | OFlag::O_NOFOLLOW;
     let (parent, entry) = match at.dir {
-        Some(dir) => (dir.try_clone_to_owned().map_err(errno_of)?, sys::openat(dir, at.name(), path, 0)?),
+        Some(dir) => {
+            (dir.try_clone_to_owned().map_err(errno_of)?, sys::openat(dir, at.name(), path, 0)?)
+        }
         None => {
-            let real = gopath::eval_symlinks(at.path).map_err(|e| e.errno().unwrap_or(sys::EINVAL))?;
+            let real =
+                gopath::eval_symlinks(at.path).map_err(|e| e.errno().unwrap_or(sys::EINVAL))?;
             if real == b"/" {
                 return Ok(true);
             }

@@ -70,12 +70,7 @@ impl Stat {
 
 impl From<FileStat> for Stat {
     fn from(stat: FileStat) -> Self {
-        Stat {
-            dev: stat.st_dev,
-            ino: stat.st_ino,
-            kind: kind_of(stat.st_mode),
-            size: stat.st_size,
-        }
+        Stat { dev: stat.st_dev, ino: stat.st_ino, kind: kind_of(stat.st_mode), size: stat.st_size }
     }
 }
 
@@ -264,10 +259,7 @@ pub fn read_dir(dir: OwnedFd) -> (Vec<Entry>, Option<RawErrno>) {
 
 /// A file system may leave the kind of an entry unknown; lstat(2) tells it then. An entry that is
 /// gone by now is left out, as `os.ReadDir` leaves it out.
-fn with_kinds(
-    dir: &nix::dir::Dir,
-    entries: Vec<(Vec<u8>, Option<nix::dir::Type>)>,
-) -> Vec<Entry> {
+fn with_kinds(dir: &nix::dir::Dir, entries: Vec<(Vec<u8>, Option<nix::dir::Type>)>) -> Vec<Entry> {
     use nix::dir::Type;
     entries
         .into_iter()
@@ -321,9 +313,7 @@ pub fn bind_by_proc(source: impl AsFd, target: impl AsFd) -> Sys<()> {
     let source = proc_path_of(source.as_fd(), None);
     let target = proc_path_of(target.as_fd(), None);
     let none: Option<&[u8]> = None;
-    retry(|| {
-        nix::mount::mount(Some(&source[..]), &target[..], none, MsFlags::MS_BIND, none)
-    })
+    retry(|| nix::mount::mount(Some(&source[..]), &target[..], none, MsFlags::MS_BIND, none))
 }
 
 /// open_tree(2) with `OPEN_TREE_CLONE`: a detached bind mount of an open file or directory.
@@ -336,8 +326,7 @@ pub fn clone_tree(source: impl AsFd) -> Sys<OwnedFd> {
 
 /// move_mount(2): attaches a detached mount on what `target` refers to.
 pub fn attach_tree(tree: impl AsFd, target: impl AsFd) -> Sys<()> {
-    let flags =
-        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     retry_rustix(|| rustix::mount::move_mount(tree.as_fd(), c"", target.as_fd(), c"", flags))
 }
 
@@ -374,8 +363,7 @@ fn quick_stat(dir: impl AsFd, name: &[u8], flags: rustix::fs::AtFlags) -> Sys<Qu
         let stat = retry(|| nix::sys::stat::fstatat(dir.as_fd(), name, flags)).map(Stat::from)?;
         return Ok(Quick { stat, mount_root: None, born: None });
     }
-    let flags =
-        flags | rustix::fs::AtFlags::NO_AUTOMOUNT | rustix::fs::AtFlags::STATX_DONT_SYNC;
+    let flags = flags | rustix::fs::AtFlags::NO_AUTOMOUNT | rustix::fs::AtFlags::STATX_DONT_SYNC;
     let mask = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::SIZE | StatxFlags::BTIME;
     let x = retry_rustix(|| rustix::fs::statx(dir.as_fd(), name, flags, mask))?;
     let tells = x.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT);
@@ -407,6 +395,7 @@ pub fn inode_clock() -> i128 {
 }
 
 /// The magic number of the file system that holds an open file (statfs(2)).
+#[allow(clippy::unnecessary_cast)] // its type differs between architectures
 pub fn fs_magic(fd: impl AsFd) -> Sys<i64> {
     retry_rustix(|| rustix::fs::fstatfs(fd.as_fd())).map(|s| s.f_type as i64)
 }
@@ -443,4 +432,3 @@ pub(crate) fn probe_open_tree() -> bool {
 pub fn has_nul(path: &[u8]) -> bool {
     path.contains(&0)
 }
-

@@ -1,0 +1,133 @@
+//! Runs a test in a mount namespace of its own, once for each set of system calls that a kernel or
+//! a sandbox may lack, and lays out a volume and a pod for it.
+#![allow(dead_code, clippy::expect_used)]
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The sets of calls done without; see `mountinfo::features`.
+pub const BACKENDS: [&str; 6] =
+    ["", "openat2", "statx_mount_root", "statx", "open_tree", "openat2,statx,open_tree"];
+
+const INSIDE: &str = "SUBPATH_TEST_NAMESPACE";
+
+/// Runs `body` in a private mount namespace (in a user namespace too for an ordinary user), by
+/// running this test again in a child process per backend.
+///
+/// `name` is the test's own name. Where namespaces cannot be made the test fails and says so.
+pub fn in_namespace(name: &str, body: impl FnOnce(&Layout)) {
+    if std::env::var_os(INSIDE).is_some() {
+        let layout = Layout::new();
+        body(&layout);
+        return;
+    }
+    for backend in BACKENDS {
+        let status = namespaced(&std::env::current_exe().expect("own path"))
+            .args(["--exact", name, "--nocapture", "--test-threads=1"])
+            .env(INSIDE, "1")
+            .env("SUBPATH_WITHOUT", backend)
+            .output()
+            .expect("unshare(1) of util-linux is needed by the tests");
+        assert!(
+            status.status.success(),
+            "without {backend:?}: {}\n{}\n{}",
+            status.status,
+            String::from_utf8_lossy(&status.stdout),
+            String::from_utf8_lossy(&status.stderr)
+        );
+    }
+}
+
+fn namespaced(program: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    if !nix::unistd::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.args(["--mount", "--propagation", "private", "--"]).arg(program);
+    command
+}
+
+/// A fresh tmpfs with a volume, a pod's directory, and a place that lies outside of both.
+pub struct Layout {
+    pub root: PathBuf,
+    pub volume: PathBuf,
+    pub pod: PathBuf,
+    pub outside: PathBuf,
+}
+
+impl Layout {
+    fn new() -> Self {
+        let root = std::env::temp_dir().join(format!("subpath-test-{}", std::process::id()));
+        fs::create_dir(&root).expect("a directory for the test");
+        mount_tmpfs(&root);
+        let at = |name: &str| {
+            let path = root.join(name);
+            fs::create_dir(&path).expect("a directory for the test");
+            path
+        };
+        Layout { volume: at("volume"), pod: at("pod"), outside: at("outside"), root }
+    }
+
+    /// A request for `sub_path` of the volume.
+    pub fn request(&self, sub_path: &str) -> subpath::Subpath {
+        subpath::Subpath {
+            volume_mount_index: 0,
+            path: bytes(&self.volume.join(sub_path)),
+            volume_name: b"vol".to_vec(),
+            volume_path: bytes(&self.volume),
+            pod_dir: bytes(&self.pod),
+            container_name: b"app".to_vec(),
+        }
+    }
+
+    /// Where the request's sub path is bound.
+    pub fn target(&self) -> PathBuf {
+        self.pod.join("volume-subpaths/vol/app/0")
+    }
+
+    /// How many mounts lie on a path, by /proc/self/mountinfo.
+    pub fn mounts_at(&self, path: &Path) -> usize {
+        let table = fs::read_to_string("/proc/self/mountinfo").expect("the mount table");
+        let path = path.to_str().expect("a plain path");
+        table.lines().filter(|line| line.split(' ').nth(4) == Some(path)).count()
+    }
+
+    /// Everything below the pod's directory.
+    pub fn left_in_pod(&self) -> Vec<PathBuf> {
+        fs::read_dir(&self.pod)
+            .expect("the pod's directory")
+            .map(|entry| entry.expect("an entry").path())
+            .collect()
+    }
+}
+
+impl Drop for Layout {
+    fn drop(&mut self) {
+        // The mounts go with the namespace; the empty directory is all that is left.
+        let _ = nix::mount::umount2(&self.root, nix::mount::MntFlags::MNT_DETACH);
+        let _ = fs::remove_dir(&self.root);
+    }
+}
+
+pub fn mount_tmpfs(path: &Path) {
+    let none: Option<&str> = None;
+    nix::mount::mount(Some("tmpfs"), path, Some("tmpfs"), nix::mount::MsFlags::empty(), none)
+        .expect("a tmpfs");
+}
+
+pub fn bind(source: &Path, target: &Path) {
+    let none: Option<&str> = None;
+    nix::mount::mount(Some(source), target, none, nix::mount::MsFlags::MS_BIND, none)
+        .expect("a bind mount");
+}
+
+pub fn bytes(path: &Path) -> Vec<u8> {
+    path.as_os_str().as_bytes().to_vec()
+}
+
+/// How many descriptors this process holds.
+pub fn open_descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").expect("/proc/self/fd").count()
+}
