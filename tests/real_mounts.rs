@@ -1,5 +1,7 @@
 //! Prepare and clean on real mounts, with the kernel's mounter.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::fs;
