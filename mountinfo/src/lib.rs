@@ -14,6 +14,7 @@ pub mod mounter;
 pub mod profile;
 #[doc(hidden)]
 pub mod sys;
+pub mod table;
 
 pub use cleanup::{cleanup_mount_point, is_corrupted_mount, path_exists};
 pub use error::{Error, ErrorKind, Foreign, Result};
@@ -22,3 +23,4 @@ pub use features::Features;
 pub use kernel::KernelMounter;
 pub use mounter::{MountPoint, Mounter, Place, Source};
 pub use profile::Profile;
+pub use table::{MountRecord, MountTable};

@@ -1,0 +1,180 @@
+//! A line of the mount table before it is parsed: where its fields lie.
+//!
+//! Splitting costs a look at each byte and nothing more, so that a lookup can pass by the lines
+//! that cannot match.
+
+use memchr::memchr;
+
+use super::record::DeviceNumber;
+use crate::error::Error;
+
+/// The fields of a line, in the kernel's order (proc_pid_mountinfo(5)):
+///
+/// ```text
+/// 36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue
+/// id │  │    │     │     │          │        │ │    │         super options
+///    parent  root  │     mount      optional │ type source
+///       device     mount options    fields   separator
+///                  point
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fields<'a> {
+    pub(super) head: Head<'a>,
+    pub(super) mount_options: &'a [u8],
+    pub(super) optional: &'a [u8],
+    pub(super) fs_type: &'a [u8],
+    pub(super) source: &'a [u8],
+    pub(super) super_options: &'a [u8],
+}
+
+/// The fields by which lines are looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Head<'a> {
+    pub(super) id: &'a [u8],
+    pub(super) parent_id: &'a [u8],
+    pub(super) device: &'a [u8],
+    pub(super) root: &'a [u8],
+    pub(super) mount_point: &'a [u8],
+}
+
+/// A field as an error names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Field {
+    Id,
+    ParentId,
+    Device,
+    Root,
+    MountPoint,
+    MountOptions,
+    Separator,
+    FsType,
+    Source,
+    SuperOptions,
+}
+
+impl Field {
+    fn name(self) -> &'static str {
+        match self {
+            Field::Id => "mount ID",
+            Field::ParentId => "parent ID",
+            Field::Device => "major:minor",
+            Field::Root => "root",
+            Field::MountPoint => "mount point",
+            Field::MountOptions => "mount options",
+            Field::Separator => "separator",
+            Field::FsType => "file system type",
+            Field::Source => "source",
+            Field::SuperOptions => "super options",
+        }
+    }
+}
+
+/// Why a line is not one of a mount table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Malformed {
+    pub(super) field: Field,
+    pub(super) problem: Vec<u8>,
+}
+
+impl Malformed {
+    pub(super) fn missing(field: Field) -> Self {
+        Malformed { field, problem: b"missing".to_vec() }
+    }
+
+    /// Shows the value: only for fields that hold no secret, as the options of a network file
+    /// system may.
+    pub(super) fn value(field: Field, value: &[u8], wanted: &str) -> Self {
+        let problem = format!("\"{}\" is not {wanted}", value.escape_ascii()).into_bytes();
+        Malformed { field, problem }
+    }
+
+    /// The error, with the file and the line in it.
+    pub(super) fn at(self, file: &[u8], line: usize) -> Error {
+        let mut text = file.to_vec();
+        text.extend_from_slice(format!(": line {line}: {}: ", self.field.name()).as_bytes());
+        text.extend_from_slice(&self.problem);
+        Error::new(text)
+    }
+}
+
+/// Takes the text up to the next space off `rest`, and the space.
+fn cut<'a>(rest: &mut Option<&'a [u8]>, field: Field) -> Result<&'a [u8], Malformed> {
+    let text = rest.ok_or_else(|| Malformed::missing(field))?;
+    match memchr(b' ', text) {
+        Some(space) => {
+            *rest = Some(&text[space + 1..]);
+            Ok(&text[..space])
+        }
+        None => {
+            *rest = None;
+            Ok(text)
+        }
+    }
+}
+
+/// The same for a field that is never empty.
+fn cut_filled<'a>(rest: &mut Option<&'a [u8]>, field: Field) -> Result<&'a [u8], Malformed> {
+    let text = cut(rest, field)?;
+    if text.is_empty() { Err(Malformed::missing(field)) } else { Ok(text) }
+}
+
+impl<'a> Head<'a> {
+    /// Splits the first five fields off; what follows them stays in `rest`.
+    fn cut(rest: &mut Option<&'a [u8]>) -> Result<Self, Malformed> {
+        Ok(Head {
+            id: cut_filled(rest, Field::Id)?,
+            parent_id: cut_filled(rest, Field::ParentId)?,
+            device: cut_filled(rest, Field::Device)?,
+            root: cut_filled(rest, Field::Root)?,
+            mount_point: cut_filled(rest, Field::MountPoint)?,
+        })
+    }
+
+    pub(super) fn split(line: &'a [u8]) -> Result<Self, Malformed> {
+        Head::cut(&mut Some(line))
+    }
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn split(line: &'a [u8]) -> Result<Self, Malformed> {
+        let mut rest = Some(line);
+        let head = Head::cut(&mut rest)?;
+        let mount_options = cut_filled(&mut rest, Field::MountOptions)?;
+
+        let optional_start = rest.ok_or_else(|| Malformed::missing(Field::Separator))?;
+        let mut optional_len = 0;
+        loop {
+            let field = cut(&mut rest, Field::Separator)?;
+            if field == b"-" {
+                break;
+            }
+            optional_len += field.len() + 1;
+        }
+        let optional = optional_start[..optional_len].trim_ascii_end();
+
+        let fs_type = cut_filled(&mut rest, Field::FsType)?;
+        // Empty when the mount was made with an empty name: two spaces in a row.
+        let source = cut(&mut rest, Field::Source)?;
+        // To the end of the line: a file system may print spaces in its options, and did so before
+        // Linux 4.0 brought seq_show_option().
+        let super_options = match rest {
+            Some(text) if !text.is_empty() => text,
+            _ => return Err(Malformed::missing(Field::SuperOptions)),
+        };
+        Ok(Fields { head, mount_options, optional, fs_type, source, super_options })
+    }
+}
+
+/// A number as the kernel prints one: digits alone.
+pub(super) fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None; // str::parse would take a sign
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// `MAJOR:MINOR`.
+pub(super) fn device(text: &[u8]) -> Option<DeviceNumber> {
+    let (major, minor) = text.split_at_checked(memchr(b':', text)?)?;
+    Some(DeviceNumber { major: number(major)?, minor: number(&minor[1..])? })
+}
