@@ -17,6 +17,10 @@ use crate::sys::{self, Kind};
 /// How many links one path may lead through: Go's limit, not the kernel's 40.
 const MAX_LINKS: usize = 255;
 
+/// After how many links the walk asks for the rest at once: more than a kubelet directory or a
+/// ConfigMap has on the way, and few enough that a long chain costs no more than it did.
+const LINKS_WORTH_ASKING: usize = 4;
+
 /// The clean path that `path` leads to when every symbolic link in it is followed
 /// (`filepath.EvalSymlinks`). A relative path gives a relative one, unless a link is absolute.
 ///
@@ -28,8 +32,13 @@ const MAX_LINKS: usize = 255;
 pub fn eval_symlinks(path: &[u8]) -> Result<Vec<u8>> {
     match without_links(path) {
         Some(cleaned) => Ok(cleaned.to_vec()),
-        None => eval_symlinks_by_walk(path),
+        None => walk(path, LINKS_WORTH_ASKING),
     }
+}
+
+/// [`eval_symlinks`] by the walk alone.
+pub fn eval_symlinks_by_walk(path: &[u8]) -> Result<Vec<u8>> {
+    walk(path, 0)
 }
 
 /// The path itself, cleaned, where the kernel vouches in one call that no element of it is a link.
@@ -62,8 +71,9 @@ fn without_links(path: &[u8]) -> Option<&[u8]> {
     (kind == Kind::Directory || !more_follows).then_some(cleaned)
 }
 
-/// [`eval_symlinks`] by the walk alone.
-pub fn eval_symlinks_by_walk(path: &[u8]) -> Result<Vec<u8>> {
+/// Element by element. After each of the first `ask` links the kernel is asked whether what lies
+/// behind it and what is left of the path has no more of them.
+fn walk(path: &[u8], ask: usize) -> Result<Vec<u8>> {
     let mut path = Cow::Borrowed(path);
     let mut links = 0;
     // Where in `path` the walk stands.
@@ -100,6 +110,12 @@ pub fn eval_symlinks_by_walk(path: &[u8]) -> Result<Vec<u8>> {
                         }
                         at = usize::from(target.starts_with(b"/"));
                         target.extend_from_slice(&path[end..]);
+                        if links <= ask {
+                            let whole = put_together(&dest, &target);
+                            if let Some(cleaned) = without_links(&whole) {
+                                return Ok(cleaned.to_vec());
+                            }
+                        }
                         path = Cow::Owned(target);
                         continue;
                     }
@@ -111,6 +127,12 @@ pub fn eval_symlinks_by_walk(path: &[u8]) -> Result<Vec<u8>> {
         }
         at = end;
     }
+}
+
+/// What the walk has behind it and what it has before it, as one path.
+fn put_together(dest: &[u8], rest: &[u8]) -> Vec<u8> {
+    let slash = if dest.is_empty() || dest.ends_with(b"/") { &b""[..] } else { b"/" };
+    [dest, slash, rest.strip_prefix(b"/").unwrap_or(rest)].concat()
 }
 
 /// Takes the last element of `dest` away, or adds ".." where that would need to know more: at the
