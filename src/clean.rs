@@ -3,15 +3,16 @@
 //! It goes through the directories that prepare made, by descriptor, and no deeper: what is below a
 //! mount point is the user's.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use mountinfo::cleanup::resumable::cleanup_mount_point;
 use mountinfo::mounter::AsyncMounter;
-use mountinfo::sys::{self, Kind};
-use mountinfo::{Error, Place, Profile, Result, gopath, gotext, log, text};
+use mountinfo::sys::{self, Entry, Kind};
+use mountinfo::{Error, Place, Profile, Result, gopath, gotext, kernel, log, text};
+use nix::fcntl::OFlag;
 
 use crate::SUBPATH_DIRECTORY_NAME;
-use crate::pod_dir;
+use crate::pod_dir::PodDir;
 use crate::request::Subpath;
 
 /// [`crate::clean_sub_paths`] for a mounter that answers later (`doCleanSubPaths`).
@@ -24,15 +25,16 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
     let all_dir = gopath::join(&[pod_dir, SUBPATH_DIRECTORY_NAME.as_bytes()]);
     let volume_dir = gopath::join(&[pod_dir, SUBPATH_DIRECTORY_NAME.as_bytes(), volume_name]);
     log!(DEBUG, "Cleaning up subpath mounts for ", volume_dir);
-    let listed = match pod_dir::open_to_read(pod_dir, &volume_dir) {
-        Ok(dir) => sys::read_dir(dir),
+    let opened = PodDir::open(pod_dir).and_then(|pod| Ok((pod.open_to_read(&volume_dir)?, pod)));
+    let (volume, pod) = match opened {
+        Ok(opened) => opened,
         Err(sys::ENOENT) => return Ok(()),
         Err(errno) => return Err(cannot_read(&volume_dir, "open", errno)),
     };
-    let containers = match listed {
-        (containers, None) => containers,
-        (_, Some(errno)) => return Err(cannot_read(&volume_dir, "readdirent", errno)),
-    };
+    let (containers, failed) = sys::read_dir(&volume);
+    if let Some(errno) = failed {
+        return Err(cannot_read(&volume_dir, "readdirent", errno));
+    }
     for container in containers {
         if container.kind != Kind::Directory {
             log!(DEBUG, "Container file is not a directory: ", container.name);
@@ -40,20 +42,20 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
         }
         log!(DEBUG, "Cleaning up subpath mounts for container ", container.name);
         let container_dir = gopath::join(&[&volume_dir, &container.name]);
-        clean_container(mounter, pod_dir, &container_dir, profile).await.map_err(|error| {
-            Error::flatten(text!("error processing ", container_dir, ": "), &error)
-        })?;
-        remove(mounter, pod_dir, &container_dir)?;
+        clean_container(mounter, &volume, &container.name, &container_dir, profile).await.map_err(
+            |error| Error::flatten(text!("error processing ", container_dir, ": "), &error),
+        )?;
+        let removed = sys::remove_at(&volume, &container.name, Kind::Directory)
+            .map_err(|errno| Error::path("remove", &container_dir[..], errno));
+        expect_removed(mounter, &container_dir, removed)?;
         log!(TRACE, "Removed ", container_dir);
     }
-    remove(mounter, pod_dir, &volume_dir)?;
+    expect_removed(mounter, &volume_dir, pod.remove(&volume_dir))?;
     log!(TRACE, "Removed ", volume_dir);
-    match pod_dir::remove(pod_dir, &all_dir) {
+    match pod.remove(&all_dir) {
         // Another volume's sub paths are still there.
         Err(error) if error.is_exist() => {}
-        Err(error) if mounter.is_kernel() && error.is_not_exist() => {}
-        Err(error) => return Err(cannot_delete(&all_dir, &error)),
-        Ok(()) => {}
+        removed => expect_removed(mounter, &all_dir, removed)?,
     }
     log!(TRACE, "Removed ", all_dir);
     Ok(())
@@ -64,16 +66,12 @@ fn cannot_read(path: &[u8], op: &'static str, errno: i32) -> Error {
     Error::flatten(text!("error reading ", path, ": "), &cause)
 }
 
-fn cannot_delete(path: &[u8], cause: &Error) -> Error {
-    Error::flatten(text!("error deleting ", path, ": "), cause)
-}
-
-/// Removes a directory that has been cleaned. That another caller removed it first is an error only
-/// to a mounter of the caller's own, as it is to the original.
-fn remove<M: AsyncMounter>(mounter: &M, pod_dir: &[u8], path: &[u8]) -> Result<()> {
-    match pod_dir::remove(pod_dir, path) {
+/// That another caller removed a directory first is an error only to a mounter of the caller's own,
+/// as it is to the original.
+fn expect_removed<M: AsyncMounter>(mounter: &M, path: &[u8], removed: Result<()>) -> Result<()> {
+    match removed {
         Err(error) if mounter.is_kernel() && error.is_not_exist() => Ok(()),
-        Err(error) => Err(cannot_delete(path, &error)),
+        Err(error) => Err(Error::flatten(text!("error deleting ", path, ": "), &error)),
         Ok(()) => Ok(()),
     }
 }
@@ -81,49 +79,54 @@ fn remove<M: AsyncMounter>(mounter: &M, pod_dir: &[u8], path: &[u8]) -> Result<(
 /// Cleans every entry of a container's directory; the first error ends it.
 async fn clean_container<M: AsyncMounter>(
     mounter: &M,
-    pod_dir: &[u8],
-    container_dir: &[u8],
+    volume: &OwnedFd,
+    name: &[u8],
+    path: &[u8],
     profile: Profile,
 ) -> Result<()> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
     // What cannot be read shows when the directory is removed.
-    let Ok(dir) = pod_dir::open_to_read(pod_dir, container_dir) else {
+    let Ok(dir) = sys::openat(volume, name, flags, 0) else {
         return Ok(());
     };
-    let Ok(again) = dir.try_clone() else {
-        return Ok(());
-    };
-    let (entries, _) = sys::read_dir(again);
+    let (entries, _) = sys::read_dir(&dir);
     for entry in entries {
         if entry.kind == Kind::Symlink {
-            // Whatever it points to is not ours: the link goes, and nothing else.
-            match sys::unlink_at(&dir, &entry.name) {
-                Ok(()) | Err(sys::ENOENT | sys::EISDIR) => {}
-                Err(errno) => {
-                    let path = gopath::join(&[container_dir, &entry.name]);
-                    let cause = Error::path("remove", &path[..], errno);
-                    let prefix = text!("error cleaning subpath mount ", path, ": ");
-                    return Err(Error::flatten(prefix, &cause));
-                }
-            }
-            continue;
+            remove_link(&dir, &entry.name, path)?;
+        } else {
+            clean_entry(mounter, Some(dir.as_fd()), path, &entry, profile).await?;
         }
-        clean_entry(mounter, Some(dir.as_fd()), container_dir, &entry.name, profile).await?;
     }
     Ok(())
+}
+
+/// Removes a symlink and nothing else: whatever it points to is not ours.
+fn remove_link(dir: &OwnedFd, name: &[u8], container_dir: &[u8]) -> Result<()> {
+    match sys::unlink_at(dir, name) {
+        Ok(()) | Err(sys::ENOENT) => Ok(()),
+        Err(errno) => {
+            let path = gopath::join(&[container_dir, name]);
+            let cause = Error::path("remove", &path[..], errno);
+            Err(Error::flatten(text!("error cleaning subpath mount ", path, ": "), &cause))
+        }
+    }
 }
 
 /// Takes one sub path away (`doCleanSubPath`).
 async fn clean_entry<M: AsyncMounter>(
     mounter: &M,
-    dir: Option<std::os::fd::BorrowedFd<'_>>,
+    dir: Option<BorrowedFd<'_>>,
     container_dir: &[u8],
-    name: &[u8],
+    entry: &Entry,
     profile: Profile,
 ) -> Result<()> {
-    log!(DEBUG, "Cleaning up subpath mounts for subpath ", name);
-    let path = gopath::join(&[container_dir, name]);
-    let at = Place { path: &path, dir };
-    cleanup_mount_point(mounter, at, true, profile).await.map_err(|error| {
+    log!(DEBUG, "Cleaning up subpath mounts for subpath ", entry.name);
+    let path = gopath::join(&[container_dir, &entry.name]);
+    let cleaned = match dir {
+        Some(dir) if mounter.is_kernel() => kernel::clear(dir, &path, entry.kind),
+        _ => cleanup_mount_point(mounter, Place { path: &path, dir }, true, profile).await,
+    };
+    cleaned.map_err(|error| {
         Error::flatten(text!("error cleaning subpath mount ", path, ": "), &error)
     })?;
     log!(DEBUG, "Successfully cleaned subpath directory ", path);
@@ -138,15 +141,10 @@ pub(crate) async fn clean_sub_path<M: AsyncMounter>(
     profile: Profile,
 ) -> Result<()> {
     let container_dir = subpath.container_dir();
-    let held = pod_dir::open(&subpath.pod_dir, &container_dir).ok();
-    clean_entry(
-        mounter,
-        held.as_ref().map(AsFd::as_fd),
-        &container_dir,
-        subpath.index().as_bytes(),
-        profile,
-    )
-    .await?;
+    let held = PodDir::open(&subpath.pod_dir).and_then(|pod| pod.open_dir(&container_dir)).ok();
+    let dir = held.as_ref().map(AsFd::as_fd);
+    let entry = Entry { name: subpath.index().into_bytes(), kind: Kind::Directory };
+    clean_entry(mounter, dir, &container_dir, &entry, profile).await?;
     remove_empty_dirs(&subpath.pod_dir, &container_dir)
 }
 
@@ -161,12 +159,18 @@ pub(crate) fn remove_empty_dirs(base_dir: &[u8], end_dir: &[u8]) -> Result<()> {
             gotext::quote(base_dir)
         )));
     }
+    let pod = PodDir::open(base_dir);
     let mut current = end_dir.to_vec();
     while current != base_dir {
         let quoted = gotext::quote(&current);
-        let kind = pod_dir::locate(base_dir, &current)
-            .and_then(|at| sys::lstat_at(&at.dir, &at.name))
-            .map(|stat| stat.kind);
+        let held = match &pod {
+            Ok(pod) => pod.locate(&current),
+            Err(errno) => Err(*errno),
+        };
+        let kind = held
+            .as_ref()
+            .map_err(|errno| *errno)
+            .and_then(|at| sys::lstat_at(at.dir(), at.name()).map(|stat| stat.kind));
         match kind {
             Ok(Kind::Directory) => {}
             Ok(_) => return Err(Error::new(text!("path ", quoted, " not a directory"))),
@@ -180,7 +184,10 @@ pub(crate) fn remove_empty_dirs(base_dir: &[u8], end_dir: &[u8]) -> Result<()> {
                 return Err(Error::flatten(text!("error stat ", quoted, ": "), &cause));
             }
         }
-        match pod_dir::remove(base_dir, &current) {
+        let removed = held
+            .and_then(|at| sys::remove_at(at.dir(), at.name(), Kind::Directory))
+            .map_err(|errno| Error::path("remove", &current[..], errno));
+        match removed {
             Ok(()) => log!(TRACE, "Removed directory ", quoted),
             Err(error) if error.is_exist() => {
                 log!(TRACE, "Directory ", quoted, " not empty, not removing");

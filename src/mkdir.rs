@@ -216,7 +216,7 @@ fn stamps_by_our_clock(dir: impl AsFd) -> bool {
 fn is_empty(dir: &OwnedFd) -> bool {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
     sys::openat(dir, b".", flags, 0).is_ok_and(|again| {
-        let (entries, failed) = sys::read_dir(again);
+        let (entries, failed) = sys::read_dir(&again);
         entries.is_empty() && failed.is_none()
     })
 }

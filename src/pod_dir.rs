@@ -5,89 +5,149 @@
 //! kubelet astray.
 
 use std::borrow::Cow;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use mountinfo::sys::{self, Sys};
+use mountinfo::sys::{self, Kind, Sys};
 use mountinfo::{Error, Features, Result, gopath};
 use nix::fcntl::OFlag;
 
+/// Refers to a directory, and to nothing but a directory.
 const DIRECTORY: OFlag = OFlag::O_PATH.union(OFlag::O_NOFOLLOW).union(OFlag::O_DIRECTORY);
+/// The same, to read its entries.
+const TO_READ: OFlag = OFlag::O_RDONLY.union(OFlag::O_NOFOLLOW).union(OFlag::O_DIRECTORY);
 
-/// A path below a pod's directory, split where trust ends.
-struct Split {
-    /// The pod's directory; an ancestor of it if the path climbs out by `..` in a name.
-    anchor: Vec<u8>,
-    /// What follows, without `.` and `..`; empty for the anchor itself.
-    below: Vec<u8>,
-}
-
-impl Split {
-    fn of(pod_dir: &[u8], path: &[u8]) -> Split {
-        let mut anchor = gopath::clean(pod_dir);
-        let path = gopath::clean(path);
-        let below = match gopath::rel(&anchor, &path) {
-            Ok(below) => below,
-            // A relative path below an absolute one, or the reverse, has nothing to hold on to.
-            Err(_) => return Split { anchor: path, below: Vec::new() },
-        };
-        let mut below = &below[..];
-        while gopath::starts_with_backstep(below) {
-            anchor = gopath::join(&[&anchor, b".."]);
-            below = below.get(3..).unwrap_or(b".");
-        }
-        let below = if below == b"." { Vec::new() } else { below.to_vec() };
-        Split { anchor, below }
-    }
-
-    fn components(&self) -> impl Iterator<Item = &[u8]> {
-        self.below.split(|&b| b == b'/').filter(|name| !name.is_empty())
-    }
-}
-
-/// Opens a directory below the pod's with `O_PATH`.
-pub(crate) fn open(pod_dir: &[u8], path: &[u8]) -> Sys<OwnedFd> {
-    let split = Split::of(pod_dir, path);
-    let mut dir = sys::open(&split.anchor, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
-    if split.below.is_empty() {
-        return Ok(dir);
-    }
-    if Features::get().openat2
-        && let Ok(dir) = sys::open_beneath(&dir, &split.below, DIRECTORY)
-    {
-        return Ok(dir);
-    }
-    for name in split.components() {
-        dir = sys::openat(&dir, name, DIRECTORY, 0)?;
-    }
-    Ok(dir)
-}
-
-/// Opens a directory below the pod's for reading its entries.
-pub(crate) fn open_to_read(pod_dir: &[u8], path: &[u8]) -> Sys<OwnedFd> {
-    let dir = open(pod_dir, path)?;
-    sys::openat(dir, b".", OFlag::O_RDONLY | OFlag::O_DIRECTORY, 0)
+/// A pod's directory, open.
+#[derive(Debug)]
+pub(crate) struct PodDir {
+    path: Vec<u8>,
+    dir: OwnedFd,
 }
 
 /// An entry of a directory below the pod's: the open directory, and the entry's name.
 pub(crate) struct Located<'p> {
-    pub(crate) dir: OwnedFd,
-    pub(crate) name: Cow<'p, [u8]>,
+    dir: Held<'p>,
+    name: &'p [u8],
 }
 
-/// Opens the directory that holds `path`.
-pub(crate) fn locate<'p>(pod_dir: &[u8], path: &'p [u8]) -> Sys<Located<'p>> {
-    let name = gopath::base(path).into();
-    Ok(Located { dir: open(pod_dir, &gopath::dir(path))?, name })
+enum Held<'p> {
+    Own(OwnedFd),
+    Pods(BorrowedFd<'p>),
 }
 
-/// Removes an entry as Go's `os.Remove` does.
-///
-/// # Errors
-/// A path error of `remove`.
-pub(crate) fn remove(pod_dir: &[u8], path: &[u8]) -> Result<()> {
-    locate(pod_dir, path)
-        .and_then(|at| sys::remove_at(&at.dir, &at.name))
-        .map_err(|errno| Error::path("remove", path, errno))
+impl Located<'_> {
+    pub(crate) fn dir(&self) -> BorrowedFd<'_> {
+        match &self.dir {
+            Held::Own(dir) => dir.as_fd(),
+            Held::Pods(dir) => *dir,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &[u8] {
+        self.name
+    }
+}
+
+impl PodDir {
+    /// Opens the pod's directory; its path is the caller's and may contain links.
+    pub(crate) fn open(path: &[u8]) -> Sys<PodDir> {
+        let path = gopath::clean(path);
+        let dir = sys::open(&path, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
+        Ok(PodDir { path, dir })
+    }
+
+    /// Opens a directory below the pod's with `O_PATH`.
+    pub(crate) fn open_dir(&self, path: &[u8]) -> Sys<OwnedFd> {
+        self.open_with(path, DIRECTORY)
+    }
+
+    /// Opens a directory below the pod's for reading its entries.
+    pub(crate) fn open_to_read(&self, path: &[u8]) -> Sys<OwnedFd> {
+        self.open_with(path, TO_READ)
+    }
+
+    fn open_with(&self, path: &[u8], flags: OFlag) -> Sys<OwnedFd> {
+        let split = Split::of(&self.path, path);
+        if split.anchor == self.path {
+            return open_below(self.dir.as_fd(), &split.below, flags);
+        }
+        let anchor = sys::open(&split.anchor, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
+        open_below(anchor.as_fd(), &split.below, flags)
+    }
+
+    /// Opens the directory that holds `path`.
+    pub(crate) fn locate<'p>(&'p self, path: &'p [u8]) -> Sys<Located<'p>> {
+        let parent = gopath::dir(path);
+        let dir = if parent == self.path {
+            Held::Pods(self.dir.as_fd())
+        } else {
+            Held::Own(self.open_dir(&parent)?)
+        };
+        Ok(Located { dir, name: gopath::base(path) })
+    }
+
+    /// Removes a directory as Go's `os.Remove` does.
+    ///
+    /// # Errors
+    /// A path error of `remove`.
+    pub(crate) fn remove(&self, path: &[u8]) -> Result<()> {
+        self.locate(path)
+            .and_then(|at| sys::remove_at(at.dir(), at.name(), Kind::Directory))
+            .map_err(|errno| Error::path("remove", path, errno))
+    }
+}
+
+/// A path below a pod's directory, split where trust ends.
+struct Split<'p> {
+    /// The pod's directory; an ancestor of it if the path climbs out by `..` in a name.
+    anchor: Cow<'p, [u8]>,
+    /// What follows, without `.` and `..`; empty for the anchor itself.
+    below: Vec<u8>,
+}
+
+impl<'p> Split<'p> {
+    /// Both paths are clean.
+    fn of(pod_dir: &'p [u8], path: &'p [u8]) -> Split<'p> {
+        let Ok(below) = gopath::rel(pod_dir, path) else {
+            // A relative path below an absolute one, or the reverse, has nothing to hold on to.
+            return Split { anchor: path.into(), below: Vec::new() };
+        };
+        let mut anchor = Cow::from(pod_dir);
+        let mut rest = &below[..];
+        while gopath::starts_with_backstep(rest) {
+            anchor = gopath::join(&[&anchor, b".."]).into();
+            rest = rest.get(3..).unwrap_or(b".");
+        }
+        let below = if rest == b"." { Vec::new() } else { rest.to_vec() };
+        Split { anchor, below }
+    }
+
+    fn components(&self) -> impl Iterator<Item = &[u8]> {
+        components(&self.below)
+    }
+}
+
+fn components(below: &[u8]) -> impl Iterator<Item = &[u8]> {
+    below.split(|&b| b == b'/').filter(|name| !name.is_empty())
+}
+
+fn open_below(anchor: BorrowedFd<'_>, below: &[u8], flags: OFlag) -> Sys<OwnedFd> {
+    if below.is_empty() {
+        return sys::openat(anchor, b".", flags, 0);
+    }
+    if Features::get().openat2
+        && below.contains(&b'/')
+        && let Ok(dir) = sys::open_beneath(anchor, below, flags)
+    {
+        return Ok(dir);
+    }
+    let mut names = components(below).peekable();
+    let mut dir: Option<OwnedFd> = None;
+    while let Some(name) = names.next() {
+        let flags = if names.peek().is_some() { DIRECTORY } else { flags };
+        let parent = dir.as_ref().map_or(anchor, AsFd::as_fd);
+        dir = Some(sys::openat(parent, name, flags, 0)?);
+    }
+    dir.ok_or(sys::ENOENT)
 }
 
 /// Makes a directory below the pod's with every missing level, and opens it (`os.MkdirAll`).
@@ -96,15 +156,19 @@ pub(crate) fn remove(pod_dir: &[u8], path: &[u8]) -> Result<()> {
 /// A path error of `mkdir` that names the level, with the errno of mkdirat(2); ENOTDIR where
 /// something else, or a symlink, stands in the way.
 pub(crate) fn make_all(pod_dir: &[u8], path: &[u8], mode: u32) -> Result<OwnedFd> {
-    if let Ok(dir) = open(pod_dir, path) {
-        return Ok(dir);
-    }
-    let split = Split::of(pod_dir, path);
+    let pod_dir = gopath::clean(pod_dir);
+    let split = Split::of(&pod_dir, path);
     refuse_too_long(&split)?;
-    make_anchor(&split.anchor, mode)?;
-    let mut dir = sys::open(&split.anchor, OFlag::O_PATH | OFlag::O_DIRECTORY)
-        .map_err(|errno| Error::path("mkdir", &split.anchor[..], errno))?;
-    let mut current = split.anchor.clone();
+    let anchor = OFlag::O_PATH | OFlag::O_DIRECTORY;
+    let mut dir = match sys::open(&split.anchor, anchor) {
+        Ok(dir) => dir,
+        Err(_) => {
+            make_anchor(&split.anchor, mode)?;
+            sys::open(&split.anchor, anchor)
+                .map_err(|errno| Error::path("mkdir", &split.anchor[..], errno))?
+        }
+    };
+    let mut current = split.anchor.to_vec();
     for name in split.components() {
         current = gopath::join(&[&current, name]);
         dir = make_one(&dir, name, mode)
@@ -150,8 +214,8 @@ fn make_anchor(path: &[u8], mode: u32) -> Result<()> {
 }
 
 /// A path that becomes too long halfway is refused before anything is made.
-fn refuse_too_long(split: &Split) -> Result<()> {
-    let mut current = split.anchor.clone();
+fn refuse_too_long(split: &Split<'_>) -> Result<()> {
+    let mut current = split.anchor.to_vec();
     for name in split.components() {
         current = gopath::join(&[&current, name]);
         if current.len() >= sys::PATH_MAX || name.len() > sys::NAME_MAX {
@@ -167,21 +231,21 @@ mod tests {
 
     fn split(pod_dir: &str, path: &str) -> (String, String) {
         let split = Split::of(pod_dir.as_bytes(), path.as_bytes());
-        (String::from_utf8(split.anchor).unwrap(), String::from_utf8(split.below).unwrap())
+        (String::from_utf8(split.anchor.to_vec()).unwrap(), String::from_utf8(split.below).unwrap())
     }
 
     #[test]
     fn trust_ends_at_the_pods_directory() {
         let same = |a: &str, b: &str| (a.to_owned(), b.to_owned());
         assert_eq!(
-            split("/pods/u/", "/pods/u/volume-subpaths/v"),
+            split("/pods/u", "/pods/u/volume-subpaths/v"),
             same("/pods/u", "volume-subpaths/v")
         );
         assert_eq!(split("/pods/u", "/pods/u"), same("/pods/u", ""));
         assert_eq!(split("/pods/u", "/pods/x/c"), same("/pods", "x/c"));
         assert_eq!(split("/pods/u", "/pods"), same("/pods", ""));
         assert_eq!(split("/pods/u", "/x"), same("/", "x"));
-        assert_eq!(split("", "volume-subpaths/v"), same(".", "volume-subpaths/v"));
+        assert_eq!(split(".", "volume-subpaths/v"), same(".", "volume-subpaths/v"));
         assert_eq!(split("pods", "/abs"), same("/abs", ""));
     }
 }

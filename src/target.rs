@@ -9,7 +9,7 @@ use mountinfo::sys::{self, Kind, Stat, Sys};
 use mountinfo::{Error, Place, Profile, Result, gopath, log, text};
 use nix::fcntl::OFlag;
 
-use crate::pod_dir;
+use crate::pod_dir::{self, PodDir};
 use crate::request::Subpath;
 
 /// Mode of the directories that are made below the pod's.
@@ -57,8 +57,18 @@ pub(crate) async fn prepare<M: AsyncMounter>(
     profile: Profile,
 ) -> Result<Target> {
     let path = subpath.target();
+    let container_dir = gopath::dir(&path);
+    let mut existing = None;
     let mounted = if mounter.is_kernel() {
-        is_mounted_in_kernel(mounter, subpath, &path, &source, profile).await?
+        // What is wrong with it, if it cannot be opened, shows when it is made.
+        existing = PodDir::open(&subpath.pod_dir).and_then(|pod| pod.open_dir(&container_dir)).ok();
+        match &existing {
+            Some(dir) => {
+                let at = Place::beneath(dir.as_fd(), &path);
+                is_mounted_in_kernel(mounter, subpath, at, &source, profile).await?
+            }
+            None => false,
+        }
     } else {
         is_mounted(mounter, subpath, &path, &source, profile).await?
     };
@@ -67,12 +77,17 @@ pub(crate) async fn prepare<M: AsyncMounter>(
         return Ok(Target { path, parent: None });
     }
 
-    let container_dir = gopath::dir(&path);
     let mut last = None;
     for _ in 0..TRIES {
-        let parent = pod_dir::make_all(&subpath.pod_dir, &container_dir, DIRECTORY_MODE).map_err(
-            |error| Error::flatten(text!("error creating directory ", container_dir, ": "), &error),
-        )?;
+        let parent = match existing.take() {
+            Some(dir) => dir,
+            None => pod_dir::make_all(&subpath.pod_dir, &container_dir, DIRECTORY_MODE).map_err(
+                |error| {
+                    let prefix = text!("error creating directory ", container_dir, ": ");
+                    Error::flatten(prefix, &error)
+                },
+            )?,
+        };
         let stat = source
             .stat()
             .map_err(|error| Error::flatten(text!("lstat ", subpath.path, " failed: "), &error))?;
@@ -142,15 +157,11 @@ async fn is_mounted<M: AsyncMounter>(
 async fn is_mounted_in_kernel<M: AsyncMounter>(
     mounter: &M,
     subpath: &Subpath,
-    path: &[u8],
+    at: Place<'_>,
     source: &SourceFile<'_>,
     profile: Profile,
 ) -> Result<bool> {
-    let Ok(held) = pod_dir::locate(&subpath.pod_dir, path) else {
-        // Nothing is there, or what is wrong shows when the directory is made.
-        return Ok(false);
-    };
-    let at = Place::beneath(held.dir.as_fd(), path);
+    let dir = at.dir.ok_or_else(|| Error::path("statx", at.path, sys::EINVAL))?;
     let stat = source
         .stat()
         .map_err(|error| Error::flatten(text!("stat ", subpath.path, " failed: "), &error))?;
@@ -160,13 +171,13 @@ async fn is_mounted_in_kernel<M: AsyncMounter>(
             Ok(false) => return Ok(false),
             Err(error) if error.is_not_exist() => return Ok(false),
             Err(error) => {
-                let prefix = text!("error checking path ", path, " for mount: ");
+                let prefix = text!("error checking path ", at.path, " for mount: ");
                 return Err(Error::wrap(prefix, error));
             }
         }
         // An answer of the mounted file system, were one awaited, might never come; whatever it
         // is, a mount that cannot even be looked at is not the one that is wanted.
-        if sys::quick_stat_at(&held.dir, at.name()).is_ok_and(|q| q.stat.same_file(&stat)) {
+        if sys::quick_stat_at(dir, at.name()).is_ok_and(|q| q.stat.same_file(&stat)) {
             return Ok(true);
         }
         unmount_stale(mounter, at, profile).await?;
@@ -204,8 +215,8 @@ fn same_file(subpath: &Subpath, path: &[u8], source: &SourceFile<'_>) -> Result<
     let source = source
         .stat()
         .map_err(|error| Error::flatten(text!("stat ", subpath.path, " failed: "), &error))?;
-    let target = pod_dir::locate(&subpath.pod_dir, path)
-        .and_then(|held| sys::lstat_at(&held.dir, &held.name))
+    let target = PodDir::open(&subpath.pod_dir)
+        .and_then(|pod| pod.locate(path).and_then(|at| sys::lstat_at(at.dir(), at.name())))
         .map_err(|errno| {
             let cause = Error::path("lstat", path, errno);
             Error::flatten(text!("lstat ", path, " failed: "), &cause)

@@ -100,8 +100,8 @@ pub mod resumable {
         extensive: bool,
         profile: Profile,
     ) -> Result<()> {
-        if mounter.is_kernel() && at.dir.is_some() {
-            return kernel::clear(at);
+        if let (true, Some(dir)) = (mounter.is_kernel(), at.dir) {
+            return kernel::clear(dir, at.path, sys::Kind::Directory);
         }
         let corrupted = match path_exists(at.path) {
             Ok(Existence::Yes) => false,
@@ -214,7 +214,7 @@ fn remove_path(at: Place<'_>) -> Result<()> {
 
 fn remove(at: Place<'_>) -> Result<()> {
     match at.dir {
-        Some(dir) => sys::remove_at(dir, at.name()),
+        Some(dir) => sys::remove_at(dir, at.name(), sys::Kind::Directory),
         None => sys::remove(at.path),
     }
     .map_err(|errno| Error::path("remove", at.path, errno))

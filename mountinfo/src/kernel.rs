@@ -3,13 +3,15 @@
 //! It runs no mount(8) or umount(8), and never waits for a file system to find out what is
 //! mounted.
 
+use std::os::fd::BorrowedFd;
+
 use nix::fcntl::OFlag;
 
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::mounter::{MountPoint, Mounter, Place, Source};
-use crate::sys::{self, Sys};
-use crate::{gopath, log};
+use crate::sys::{self, Kind, Sys};
+use crate::{gopath, gotext, log};
 
 /// How many mounts may lie on one place before taking them away is given up. A mount table holds
 /// 100,000 by default (fs.mount-max).
@@ -127,13 +129,11 @@ fn unmount_once(at: Place<'_>, detach: bool) -> Result<bool> {
     };
     match answer {
         Ok(()) => Ok(true),
-        // umount2(2) says EINVAL of what is no mount point, and asks for the privilege first.
-        Err(errno @ (sys::EINVAL | sys::EPERM)) => match is_mount_root(at) {
-            Ok(true) => Err(Error::path("unmount", at.path, errno)),
-            Ok(false) => Ok(false),
-            Err(_) if errno == sys::EINVAL => Ok(false),
-            Err(_) => Err(Error::path("unmount", at.path, errno)),
-        },
+        // What is no mount point; a mount that is locked is one too (mount_namespaces(7)), and
+        // whoever removes its mount point is told EBUSY.
+        Err(sys::EINVAL) => Ok(false),
+        // The privilege is asked for before anything is looked up.
+        Err(sys::EPERM) if is_mount_root(at) == Ok(false) => Ok(false),
         Err(errno) => Err(Error::path("unmount", at.path, errno)),
     }
 }
@@ -142,35 +142,33 @@ fn unmount_once(at: Place<'_>, detach: bool) -> Result<bool> {
 ///
 /// It asks nothing of the mounted file system: a source that was deleted, a server that is dead or
 /// hangs, and a stale handle are unmounted like any other. What lies below the mount point is never
-/// entered. A symlink is removed, not followed.
+/// entered. A symlink is removed, not followed. `likely` is the entry's kind, as far as the caller
+/// knows it.
 ///
 /// # Errors
 /// EBUSY while a process uses the mount; EPERM without `CAP_SYS_ADMIN`; ENOTEMPTY where the entry
 /// is a directory that is not empty.
-pub fn clear(at: Place<'_>) -> Result<()> {
-    let mut layers = 0;
-    while layers < MOST_LAYERS && unmount_entry(at)? {
-        log!(DEBUG, "Unmounted ", at.path);
-        layers += 1;
-    }
-    log!(DEBUG, "Deleting path ", crate::gotext::quote(at.path));
-    let removed = match at.dir {
-        Some(dir) => sys::remove_at(dir, at.name()),
-        None => sys::remove(at.path),
-    };
-    match removed {
-        Ok(()) => Ok(()),
-        Err(sys::ENOENT) => {
-            log!(DEBUG, crate::gotext::quote(at.path), " does not exist");
-            Ok(())
+pub fn clear(dir: BorrowedFd<'_>, path: &[u8], likely: Kind) -> Result<()> {
+    let at = Place::beneath(dir, path);
+    for _ in 0..MOST_LAYERS {
+        let unmounted = match unmount_once(at, false) {
+            Err(error) if error.errno() == Some(sys::ENOENT) => false,
+            answer => answer?,
+        };
+        if unmounted {
+            log!(DEBUG, "Unmounted ", path);
         }
-        Err(errno) => Err(Error::path("remove", at.path, errno)),
+        log!(DEBUG, "Deleting path ", gotext::quote(path));
+        match sys::remove_at(dir, at.name(), likely) {
+            Ok(()) => return Ok(()),
+            Err(sys::ENOENT) => {
+                log!(DEBUG, gotext::quote(path), " does not exist");
+                return Ok(());
+            }
+            // Another mount lay below the one that was taken away.
+            Err(sys::EBUSY) if unmounted => {}
+            Err(errno) => return Err(Error::path("remove", path, errno)),
+        }
     }
-}
-
-fn unmount_entry(at: Place<'_>) -> Result<bool> {
-    match unmount_once(at, false) {
-        Err(error) if error.errno() == Some(sys::ENOENT) => Ok(false),
-        other => other,
-    }
+    Err(Error::path("unmount", path, sys::EBUSY))
 }

@@ -191,21 +191,27 @@ pub fn truncate(fd: impl AsFd) -> Sys<()> {
     retry(|| nix::unistd::ftruncate(fd.as_fd(), 0))
 }
 
-/// Go's `os.Remove`: unlinkat(2), then rmdir, and the more telling of the two answers.
-pub fn remove_at(dir: impl AsFd, name: &[u8]) -> Sys<()> {
-    match unlink_at(dir.as_fd(), name) {
-        Ok(()) => Ok(()),
-        Err(unlinked) => match rmdir_at(dir, name) {
-            Ok(()) => Ok(()),
-            Err(ENOTDIR) => Err(unlinked),
-            Err(removed) => Err(removed),
+/// Go's `os.Remove`: unlink or rmdir, whichever fits, and the more telling of the two answers.
+///
+/// `likely` says which to try first; it changes no answer.
+pub fn remove_at(dir: impl AsFd, name: &[u8], likely: Kind) -> Sys<()> {
+    let unlinked = match likely {
+        Kind::Directory => None,
+        _ => match unlink_at(dir.as_fd(), name) {
+            Ok(()) => return Ok(()),
+            Err(errno) => Some(errno),
         },
+    };
+    match (rmdir_at(dir.as_fd(), name), unlinked) {
+        (Err(ENOTDIR), None) => unlink_at(dir, name),
+        (Err(ENOTDIR), Some(errno)) => Err(errno),
+        (answer, _) => answer,
     }
 }
 
 /// The same by a path that the caller trusts.
 pub fn remove(path: &[u8]) -> Sys<()> {
-    remove_at(fcntl::AT_FDCWD, path)
+    remove_at(fcntl::AT_FDCWD, path, Kind::File)
 }
 
 /// unlinkat(2) of anything but a directory.
@@ -230,52 +236,53 @@ pub struct Entry {
 }
 
 /// getdents64(2): all entries but `.` and `..`, sorted by name as Go's `os.ReadDir` sorts them,
-/// and the errno that ended the listing early.
-pub fn read_dir(dir: OwnedFd) -> (Vec<Entry>, Option<RawErrno>) {
-    let mut dir = match nix::dir::Dir::from_fd(dir) {
-        Ok(dir) => dir,
-        Err(errno) => return (Vec::new(), Some(raw(errno))),
-    };
-    let mut found = Vec::new();
+/// and the errno that ended the listing early. The directory must have been opened for reading.
+///
+/// A file system may leave the kind of an entry unknown; lstat(2) tells it then, and an entry that
+/// is gone by now is left out, as `os.ReadDir` leaves it out.
+pub fn read_dir(dir: impl AsFd) -> (Vec<Entry>, Option<RawErrno>) {
+    let mut buffer = Vec::with_capacity(8 * 1024);
+    let mut listing = rustix::fs::RawDir::new(dir.as_fd(), buffer.spare_capacity_mut());
+    let mut entries = Vec::new();
     let mut failed = None;
-    for entry in dir.iter() {
+    while let Some(entry) = listing.next() {
         match entry {
             Ok(entry) => {
                 let name = entry.file_name().to_bytes();
-                if name != b"." && name != b".." {
-                    found.push((name.to_vec(), entry.file_type()));
+                if name == b"." || name == b".." {
+                    continue;
                 }
+                let kind = match kind_of_entry(entry.file_type()) {
+                    Some(kind) => kind,
+                    None => match lstat_at(dir.as_fd(), name) {
+                        Ok(stat) => stat.kind,
+                        Err(_) => continue,
+                    },
+                };
+                entries.push(Entry { name: name.to_vec(), kind });
             }
+            Err(rustix::io::Errno::INTR) => {}
             Err(errno) => {
-                failed = Some(raw(errno));
+                failed = Some(errno.raw_os_error());
                 break;
             }
         }
     }
-    let mut entries = with_kinds(&dir, found);
     entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     (entries, failed)
 }
 
-/// A file system may leave the kind of an entry unknown; lstat(2) tells it then. An entry that is
-/// gone by now is left out, as `os.ReadDir` leaves it out.
-fn with_kinds(dir: &nix::dir::Dir, entries: Vec<(Vec<u8>, Option<nix::dir::Type>)>) -> Vec<Entry> {
-    use nix::dir::Type;
-    entries
-        .into_iter()
-        .filter_map(|(name, kind)| {
-            let kind = match kind {
-                Some(Type::Directory) => Kind::Directory,
-                Some(Type::File) => Kind::File,
-                Some(Type::Symlink) => Kind::Symlink,
-                Some(Type::Fifo) => Kind::Fifo,
-                Some(Type::Socket) => Kind::Socket,
-                Some(Type::CharacterDevice | Type::BlockDevice) => Kind::Device,
-                None => lstat_at(dir.as_fd(), &name).ok()?.kind,
-            };
-            Some(Entry { name, kind })
-        })
-        .collect()
+fn kind_of_entry(kind: rustix::fs::FileType) -> Option<Kind> {
+    use rustix::fs::FileType;
+    Some(match kind {
+        FileType::Directory => Kind::Directory,
+        FileType::RegularFile => Kind::File,
+        FileType::Symlink => Kind::Symlink,
+        FileType::Fifo => Kind::Fifo,
+        FileType::Socket => Kind::Socket,
+        FileType::CharacterDevice | FileType::BlockDevice => Kind::Device,
+        FileType::Unknown => return None,
+    })
 }
 
 /// umount2(2) of the entry `name` of `dir`; a symlink is not followed.
