@@ -9,8 +9,15 @@ use std::collections::BTreeSet;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-static HELD: Mutex<BTreeSet<Vec<u8>>> = Mutex::new(BTreeSet::new());
+static STATE: Mutex<State> = Mutex::new(State { held: BTreeSet::new(), waiting: 0 });
 static RELEASED: Condvar = Condvar::new();
+
+#[derive(Debug)]
+struct State {
+    held: BTreeSet<Vec<u8>>,
+    /// Waking nobody costs a system call too.
+    waiting: usize,
+}
 
 /// A target that nobody else in this process prepares until this is dropped.
 #[derive(Debug)]
@@ -20,22 +27,26 @@ pub(crate) struct Lock {
 
 /// Waits for the target, but no longer than `patience`.
 pub(crate) fn lock(target: &[u8], patience: Duration) -> Lock {
-    let held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
-    let (mut held, timeout) = RELEASED
-        .wait_timeout_while(held, patience, |held| held.contains(target))
-        .unwrap_or_else(PoisonError::into_inner);
-    if timeout.timed_out() && held.contains(target) {
-        return Lock { target: None };
+    let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+    if state.held.contains(target) {
+        state.waiting += 1;
+        (state, _) = RELEASED
+            .wait_timeout_while(state, patience, |state| state.held.contains(target))
+            .unwrap_or_else(PoisonError::into_inner);
+        state.waiting -= 1;
     }
-    held.insert(target.to_vec());
-    Lock { target: Some(target.to_vec()) }
+    let free = state.held.insert(target.to_vec());
+    Lock { target: free.then(|| target.to_vec()) }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
         if let Some(target) = self.target.take() {
-            HELD.lock().unwrap_or_else(PoisonError::into_inner).remove(&target);
-            RELEASED.notify_all();
+            let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+            state.held.remove(&target);
+            if state.waiting > 0 {
+                RELEASED.notify_all();
+            }
         }
     }
 }

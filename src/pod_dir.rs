@@ -134,11 +134,13 @@ fn open_below(anchor: BorrowedFd<'_>, below: &[u8], flags: OFlag) -> Sys<OwnedFd
     if below.is_empty() {
         return sys::openat(anchor, b".", flags, 0);
     }
-    if Features::get().openat2
-        && below.contains(&b'/')
-        && let Ok(dir) = sys::open_beneath(anchor, below, flags)
-    {
-        return Ok(dir);
+    if Features::get().openat2 && below.contains(&b'/') {
+        match sys::open_beneath(anchor, below, flags) {
+            Ok(dir) => return Ok(dir),
+            Err(sys::ENOENT) => return Err(sys::ENOENT),
+            // Component by component the errno is the one that openat(2) gives.
+            Err(_) => {}
+        }
     }
     let mut names = components(below).peekable();
     let mut dir: Option<OwnedFd> = None;
@@ -169,30 +171,43 @@ pub(crate) fn make_all(pod_dir: &[u8], path: &[u8], mode: u32) -> Result<OwnedFd
         }
     };
     let mut current = split.anchor.to_vec();
+    // Below a directory that was just made nothing exists yet.
+    let mut is_new = false;
     for name in split.components() {
         current = gopath::join(&[&current, name]);
-        dir = make_one(&dir, name, mode)
+        dir = open_or_make(&dir, name, mode, &mut is_new)
             .map_err(|errno| Error::path("mkdir", &current[..], errno))?;
     }
     Ok(dir)
 }
 
 /// Opens a directory, or makes it first; another caller may make or remove it meanwhile.
-fn make_one(parent: impl AsFd, name: &[u8], mode: u32) -> Sys<OwnedFd> {
+fn open_or_make(parent: &OwnedFd, name: &[u8], mode: u32, is_new: &mut bool) -> Sys<OwnedFd> {
     const TRIES: usize = 100;
-    let mut last = sys::ENOENT;
-    for _ in 0..TRIES {
-        match sys::openat(parent.as_fd(), name, DIRECTORY, 0) {
-            Ok(dir) => return Ok(dir),
-            Err(sys::ENOTDIR | sys::ELOOP) => return Err(sys::ENOTDIR),
+    if !*is_new {
+        match open_level(parent, name) {
+            Err(sys::ENOTDIR) => return Err(sys::ENOTDIR),
             Err(_) => {}
-        }
-        match sys::mkdirat(parent.as_fd(), name, mode) {
-            Ok(()) | Err(sys::EEXIST) => last = sys::ENOENT,
-            Err(errno) => return Err(errno),
+            dir => return dir,
         }
     }
-    Err(last)
+    for _ in 0..TRIES {
+        match sys::mkdirat(parent, name, mode) {
+            Ok(()) => *is_new = true,
+            Err(sys::EEXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+        match open_level(parent, name) {
+            Err(sys::ENOENT) => {}
+            other => return other,
+        }
+    }
+    Err(sys::ENOENT)
+}
+
+fn open_level(parent: &OwnedFd, name: &[u8]) -> Sys<OwnedFd> {
+    sys::openat(parent, name, DIRECTORY, 0)
+        .map_err(|errno| if errno == sys::ELOOP { sys::ENOTDIR } else { errno })
 }
 
 /// Go's `os.MkdirAll` of the pod's directory itself, links followed.
