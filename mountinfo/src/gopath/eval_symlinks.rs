@@ -55,6 +55,9 @@ pub fn eval_symlinks_by_walk(path: &[u8]) -> Result<Vec<u8>> {
 /// - Without `O_NOFOLLOW` a link as the last element fails too (ELOOP), magic links included.
 /// - An `O_PATH` open does not ask the file system. The fstat(2) does, as lstat would: a dead FUSE
 ///   server (ENOTCONN) or a stale NFS handle (ESTALE) must not look well.
+///   What stays apart: an element in the middle that may be searched but refuses a look (a security
+///   module's getattr hook, a server that died while what lies below it was still cached) ends
+///   only the walk.
 /// - More after a last element that is no directory is ENOTDIR, even if it is only a slash.
 fn without_links(path: &[u8]) -> Option<&[u8]> {
     if !Features::get().openat2 {
