@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::mounter::{MountPoint, Mounter, Place, Source};
 use crate::sys::{self, Kind, Sys};
+use crate::table::MountTable;
 use crate::{gopath, gotext, log};
 
 /// How many mounts may lie on one place before taking them away is given up. A mount table holds
@@ -70,7 +71,7 @@ impl Mounter for KernelMounter {
     }
 
     fn list(&self) -> Result<Vec<MountPoint>> {
-        Err(Error::from_errno(sys::ENOSYS))
+        MountTable::current()?.iter().map(|record| Ok(MountPoint::from(&record?))).collect()
     }
 
     fn is_kernel(&self) -> bool {
@@ -171,4 +172,44 @@ pub fn clear(dir: BorrowedFd<'_>, path: &[u8], likely: Kind) -> Result<()> {
         }
     }
     Err(Error::path("unmount", path, sys::EBUSY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_what_proc_mounts_says() {
+        let told = std::fs::read("/proc/self/mounts").unwrap();
+        let told: Vec<Vec<u8>> = told
+            .split(|&b| b == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| crate::table::unescape(line).into_owned())
+            .collect();
+        let listed: Vec<Vec<u8>> = KernelMounter
+            .list()
+            .unwrap()
+            .into_iter()
+            .map(|m| {
+                [m.device, m.path, m.fs_type, m.options.join(&b','), b"0 0".to_vec()].join(&b' ')
+            })
+            .collect();
+        // Other tests mount and unmount meanwhile; what was there all the time must agree.
+        let shared = told.iter().filter(|line| listed.contains(line)).count();
+        assert!(shared * 10 >= told.len() * 9 && shared > 0, "{shared} of {}", told.len());
+    }
+
+    #[test]
+    fn trailing_slashes_do_not_count() {
+        assert_eq!(without_trailing_slashes(b"/proc///"), b"/proc");
+        assert_eq!(without_trailing_slashes(b"///"), b"/");
+        assert_eq!(without_trailing_slashes(b""), b"");
+        for path in [&b"/"[..], b"/proc", b"/proc/", b"/../proc//"] {
+            assert_eq!(KernelMounter.is_mount_point(Place::at(path)), Ok(true), "{path:?}");
+        }
+        assert_eq!(KernelMounter.is_mount_point(Place::at(b"/proc/self")), Ok(false));
+        let missing = KernelMounter.is_mount_point(Place::at(b"/no such file")).unwrap_err();
+        assert!(missing.is_not_exist());
+        assert_eq!(missing.to_string(), "file does not exist");
+    }
 }

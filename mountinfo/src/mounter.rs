@@ -5,6 +5,7 @@
 //! ([`Direct`]); the C boundary's mounter hands each question to its caller and goes on with the
 //! answer, so that no foreign frame ever lies between two of ours.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::os::fd::BorrowedFd;
 use std::pin::pin;
@@ -12,6 +13,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::error::Result;
 use crate::gopath;
+use crate::table::MountRecord;
 
 /// A path, and the open directory it lies in where the caller has one.
 ///
@@ -42,6 +44,11 @@ impl<'a> Place<'a> {
             Some(slash) => &self.path[slash + 1..],
             None => self.path,
         }
+    }
+
+    /// The path of the directory that holds the place.
+    pub fn parent(&self) -> Vec<u8> {
+        gopath::dir(self.path)
     }
 }
 
@@ -166,10 +173,28 @@ pub fn run_now<F: Future>(operation: F) -> F::Output {
     }
 }
 
-/// The path's components but the last, as [`gopath::dir`] gives them.
-impl Place<'_> {
-    /// The path of the directory that holds the place.
-    pub fn parent(&self) -> Vec<u8> {
-        gopath::dir(self.path)
+impl From<&MountRecord> for MountPoint {
+    /// The record as a line of /proc/mounts tells it (fs/proc_namespace.c, `show_vfsmnt`): one
+    /// `ro` or `rw` for mount and file system together, then the kernel's flags of the file
+    /// system, the options of the mount, and what the file system adds.
+    fn from(record: &MountRecord) -> Self {
+        const FLAGS: [&[u8]; 4] = [b"sync", b"dirsync", b"mand", b"lazytime"];
+        let read_only =
+            record.mount_options.contains(b"ro") || record.super_options.contains(b"ro");
+        let is_access = |option: &[u8]| option == b"ro" || option == b"rw";
+        let (flags, rest): (Vec<_>, Vec<_>) = record
+            .super_options
+            .iter()
+            .map(Cow::into_owned)
+            .filter(|option| !is_access(option))
+            .partition(|option| FLAGS.contains(&&option[..]));
+        let own = record.mount_options.iter().map(Cow::into_owned).filter(|o| !is_access(o));
+        let access = if read_only { b"ro".to_vec() } else { b"rw".to_vec() };
+        MountPoint {
+            device: record.source.clone(),
+            path: record.mount_point.clone(),
+            fs_type: record.fs_type.clone(),
+            options: std::iter::once(access).chain(flags).chain(own).chain(rest).collect(),
+        }
     }
 }
