@@ -1,0 +1,433 @@
+#!/usr/bin/env bash
+# Puts the port into a kubernetes tree and takes it out again.
+#
+#   swap.sh check  DIR    say whether DIR can be swapped; write nothing
+#   swap.sh swap   DIR    install the port; a second run brings it up to date
+#   swap.sh unswap DIR    restore every byte
+#
+# Settings from the environment:
+#   PROFILE=seed|v1.37    for a tree whose subpath_linux.go carries a patch of its own
+#   FORCE=1               overwrite or remove what was edited by hand since the swap
+#
+# What it must never do: leave a tree that without the build tag builds anything
+# but the original, or touch a tree that it then refuses. So every check comes
+# before the first write, every file arrives by rename(2), the manifest that lists
+# what was put there is written before all else and removed after all else, and
+# subpath_linux.go is changed last and restored first. Whatever the moment of an
+# interruption, both commands can simply be run (again).
+set -euo pipefail
+export LC_ALL=C
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+shim=$(dirname "$here")
+
+readonly PACKAGE_DIR=pkg/volume/util/subpath
+readonly ORIGINAL=$PACKAGE_DIR/subpath_linux.go
+readonly GLUE=$PACKAGE_DIR/subpath_rust.go
+readonly GLUE_TEST=$PACKAGE_DIR/subpath_rust_test.go
+readonly PORT_DIR=third_party/rustsubpath
+readonly LICENSES_DIR=LICENSES/$PORT_DIR
+readonly MANIFEST=$PORT_DIR/MANIFEST
+readonly TEMPORARY=.swap-in-progress
+
+# The constraint of subpath_linux.go as kubernetes writes it, and narrowed. Trees
+# before v1.36 carry the old spelling on a second line; gofmt insists that both agree.
+readonly WIDE='//go:build linux'
+readonly NARROW='//go:build linux && !(rustsubpath && cgo)'
+readonly WIDE_OLD='// +build linux'
+readonly NARROW_OLD='// +build !rustsubpath !cgo'
+
+tree='' owner='' constraint='' code='' profile='' stage='' writing=''
+declare -a planned=() directories=()
+
+fail() {
+	printf 'swap: %s\n' "$*" >&2
+	exit 1
+}
+
+say() { printf '%s\n' "$*"; }
+
+# --- what is known about subpath_linux.go -------------------------------------
+
+# Prints the checksum of the code alone: comments on lines of their own, blank lines
+# and the licence header differ between releases that behave alike.
+code_sum() {
+	awk '/^\/\*$/ { header = 1 } !header { print } /^\*\/$/ { header = 0 }' "$1" |
+		sed -E '/^[[:space:]]*\/\//d; /^[[:space:]]*$/d' | sha256sum | cut -d' ' -f1
+}
+
+# Prints the profile whose behaviour a known form of the code has.
+known_profile() {
+	case $1 in
+	5f869d9706c298f6eaaaaa39914fae2a1c26dc130bcb57661a9ddbfeb3afe8d8) say seed ;; # v1.29 … v1.36
+	e0fecee1dc9fe57a65224e1bad5364468165ff4ad8ff617f2106a59f5400fa54) say v1.37 ;;
+	esac
+}
+
+profile_constant() {
+	case $1 in
+	seed) say ProfileSeed ;;
+	v1.37) say ProfileV137 ;;
+	esac
+}
+
+# Prints wide, narrow or unknown for the constraint lines above the package clause.
+read_constraint() {
+	local lines
+	lines=$(sed -n '/^package /q; /^\/\/go:build/p; /^\/\/ *+build/p' "$1")
+	case $lines in
+	"$WIDE" | "$WIDE"$'\n'"$WIDE_OLD") say wide ;;
+	"$NARROW" | "$NARROW"$'\n'"$WIDE_OLD"$'\n'"$NARROW_OLD") say narrow ;;
+	*) say unknown ;;
+	esac
+}
+
+narrow() {
+	awk -v wide="$WIDE" -v narrow="$NARROW" -v wide_old="$WIDE_OLD" -v narrow_old="$NARROW_OLD" '
+		/^package / { code = 1 }
+		!code && $0 == wide { print narrow; next }
+		!code && $0 == wide_old { print; print narrow_old; next }
+		{ print }' "$1"
+}
+
+widen() {
+	awk -v wide="$WIDE" -v narrow="$NARROW" -v narrow_old="$NARROW_OLD" '
+		/^package / { code = 1 }
+		!code && $0 == narrow { print wide; next }
+		!code && $0 == narrow_old { next }
+		{ print }' "$1"
+}
+
+# --- checks: none of these writes anything ------------------------------------
+
+find_tree() {
+	[ -n "$1" ] || fail "no kubernetes tree given: run  make swap KUBERNETES=DIR"
+	[ -d "$1" ] || fail "$1 is not a directory: KUBERNETES names the root of a kubernetes checkout"
+	tree=$(cd "$1" && pwd)
+	grep -qx 'module k8s.io/kubernetes' "$tree/go.mod" 2>/dev/null ||
+		fail "$tree is not a kubernetes tree (its go.mod does not say module k8s.io/kubernetes): give the root of a checkout of v1.29 or newer"
+	[ -f "$tree/$ORIGINAL" ] || fail "$tree has no $ORIGINAL: give a kubernetes tree of v1.29 or newer"
+	local path
+	for path in third_party "$PORT_DIR" "$PACKAGE_DIR" "$ORIGINAL" LICENSES LICENSES/third_party "$LICENSES_DIR"; do
+		[ ! -L "$tree/$path" ] || fail "$tree/$path is a symbolic link: make it an ordinary file or directory first"
+	done
+	constraint=$(read_constraint "$tree/$ORIGINAL")
+	owner=$(stat -c %u:%g "$tree/$ORIGINAL")
+}
+
+find_profile() {
+	local known
+	[ "$constraint" != unknown ] ||
+		fail "$tree/$ORIGINAL has a build constraint of its own: set it to  $WIDE  as kubernetes has it, then swap again"
+	code=$(code_sum "$tree/$ORIGINAL")
+	known=$(known_profile "$code")
+	case ${PROFILE:-} in
+	'' | seed | v1.37) ;;
+	*) fail "PROFILE=$PROFILE is not a profile: use seed (v1.29 to v1.36) or v1.37" ;;
+	esac
+	if [ -n "$known" ]; then
+		[ "${PROFILE:-$known}" = "$known" ] ||
+			fail "PROFILE=$PROFILE contradicts $tree/$ORIGINAL, which is that of profile $known: leave PROFILE out"
+		profile=$known
+	elif [ -n "${PROFILE:-}" ]; then
+		profile=$PROFILE
+	elif recorded "code $code"; then
+		# The maintainer has answered the question below for exactly this code.
+		profile=$(sed -n 's/^profile //p' "$tree/$MANIFEST")
+	else
+		fail "the code in $tree/$ORIGINAL is not that of kubernetes v1.29 to v1.37, and the port would drop whatever was changed there: if that change is not needed with the port, say which release's behaviour to take with PROFILE=seed (v1.29 to v1.36) or PROFILE=v1.37"
+	fi
+}
+
+check_go() {
+	local version
+	command -v go >/dev/null || fail "go is not on the PATH: install Go 1.21 or newer"
+	version=$(go env GOVERSION 2>/dev/null) || fail "go env GOVERSION does not answer: install Go 1.21 or newer"
+	case $version in
+	go1.[0-9] | go1.[0-9].* | go1.1[0-9] | go1.1[0-9].* | go1.20 | go1.20.*)
+		fail "$version is too old: install Go 1.21 or newer"
+		;;
+	esac
+}
+
+# The library and the Go file that links it are made together by `make build`; the Go
+# file names the library's content, so a pair out of step is found here and not by
+# the linker (or, worse, by nobody).
+check_library() {
+	local library link platform found=
+	for library in "$shim"/librustsubpath_*.a; do
+		[ -f "$library" ] || continue
+		platform=${library##*/librustsubpath_}
+		platform=${platform%.a}
+		link=$shim/library_$platform.go
+		[ -f "$link" ] || fail "$library has no library_$platform.go beside it: run  make build"
+		grep -q "$(sha256sum "$library" | cut -c1-16)" "$link" ||
+			fail "$library is not the library that library_$platform.go was made for: run  make build"
+		found=1
+	done
+	[ -n "$found" ] || fail "the library is missing in $shim: run  make build"
+	[ -f "$shim/rustsubpath.h" ] || fail "the header rustsubpath.h is missing in $shim: restore it from git"
+}
+
+# --- the plan: what goes where, rendered outside the tree ---------------------
+
+plan() { # PATH-IN-TREE SOURCE
+	[ -d "$stage/${1%/*}" ] || mkdir -p "$stage/${1%/*}"
+	cp "$2" "$stage/$1"
+	planned+=("$1")
+}
+
+# A directory is the swap's own, to be removed with it, when it is not there yet or holds
+# nothing else. (A git checkout has no empty directories.)
+only_ours() { # DIRECTORY
+	[ -z "$(cd "$tree" && find "$1" ! -type d ! -name "$TEMPORARY" 2>/dev/null | grep -vxF "$(printf '%s\n' "$MANIFEST" "${planned[@]}")")" ]
+}
+
+version() {
+	sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' "$shim/../Cargo.toml" 2>/dev/null || true
+}
+
+make_plan() {
+	local file path
+	stage=$(mktemp -d)
+	for file in "$shim"/*.go "$shim"/*.h "$shim"/*.c "$shim"/librustsubpath_*.a; do
+		[ -f "$file" ] || continue
+		case $file in *_test.go) continue ;; esac
+		plan "$PORT_DIR/${file##*/}" "$file"
+	done
+	# kubernetes keeps a second copy of the notices below third_party in LICENSES.
+	if [ -f "$shim/../NOTICE" ]; then
+		plan "$PORT_DIR/NOTICE" "$shim/../NOTICE"
+		plan "$LICENSES_DIR/NOTICE" "$shim/../NOTICE"
+	fi
+	sed "s/@PROFILE@/$(profile_constant "$profile")/" "$here/subpath_rust.go.in" >"$stage/glue"
+	plan "$GLUE" "$stage/glue"
+	plan "$GLUE_TEST" "$here/subpath_rust_test.go.in"
+
+	for path in third_party "$PORT_DIR" LICENSES LICENSES/third_party "$LICENSES_DIR"; do
+		[ -d "$stage/$path" ] || continue
+		if recorded "dir $path" || only_ours "$path"; then directories+=("$path"); fi
+	done
+	{
+		say "# The port of $PACKAGE_DIR in Rust. \`make swap\` of its own repository put these files"
+		say "# here and \`make unswap\` takes them out: change them there, then swap again."
+		say "version $(version)"
+		say "profile $profile"
+		say "code $code"
+		printf 'dir %s\n' "${directories[@]}"
+		(cd "$stage" && sha256sum "${planned[@]}") | sed 's/^\([0-9a-f]*\)  /file \1 /'
+	} >"$stage/manifest"
+}
+
+# --- the manifest in the tree -------------------------------------------------
+
+recorded() { [ -f "$tree/$MANIFEST" ] && grep -qxF "$1" "$tree/$MANIFEST"; }
+
+recorded_files() {
+	[ ! -f "$tree/$MANIFEST" ] || sed -n 's/^file [0-9a-f]* //p' "$tree/$MANIFEST" | sort -u
+}
+
+# Nothing that somebody else wrote or edited is overwritten or removed unasked.
+check_ours() {
+	local path sum
+	for path in "$@"; do
+		[ -e "$tree/$path" ] || [ -L "$tree/$path" ] || continue
+		[ -f "$tree/$path" ] || fail "$tree/$path is not an ordinary file: move it away"
+		! cmp -s "$stage/$path" "$tree/$path" || continue
+		sum=$(sha256sum <"$tree/$path" | cut -d' ' -f1)
+		if recorded "file $sum $path" || [ "${FORCE:-}" = 1 ]; then continue; fi
+		if recorded_files | grep -qxF "$path"; then
+			fail "$tree/$path was edited after the swap: keep a copy of the edit and run again with FORCE=1"
+		fi
+		fail "$tree/$path was not put there by swap: move it away, or run again with FORCE=1 to lose it"
+	done
+}
+
+check_writable() {
+	local path
+	for path in "$@"; do
+		while [ ! -e "$tree/$path" ]; do path=$(dirname "$path"); done
+		[ -w "$tree/$path" ] || fail "$tree/$path cannot be written: nothing was changed"
+	done
+}
+
+# --- writes -------------------------------------------------------------------
+
+# Puts SOURCE at PATH in one step, with the mode given and the owner of the tree's own
+# files (so that a swap by root leaves no file that the tree's owner cannot change).
+put() { # PATH SOURCE MODE
+	local temporary
+	temporary=$tree/${1%/*}/$TEMPORARY
+	cp "$2" "$temporary"
+	chmod "$3" "$temporary"
+	[ "$EUID" != 0 ] || chown "$owner" "$temporary"
+	mv -f "$temporary" "$tree/$1"
+}
+
+make_directory() {
+	[ -d "$tree/$1" ] && return
+	mkdir -m 755 "$tree/$1"
+	[ "$EUID" != 0 ] || chown "$owner" "$tree/$1"
+}
+
+remove_leftovers() {
+	rm -f "$tree/$PACKAGE_DIR/$TEMPORARY" "$tree/$PORT_DIR/$TEMPORARY" "$tree/$LICENSES_DIR/$TEMPORARY"
+}
+
+leftovers() {
+	[ -e "$tree/$PACKAGE_DIR/$TEMPORARY" ] || [ -e "$tree/$PORT_DIR/$TEMPORARY" ] || [ -e "$tree/$LICENSES_DIR/$TEMPORARY" ]
+}
+
+rewrite_original() { # narrow|widen
+	"$1" "$tree/$ORIGINAL" >"$stage/original"
+	put "$ORIGINAL" "$stage/original" "$(stat -c %a "$tree/$ORIGINAL")"
+}
+
+# --- commands -----------------------------------------------------------------
+
+check() {
+	find_tree "$1"
+	find_profile
+	check_go
+}
+
+swap() {
+	local path stale changed=
+	check "$1"
+	check_library
+	make_plan
+	check_ours "${planned[@]}"
+	stale=$(recorded_files | grep -vxF "$(printf '%s\n' "${planned[@]}")" || true)
+	# shellcheck disable=SC2086 # our own paths hold no spaces
+	check_ours $stale
+	if cmp -s "$stage/manifest" "$tree/$MANIFEST" && [ "$constraint" = narrow ] && ! leftovers; then
+		for path in "${planned[@]}"; do cmp -s "$stage/$path" "$tree/$path" || changed=1; done
+	else
+		changed=1
+	fi
+	if [ -n "$changed" ]; then
+		check_writable "$PACKAGE_DIR" "$PORT_DIR" "${directories[@]}"
+		writing=1
+		for path in third_party "$PORT_DIR"; do make_directory "$path"; done
+		# Until all is done the manifest lists the old files and the new ones.
+		if [ -f "$tree/$MANIFEST" ]; then
+			{ cat "$stage/manifest"; grep -E '^(file|dir) ' "$tree/$MANIFEST"; } | awk '!seen[$0]++' >"$stage/both"
+		else
+			cp "$stage/manifest" "$stage/both"
+		fi
+		put "$MANIFEST" "$stage/both" 644
+		for path in "${directories[@]}"; do make_directory "$path"; done
+		for path in "${planned[@]}"; do
+			cmp -s "$stage/$path" "$tree/$path" || put "$path" "$stage/$path" 644
+		done
+		for path in $stale; do rm -f "$tree/$path"; done
+		[ "$constraint" = narrow ] || rewrite_original narrow
+		put "$MANIFEST" "$stage/manifest" 644
+	fi
+	report "$changed"
+}
+
+unswap() {
+	local path index left
+	find_tree "$1"
+	stage=$(mktemp -d)
+	if [ ! -f "$tree/$MANIFEST" ]; then
+		for path in "$GLUE" "$GLUE_TEST"; do
+			[ ! -e "$tree/$path" ] ||
+				fail "$tree/$MANIFEST is missing, so $path cannot be told from your own work: run  make swap  again, then unswap"
+		done
+	elif [ "$constraint" = unknown ]; then
+		fail "$tree/$ORIGINAL has a build constraint of its own: set it to  $NARROW  as the swap left it, then unswap again"
+	fi
+	# shellcheck disable=SC2046 # our own paths hold no spaces
+	check_ours $(recorded_files)
+	check_writable "$PACKAGE_DIR" "$PORT_DIR"
+	writing=1
+	if [ "$constraint" != narrow ] && [ ! -f "$tree/$MANIFEST" ]; then
+		remove_leftovers
+		remove_if_empty "$PORT_DIR"
+		say "$tree is not swapped: nothing to do"
+		return
+	fi
+	[ "$constraint" != narrow ] || rewrite_original widen
+	mapfile -t directories < <(sed -n 's/^dir //p' "$tree/$MANIFEST" 2>/dev/null)
+	remove_leftovers
+	for path in $(recorded_files); do rm -f "$tree/$path"; done
+	# The manifest goes last, and with it the directories that it lies in.
+	for ((index = ${#directories[@]} - 1; index >= 0; index--)); do
+		case $PORT_DIR/ in "${directories[index]}"/*) continue ;; esac
+		remove_if_empty "${directories[index]}"
+	done
+	rm -f "$tree/$MANIFEST"
+	for ((index = ${#directories[@]} - 1; index >= 0; index--)); do
+		remove_if_empty "${directories[index]}"
+	done
+	say "unswapped $tree: with every tag it builds the original again"
+	left=$(find "$tree/$PORT_DIR" "$tree/$LICENSES_DIR" -mindepth 1 2>/dev/null || true)
+	[ -z "$left" ] || say "left alone, because swap did not put it there: $left"
+}
+
+remove_if_empty() {
+	local path
+	for path in "$@"; do rmdir "$tree/$path" 2>/dev/null || true; done
+}
+
+# --- the report ---------------------------------------------------------------
+
+lines() { wc -l <"$1" | tr -d ' '; }
+
+report() {
+	local path added total=0 old=0
+	if [ -n "$1" ]; then say "swapped $tree"; else say "$tree is swapped already: nothing to do"; fi
+	say "profile $profile, the port's version $(version); what a reviewer reads:"
+	if grep -qxF "$WIDE_OLD" "$tree/$ORIGINAL"; then old=1; fi
+	printf '  %-52s +%d -1\n' "$ORIGINAL" $((1 + old))
+	for path in "${planned[@]}" "$MANIFEST"; do
+		case $path in
+		*.a)
+			printf '  %-52s binary, %d bytes\n' "$path" "$(wc -c <"$tree/$path")"
+			;;
+		*)
+			added=$(lines "$tree/$path")
+			total=$((total + added))
+			printf '  %-52s +%d\n' "$path" "$added"
+			;;
+		esac
+	done
+	say "  in all $((${#planned[@]} + 2)) files, +$((total + 1 + old)) -1 lines"
+	notes
+	say
+	say "next:  cd $(printf %q "$tree") && go build -tags rustsubpath ./cmd/kubelet"
+	say "  (by kubernetes' own build:  make WHAT=cmd/kubelet GOFLAGS=-tags=rustsubpath)"
+	say "back:  make unswap KUBERNETES=$(printf %q "$tree")"
+}
+
+# What a fork's maintainer otherwise finds out from a red build days later.
+notes() {
+	local library
+	for library in "$tree/$PORT_DIR"/librustsubpath_*.a; do
+		library=$PORT_DIR/${library##*/}
+		if git -C "$tree" check-ignore -q "$library" 2>/dev/null; then
+			say "note: git ignores $library here; commit it with  git add -f"
+		fi
+		if [ -f "$tree/hack/verify-file-sizes.sh" ] && [ "$(wc -c <"$tree/$library")" -gt 1048576 ]; then
+			say "note: hack/verify-file-sizes.sh wants $library in its allowlist once it is committed"
+		fi
+	done
+}
+
+cleanup() {
+	[ -z "$stage" ] || rm -rf "$stage"
+	[ -z "$writing" ] || remove_leftovers
+}
+
+case ${1:-} in
+check | swap | unswap)
+	command -v sha256sum >/dev/null || fail "sha256sum is not on the PATH: install coreutils"
+	trap cleanup EXIT
+	"$1" "${2:-}"
+	;;
+*)
+	fail "usage: swap.sh check|swap|unswap DIR"
+	;;
+esac
