@@ -166,6 +166,9 @@ check_library() {
 		found=1
 	done
 	[ -n "$found" ] || fail "the library is missing in $shim: run  make build"
+	# The name that only a library for the Go files' version of the boundary gives them.
+	[ "$(grep -ohE 'library_for_version_[0-9]+' "$shim"/*.go | sort -u | wc -l)" -le 1 ] ||
+		fail "the library in $shim speaks another version of the boundary than the Go files there: run  make build"
 	[ -f "$shim/rustsubpath.h" ] || fail "the header rustsubpath.h is missing in $shim: restore it from git"
 }
 
@@ -183,6 +186,17 @@ only_ours() { # DIRECTORY
 	[ -z "$(cd "$tree" && find "$1" ! -type d ! -name "$TEMPORARY" 2>/dev/null | grep -vxF "$(printf '%s\n' "$MANIFEST" "${planned[@]}")")" ]
 }
 
+# Adds the tag to the constraint of a Go file, so that without it nothing of the port takes
+# part in a build, a vet or a type check of the whole tree, on whatever platform.
+tagged() {
+	awk '
+		/^package / { code = 1 }
+		!code && sub(/^\/\/go:build /, "") {
+			$0 = "//go:build rustsubpath && " (/\|\|/ ? "(" $0 ")" : $0)
+		}
+		{ print }' "$1"
+}
+
 version() {
 	sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' "$shim/../Cargo.toml" 2>/dev/null || true
 }
@@ -192,8 +206,14 @@ make_plan() {
 	stage=$(mktemp -d)
 	for file in "$shim"/*.go "$shim"/*.h "$shim"/*.c "$shim"/librustsubpath_*.a; do
 		[ -f "$file" ] || continue
-		case $file in *_test.go) continue ;; esac
-		plan "$PORT_DIR/${file##*/}" "$file"
+		case $file in
+		*_test.go) continue ;;
+		*.go)
+			tagged "$file" >"$stage/tagged"
+			plan "$PORT_DIR/${file##*/}" "$stage/tagged"
+			;;
+		*) plan "$PORT_DIR/${file##*/}" "$file" ;;
+		esac
 	done
 	# kubernetes keeps a second copy of the notices below third_party in LICENSES.
 	if [ -f "$shim/../NOTICE" ]; then

@@ -53,7 +53,7 @@ test_swap_changes_one_line_and_adds_files() {
 		esac
 		same "added files" "$(
 			for path in LICENSES/third_party/rustsubpath/NOTICE pkg/volume/util/subpath/subpath_rust{,_test}.go \
-				third_party/rustsubpath/{MANIFEST,NOTICE,library_linux_amd64.go,librustsubpath_linux_amd64.a,port.go,rustsubpath.h}; do
+				third_party/rustsubpath/{MANIFEST,NOTICE,doc.go,library_linux_amd64.go,librustsubpath_linux_amd64.a,port.go,rustsubpath.h}; do
 				echo "$path"
 			done | sort
 		)" "$(git_here "$tree" ls-files --others | sort)"
@@ -128,6 +128,10 @@ test_swapped_tree_compiles_also_vendored() {
 				go vet -tags rustsubpath ./pkg/volume/util/subpath ./third_party/rustsubpath
 				go vet ./pkg/volume/util/subpath
 				CGO_ENABLED=0 go vet -tags rustsubpath ./pkg/volume/util/subpath
+				# Without the tag there is nothing of the port in any build of the whole tree, be the
+				# platform one that no library was made for.
+				go build ./...
+				same "the port without the tag" doc.go "$(GOARCH=riscv64 CGO_ENABLED=1 go list -f '{{join .GoFiles " "}}{{join .CgoFiles " "}}' ./third_party/rustsubpath)"
 				same "with the tag" "subpath.go subpath_rust.go" "$(go list -tags rustsubpath -f '{{join .GoFiles " "}}' ./pkg/volume/util/subpath)"
 				same "without" "subpath.go subpath_linux.go" "$(go list -f '{{join .GoFiles " "}}' ./pkg/volume/util/subpath)"
 				same "without cgo" "subpath.go subpath_linux.go" "$(CGO_ENABLED=0 go list -tags rustsubpath -f '{{join .GoFiles " "}}' ./pkg/volume/util/subpath)"

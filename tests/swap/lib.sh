@@ -38,6 +38,7 @@ make_shim() { # DIR
 	printf '[workspace.package]\nversion = "0.0.1"\n\n' >"$1/../Cargo.toml"
 	printf 'The notices of the port.\n' >"$1/../NOTICE"
 	cp "$repository/tests/swap/port.go.in" "$1/port.go"
+	printf '// Package rustsubpath stands in for the port.\npackage rustsubpath\n' >"$1/doc.go"
 	printf 'package rustsubpath\n' >"$1/port_test.go"
 	printf 'module rustsubpath\n' >"$1/go.mod"
 	printf '// the header\n' >"$1/rustsubpath.h"
@@ -47,7 +48,7 @@ make_shim() { # DIR
 make_library() { # SHIM GOARCH CONTENT
 	local library=$1/librustsubpath_linux_$2.a
 	printf '%s\n' "$3" >"$library"
-	printf '//go:build cgo\n\npackage rustsubpath\n\n// %s\n' "$(sha256sum "$library" | cut -d' ' -f1)" >"$1/library_linux_$2.go"
+	printf '//go:build cgo\n\npackage rustsubpath\n\nconst runMakeBuild = "%s"\n' "$(sha256sum "$library" | cut -d' ' -f1)" >"$1/library_linux_$2.go"
 }
 
 # Prints every entry below DIR: kind, mode, owner, path and content.

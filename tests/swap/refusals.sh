@@ -62,6 +62,10 @@ test_refuses_without_a_library_that_fits() {
 	mv "$scratch/kept" "$shim/library_linux_amd64.go"
 	echo changed >>"$shim/librustsubpath_linux_amd64.a"
 	refused 'is not the library that library_linux_amd64.go was made for: run  make build' "$tree" swap "$tree"
+	make_library "$shim" amd64 'a library'
+	echo '// library_for_version_1' >>"$shim/port.go"
+	echo '// library_for_version_2' >>"$shim/library_linux_amd64.go"
+	refused 'speaks another version of the boundary' "$tree" swap "$tree"
 	rm "$shim"/librustsubpath_*.a
 	refused 'the library is missing in' "$tree" swap "$tree"
 	make_library "$shim" amd64 'a library'
