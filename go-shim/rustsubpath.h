@@ -1,0 +1,326 @@
+/*
+ * rustsubpath: kubernetes' safe subPath mounting, in Rust.
+ *
+ * Made from src/ffi by cbindgen. Change it there and run `make header`.
+ *
+ * What all calls have in common:
+ *
+ * - They run on the calling thread, from any number of threads at once, and never unwind.
+ * - Bytes are pointer and length. A NULL pointer is allowed where the length is 0. No string ends
+ *   in NUL, and a NUL inside a path gets EINVAL, as in Go.
+ * - Arguments travel packed, in the order the call names them: for each, its length as eight
+ *   little-endian bytes, then its bytes.
+ * - Everything passed in belongs to the caller, is only read, and is not looked at again after the
+ *   call returned. The step is the caller's memory and need not be initialised.
+ * - What a step holds afterwards, and whose it is, stands at its fields. Nothing else is owned by
+ *   anybody.
+ * - A NULL pointer, a length that no object has, a number that is none of those listed and another
+ *   ABI version get RSP_FAILED with an error that wraps EINVAL; without a step, RSP_NO_STEP.
+ *   Pointers to memory that is not there cannot be seen.
+ */
+
+
+#ifndef RUSTSUBPATH_H
+#define RUSTSUBPATH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// The version of this boundary. A caller compares it with what rsp_abi_version() answers and
+// passes it in rsp_options; any other number is refused.
+#define RSP_ABI_VERSION 1
+
+// rsp_options.profile: behave as kubernetes v1.29 … v1.36.
+#define RSP_PROFILE_SEED 0
+
+// rsp_options.profile: behave as kubernetes v1.37.
+#define RSP_PROFILE_V137 1
+
+// rsp_options.mounter: the library mounts and unmounts itself.
+#define RSP_MOUNTER_KERNEL 0
+
+// rsp_options.mounter: the caller is asked, step by step.
+#define RSP_MOUNTER_CALLER 1
+
+// A log line's level: klog's Error.
+#define RSP_LOG_ERROR 1
+
+// A log line's level: klog's Warning.
+#define RSP_LOG_WARNING 2
+
+// A log line's level: klog's V(3).
+#define RSP_LOG_V3 3
+
+// A log line's level: klog's V(4).
+#define RSP_LOG_V4 4
+
+// A log line's level: klog's V(5).
+#define RSP_LOG_V5 5
+
+// How a call went: it is done, and the result is in the step.
+#define RSP_DONE 0
+
+// How a call went: it failed, and rsp_step.error says why. The error is the caller's to free by
+// rsp_error_free().
+#define RSP_FAILED 1
+
+// How a call went: it has a question for the caller's mounter. rsp_step.operation is the caller's,
+// who must hand it to rsp_resume() or rsp_operation_drop().
+#define RSP_QUESTION 2
+
+// How a call went: the caller gave it up by RSP_ANSWER_ABORTED and its clean-up is done. Nothing is
+// left to free.
+#define RSP_ABORTED 3
+
+// How a call went: there was no step to write to.
+#define RSP_NO_STEP 4
+
+// A question: is something mounted at `text`? Answered by a value, or an error.
+#define RSP_ASK_IS_MOUNT_POINT 1
+
+// A question: is `text` likely not a mount point? Answered by a value, or an error.
+#define RSP_ASK_IS_LIKELY_NOT_MOUNT_POINT 2
+
+// A question: may what is not mounted be unmounted all the same? Answered by a value.
+#define RSP_ASK_CAN_SAFELY_SKIP_MOUNT_POINT_CHECK 3
+
+// A request: unmount what is topmost at `text`.
+#define RSP_ASK_UNMOUNT 4
+
+// A request: detach what is topmost at `text`, busy or not.
+#define RSP_ASK_UNMOUNT_LAZILY 5
+
+// A request: bind `source` (/proc/PID/fd/N) to `text`.
+#define RSP_ASK_BIND 6
+
+// The room a step has for a result, so that a result of common length needs no second call.
+#define RSP_ROOM 4096
+
+// An answer: the mounter did what it was asked; rsp_answer.value is what it said.
+#define RSP_ANSWER_OK 0
+
+// An answer: the mounter returned an error.
+#define RSP_ANSWER_ERROR 1
+
+// An answer: the mounter will never answer, since the caller is unwinding. The operation cleans up
+// as the original's deferred functions do, which may ask further questions, and then ends in
+// RSP_ABORTED.
+#define RSP_ANSWER_ABORTED 2
+
+// rsp_error.kind: `os_error` alone (Go: syscall.Errno).
+#define RSP_ERROR_ERRNO 1
+
+// rsp_error.kind: `op`, `path` and `os_error` (Go: *fs.PathError).
+#define RSP_ERROR_PATH 2
+
+// rsp_error.kind: `text` (Go: fmt.Errorf without %w).
+#define RSP_ERROR_TEXT 3
+
+// rsp_error.kind: `text`, wrapping `source` (Go: fmt.Errorf with %w).
+#define RSP_ERROR_WRAP 4
+
+// rsp_error.kind: the mounter's own error, known by `token`.
+#define RSP_ERROR_FOREIGN 5
+
+// rsp_error.kind: Go's fs.ErrNotExist itself.
+#define RSP_ERROR_NOT_EXIST 6
+
+// An operation that asked its caller a question and waits for the answer.
+struct rsp_operation;
+
+// What a call needs to know besides its arguments. Read during the call only; a call that returns
+// a question keeps a copy.
+struct rsp_options {
+  // RSP_ABI_VERSION.
+  uint32_t abi;
+  // One of RSP_PROFILE_….
+  uint32_t profile;
+  // One of RSP_MOUNTER_….
+  uint32_t mounter;
+  // The highest of 3, 4 and 5 whose lines the caller wants, or less for none of them. Warnings
+  // and errors always come.
+  int32_t verbosity;
+  // Receives each log line while the call that made it is running, on the same thread; NULL for
+  // none. The line has no newline at its end, belongs to the library and is gone when the
+  // function returns. The function must return: it may neither unwind nor jump.
+  void (*log)(uint64_t handle, int32_t level, const uint8_t *line, size_t line_len);
+  // Passed to `log` as it is.
+  uint64_t log_handle;
+};
+
+// Why a call failed. The head is the caller's to free by rsp_error_free(), which frees everything
+// that hangs on it; nothing of it is freed alone.
+struct rsp_error {
+  // One of RSP_ERROR_….
+  uint32_t kind;
+  // The errno, 0 for none.
+  int32_t os_error;
+  // The token of RSP_ERROR_FOREIGN, else 0.
+  uint64_t token;
+  // The operation of RSP_ERROR_PATH, else NULL.
+  const uint8_t *op;
+  // Its length.
+  size_t op_len;
+  // The path of RSP_ERROR_PATH, else NULL.
+  const uint8_t *path;
+  // Its length.
+  size_t path_len;
+  // The whole text, byte for byte as Go's %s prints the original's error.
+  const uint8_t *text;
+  // Its length.
+  size_t text_len;
+  // What RSP_ERROR_WRAP wraps, else NULL.
+  struct rsp_error *source;
+};
+
+// How a call went and what it says. The caller owns the memory, which may be uninitialised; a call
+// writes every field but the rest of `room`.
+struct rsp_step {
+  // One of RSP_DONE, RSP_FAILED, RSP_QUESTION, RSP_ABORTED; the call returns the same.
+  uint32_t state;
+  // One of RSP_ASK_… when the state is RSP_QUESTION, else 0.
+  uint32_t question;
+  // The number a call results in, or 0.
+  int64_t number;
+  // A question's path, which belongs to the operation and is gone at the next rsp_resume(); or a
+  // result that has no room in `room`, which is the caller's to free by rsp_bytes_free(); or
+  // NULL: the result is in `room`.
+  const uint8_t *text;
+  // The length of the path or result.
+  size_t text_len;
+  // The source of RSP_ASK_BIND, owned as the path is; else NULL.
+  const uint8_t *source;
+  // The source's length.
+  size_t source_len;
+  // Why the call failed; the caller's to free by rsp_error_free(). NULL but for RSP_FAILED.
+  struct rsp_error *error;
+  // What waits for an answer; the caller's to hand back. NULL but for RSP_QUESTION.
+  struct rsp_operation *operation;
+  // A result of up to RSP_ROOM bytes, when `text` is NULL.
+  uint8_t room[RSP_ROOM];
+};
+
+// What the caller's mounter said. Its texts travel beside it: as fields (see rsp_resume()), the
+// error's text as Go's %s prints it and, only where it differs, the text as %v prints it.
+struct rsp_answer {
+  // One of RSP_ANSWER_….
+  uint32_t kind;
+  // 0 or 1: what a question was answered, beside an error too.
+  uint32_t value;
+  // The caller's own number for its error, handed back in rsp_error.token; not 0.
+  uint64_t token;
+  // The errno behind the error, 0 for none.
+  int32_t os_error;
+  // 0 or 1: Go's os.IsNotExist holds for the error.
+  uint32_t not_exist;
+  // 0 or 1: mount-utils' IsCorruptedMnt holds for the error.
+  uint32_t corrupted;
+};
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// The version of the boundary this library was built with.
+uint32_t rsp_abi_version(void);
+
+// Results in one line of text: the library's version and the kernel features it uses. No
+// arguments.
+uint32_t rsp_info(const struct rsp_options *options, struct rsp_step *step);
+
+// Makes a directory and its parents below a base (SafeMakeDir). Arguments: subdir, base. `perm`
+// is Go's os.FileMode. Asks nothing.
+uint32_t rsp_safe_make_dir(const struct rsp_options *options,
+                           const uint8_t *args,
+                           size_t args_len,
+                           uint32_t perm,
+                           struct rsp_step *step);
+
+// Binds a sub path below the pod's directory (PrepareSafeSubpath) and results in the path it is
+// bound to. Arguments: path, volume name, volume path, pod directory, container name.
+uint32_t rsp_prepare_safe_subpath(const struct rsp_options *options,
+                                  const uint8_t *args,
+                                  size_t args_len,
+                                  int64_t volume_mount_index,
+                                  struct rsp_step *step);
+
+// Unmounts and removes the sub paths of a pod's volume (CleanSubPaths). Arguments: pod directory,
+// volume name.
+uint32_t rsp_clean_sub_paths(const struct rsp_options *options,
+                             const uint8_t *args,
+                             size_t args_len,
+                             struct rsp_step *step);
+
+// Unmounts a path and removes what is left of it (mount-utils' CleanupMountPoint). Argument: the
+// path. `extensive` is 0 or 1.
+uint32_t rsp_cleanup_mount_point(const struct rsp_options *options,
+                                 const uint8_t *args,
+                                 size_t args_len,
+                                 uint32_t extensive,
+                                 struct rsp_step *step);
+
+// Opens a path below a base, following no link (doSafeOpen), and results in a descriptor opened
+// with O_PATH, the caller's to close. Arguments: path, base. Asks nothing.
+uint32_t rsp_open_beneath(const struct rsp_options *options,
+                          const uint8_t *args,
+                          size_t args_len,
+                          struct rsp_step *step);
+
+// Makes a directory below a base, neither with a link in it (doSafeMakeDir). Arguments: path,
+// base. `perm` is Go's os.FileMode. Asks nothing.
+uint32_t rsp_make_dir_resolved(const struct rsp_options *options,
+                               const uint8_t *args,
+                               size_t args_len,
+                               uint32_t perm,
+                               struct rsp_step *step);
+
+// Finds how much of a path exists (findExistingPrefix). Results in packed fields: the part that
+// exists, and each directory that does not. A failure has the part beside its error. Arguments:
+// base, path. Asks nothing.
+uint32_t rsp_existing_prefix(const struct rsp_options *options,
+                             const uint8_t *args,
+                             size_t args_len,
+                             struct rsp_step *step);
+
+// Removes empty directories from one up to a base (removeEmptyDirs). Arguments: base, end. Asks
+// nothing.
+uint32_t rsp_remove_empty_dirs(const struct rsp_options *options,
+                               const uint8_t *args,
+                               size_t args_len,
+                               struct rsp_step *step);
+
+// Makes what a sub path is to be bound to (prepareSubpathTarget). Results in its path, and in
+// number 1 when the sub path is bound there already. Arguments as rsp_prepare_safe_subpath().
+uint32_t rsp_prepare_subpath_target(const struct rsp_options *options,
+                                    const uint8_t *args,
+                                    size_t args_len,
+                                    int64_t volume_mount_index,
+                                    struct rsp_step *step);
+
+// Goes on with an operation that asked, whose place is taken by `step`: it may be done, have
+// failed, or ask again. `texts` holds the texts of RSP_ANSWER_ERROR as packed fields, one or two
+// (see rsp_answer), and is ignored for any other answer.
+//
+// The operation is the library's again from the moment of the call, whatever comes of it. It may
+// be resumed on another thread than the one that began it.
+uint32_t rsp_resume(struct rsp_operation *operation,
+                    const struct rsp_answer *answer,
+                    const uint8_t *texts,
+                    size_t texts_len,
+                    struct rsp_step *step);
+
+// Frees an operation that asked, closing its descriptors. What it did is not undone: a caller that
+// wants that answers RSP_ANSWER_ABORTED. NULL is allowed.
+void rsp_operation_drop(struct rsp_operation *operation);
+
+// Frees an error and all that hangs on it. NULL is allowed.
+void rsp_error_free(struct rsp_error *error);
+
+// Frees a result that had no room in its step. NULL is allowed.
+void rsp_bytes_free(const uint8_t *bytes, size_t len);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* RUSTSUBPATH_H */

@@ -1,0 +1,34 @@
+//! What the boundary says of errors: the numbers of their kinds, and the errors it makes itself.
+
+use mountinfo::{Error, ErrorKind};
+
+use super::abi;
+
+/// The caller broke the boundary's rules: a sentence that wraps `EINVAL`.
+pub(super) fn misuse(what: &str) -> Error {
+    let inval = Error::from_errno(nix::errno::Errno::EINVAL as i32);
+    Error::wrap(format!("rustsubpath was called wrongly, {what}: "), inval)
+}
+
+/// A panic of the library's own, as an error.
+pub(super) fn panicked(doing: &str, payload: &(dyn std::any::Any + Send)) -> Error {
+    let said = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no reason given");
+    Error::new(format!("rustsubpath failed by a fault of its own in {doing}: {said}"))
+}
+
+/// The number by which the header knows an error's kind.
+pub(super) fn kind_number(error: &Error) -> u32 {
+    match error.kind() {
+        ErrorKind::Errno => abi::RSP_ERROR_ERRNO,
+        ErrorKind::Path => abi::RSP_ERROR_PATH,
+        ErrorKind::Wrap => abi::RSP_ERROR_WRAP,
+        ErrorKind::Foreign => abi::RSP_ERROR_FOREIGN,
+        ErrorKind::NotExist => abi::RSP_ERROR_NOT_EXIST,
+        // A kind that this boundary does not know yet still has its text.
+        _ => abi::RSP_ERROR_TEXT,
+    }
+}

@@ -1,0 +1,333 @@
+//! One function per operation. Each checks its call, runs on the caller's thread, and never
+//! unwinds.
+//!
+//! Every comment on a function here goes into the header. What they have in common stands in
+//! cbindgen.toml, at the header's top.
+
+use mountinfo::mounter::{Direct, Place, run_now};
+use mountinfo::{Features, KernelMounter};
+use std::os::fd::IntoRawFd;
+
+use super::abi::{self, Answer, ErrorNode, Options, Step};
+use super::call::{self, Call, Reply, ended};
+use super::memory;
+use super::operation::Operation;
+use crate::{FileMode, Subpath, resumable, whitebox};
+
+/// The version of the boundary this library was built with.
+#[unsafe(no_mangle)]
+pub extern "C" fn rsp_abi_version() -> u32 {
+    abi::RSP_ABI_VERSION
+}
+
+/// Results in one line of text: the library's version and the kernel features it uses. No
+/// arguments.
+///
+/// # Safety
+/// See the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsp_info(options: *const Options, step: *mut Step) -> u32 {
+    let doing = "telling what it uses";
+    // SAFETY: the caller's promise, passed on.
+    unsafe {
+        call::begin(doing, options, std::ptr::null(), 0, step, |_: Call<'_, 0>| {
+            let (version, features) = (env!("CARGO_PKG_VERSION"), Features::get());
+            let line = format!("rustsubpath {version}, kernel features: {features}");
+            Ok(ended(Ok(line.into_bytes())))
+        })
+    }
+}
+
+/// Makes a directory and its parents below a base (SafeMakeDir). Arguments: subdir, base. `perm`
+/// is Go's os.FileMode. Asks nothing.
+///
+/// # Safety
+/// See the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsp_safe_make_dir(
+    options: *const Options,
+    args: *const u8,
+    args_len: usize,
+    perm: u32,
+    step: *mut Step,
+) -> u32 {
+    let doing = "making a directory";
+    // SAFETY: the caller's promise, passed on.
+    unsafe {
+        call::begin(doing, options, args, args_len, step, |call: Call<'_, 2>| {
+            let [subdir, base] = call.fields;
+            Ok(ended(crate::safe_make_dir(subdir, base, FileMode::new(perm), call.profile)))
+        })
+    }
+}
+
+/// Binds a sub path below the pod's directory (PrepareSafeSubpath) and results in the path it is
+/// bound to. Arguments: path, volume name, volume path, pod directory, container name.
+///
+/// # Safety
+/// See the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsp_prepare_safe_subpath(
+    options: *const Options,
+    args: *const u8,
+    args_len: usize,
+    volume_mount_index: i64,
+    step: *mut Step,
+) -> u32 {
+    let doing = "preparing a sub path";
+    // SAFETY: the caller's promise, passed on.
+    unsafe {
+        call::begin(doing, options, args, args_len, step, |call: Call<'_, 5>| {
+            let (subpath, profile) = (subpath(call.fields, volume_mount_index), call.profile);
+            if !call.asks {
+                return Ok(ended(crate::prepare_safe_subpath(&KernelMounter, &subpath, profile)));
+            }
+            Ok(call.ask(move |mounter| async move {
+                resumable::prepare_safe_subpath(&mounter, &subpath, profile).await
+            }))
+        })
+    }
+}
+
+/// Unmounts and removes the sub paths of a pod's volume (CleanSubPaths). Arguments: pod directory,
+/// volume name.
+///
+/// # Safety
+/// See the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsp_clean_sub_paths(
+    options: *const Options,
+    args: *const u8,
+    args_len: usize,
+    step: *mut Step,
+) -> u32 {
+    let doing = "cleaning sub paths";
+    // SAFETY: the caller's promise, passed on.
+    unsafe {
+        call::begin(doing, options, args, args_len, step, |call: Call<'_, 2>| {
+            let ([pod_dir, volume], profile) = (call.fields, call.profile);
+            if !call.asks {
+                return Ok(ended(crate::clean_sub_paths(&KernelMounter, pod_dir, volume, profile)));
+            }
+            let (pod_dir, volume) = (pod_dir.to_vec(), volume.to_vec());
+            Ok(call.ask(move |mounter| async move {
+                resumable::clean_sub_paths(&mounter, &pod_dir, &volume, profile).await
+            }))
+        })
+    }
+}
+
+/// Unmounts a path and removes what is left of it (mount-utils' CleanupMountPoint). Argument: the
+/// path. `extensive` is 0 or 1.
+///
+/// # Safety
+/// See the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsp_cleanup_mount_point(
+    options: *const Options,
+    args: *const u8,
+    args_len: usize,
+    extensive: u32,
+    step: *mut Step,
+) -> u32 {
+    use mountinfo::cleanup::resumable::cleanup_mount_point;
+    let doing = "cleaning a mount point";
+    // SAFETY: the caller's promise, passed on.
+    unsafe {
+        call::begin(doing, options, args, args_len, step, |call: Call<'_, 1>| {
+            let ([path], profile) = (call.fields, call.profile);
+            let extensive = call::flag("extensive", extensive)?;
+            if !call.asks {
+                let (mounter, at) = (Direct(&KernelMounter), Place::at(path));
+                return Ok(ended(run_now(cleanup_mount_point(&mounter, at, extensive, profile))));
+            }
+            let path = path.to_vec();
+            Ok(call.ask(move |mounter| async move {
+                cleanup_mount_point(&mounter, Place::at(&path), extensive, profile).await
+            }))
+        })
+    }
+}
+
+/// Opens a path below a base, following no link (doSafeOpen), and results in a descriptor opened
+/// with O_PATH, the caller's to close. Arguments: path, base. Asks nothing.
+///
+/// # Safety
+/// See the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsp_open_beneath(
+    options: *const Options,
+    args: *const u8,
+    args_len: usize,
+    step: *mut Step,
+) -> u32 {
+    let doing = "opening a path";
+    // SAFETY: the caller's promise, passed on.
+    unsafe {
+        call::begin(doing, options, args, args_len, step, |call: Call<'_, 2>| {
+            let [path, base] = call.fields;
+            Ok(ended(
+                whitebox::open_beneath(path, base)
+                    .map(|fd| Reply { number: i64::from(fd.into_raw_fd()), ..Reply::default() }),
+            ))
+        })
+    }
+}
+
+/// Makes a directory below a base, neither with a link in it (doSafeMakeDir). Arguments: path,
+/// base. `perm` is Go's os.FileMode. Asks nothing.
+///
+/// # Safety
+/// See the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsp_make_dir_resolved(
+    options: *const Options,
+    args: *const u8,
+    args_len: usize,
+    perm: u32,
+    step: *mut Step,
+) -> u32 {
+    let doing = "making a directory";
+    // SAFETY: the caller's promise, passed on.
+    unsafe {
+        call::begin(doing, options, args, args_len, step, |call: Call<'_, 2>| {
+            let ([path, base], perm) = (call.fields, FileMode::new(perm));
+            Ok(ended(whitebox::make_dir_resolved(path, base, perm, call.profile)))
+        })
+    }
+}
+
+/// Finds how much of a path exists (findExistingPrefix). Results in packed fields: the part that
+/// exists, and each directory that does not. A failure has the part beside its error. Arguments:
+/// base, path. Asks nothing.
+///
+/// # Safety
+/// See the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsp_existing_prefix(
+    options: *const Options,
+    args: *const u8,
+    args_len: usize,
+    step: *mut Step,
+) -> u32 {
+    let doing = "looking how much of a path exists";
+    // SAFETY: the caller's promise, passed on.
+    unsafe {
+        call::begin(doing, options, args, args_len, step, |call: Call<'_, 2>| {
+            let [base, path] = call.fields;
+            let (existing, missing, error) = whitebox::existing_prefix(base, path);
+            let fields = std::iter::once(&existing).chain(&missing).map(Vec::as_slice);
+            Ok(ended(Ok(Reply { number: 0, bytes: memory::pack(fields), error })))
+        })
+    }
+}
+
+/// Removes empty directories from one up to a base (removeEmptyDirs). Arguments: base, end. Asks
+/// nothing.
+///
+/// # Safety
+/// See the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsp_remove_empty_dirs(
+    options: *const Options,
+    args: *const u8,
+    args_len: usize,
+    step: *mut Step,
+) -> u32 {
+    let doing = "removing empty directories";
+    // SAFETY: the caller's promise, passed on.
+    unsafe {
+        call::begin(doing, options, args, args_len, step, |call: Call<'_, 2>| {
+            let [base, end] = call.fields;
+            Ok(ended(whitebox::remove_empty_dirs(base, end)))
+        })
+    }
+}
+
+/// Makes what a sub path is to be bound to (prepareSubpathTarget). Results in its path, and in
+/// number 1 when the sub path is bound there already. Arguments as rsp_prepare_safe_subpath().
+///
+/// # Safety
+/// See the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsp_prepare_subpath_target(
+    options: *const Options,
+    args: *const u8,
+    args_len: usize,
+    volume_mount_index: i64,
+    step: *mut Step,
+) -> u32 {
+    let doing = "preparing a sub path's target";
+    // SAFETY: the caller's promise, passed on.
+    unsafe {
+        call::begin(doing, options, args, args_len, step, |call: Call<'_, 5>| {
+            let (subpath, profile) = (subpath(call.fields, volume_mount_index), call.profile);
+            if !call.asks {
+                let work =
+                    whitebox::prepare_subpath_target(&Direct(&KernelMounter), &subpath, profile);
+                return Ok(ended(run_now(work)));
+            }
+            Ok(call.ask(move |mounter| async move {
+                whitebox::prepare_subpath_target(&mounter, &subpath, profile).await
+            }))
+        })
+    }
+}
+
+/// Goes on with an operation that asked, whose place is taken by `step`: it may be done, have
+/// failed, or ask again. `texts` holds the texts of RSP_ANSWER_ERROR as packed fields, one or two
+/// (see rsp_answer), and is ignored for any other answer.
+///
+/// The operation is the library's again from the moment of the call, whatever comes of it. It may
+/// be resumed on another thread than the one that began it.
+///
+/// # Safety
+/// See the top of the header; and `operation` comes from a step and is handed back once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsp_resume(
+    operation: *mut Operation,
+    answer: *const Answer,
+    texts: *const u8,
+    texts_len: usize,
+    step: *mut Step,
+) -> u32 {
+    // SAFETY: the caller's promise, passed on.
+    unsafe { call::resume(operation, answer, texts, texts_len, step) }
+}
+
+/// Frees an operation that asked, closing its descriptors. What it did is not undone: a caller that
+/// wants that answers RSP_ANSWER_ABORTED. NULL is allowed.
+///
+/// # Safety
+/// `operation` comes from a step and is handed back once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsp_operation_drop(operation: *mut Operation) {
+    // SAFETY: the caller's promise, passed on.
+    call::discard(unsafe { memory::take_operation(operation) }.ok());
+}
+
+/// Frees an error and all that hangs on it. NULL is allowed.
+///
+/// # Safety
+/// `error` comes from a step and is used for the last time.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsp_error_free(error: *mut ErrorNode) {
+    // SAFETY: the caller's promise, passed on.
+    unsafe { memory::free_error(error) };
+}
+
+/// Frees a result that had no room in its step. NULL is allowed.
+///
+/// # Safety
+/// Pointer and length are the `text` and `text_len` of a step whose state was RSP_DONE or
+/// RSP_FAILED, used for the last time.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsp_bytes_free(bytes: *const u8, len: usize) {
+    // SAFETY: the caller's promise, passed on.
+    unsafe { memory::take_back(bytes, len) };
+}
+
+fn subpath(fields: [&[u8]; 5], volume_mount_index: i64) -> Subpath {
+    let [path, volume_name, volume_path, pod_dir, container_name] = fields.map(<[u8]>::to_vec);
+    Subpath { volume_mount_index, path, volume_name, volume_path, pod_dir, container_name }
+}
