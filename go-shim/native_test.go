@@ -1,0 +1,203 @@
+//go:build cgo
+
+// With mount-utils' own mounter the library mounts for real, on the caller's thread.
+
+package rustsubpath
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"k8s.io/mount-utils"
+)
+
+// native makes a Subpather that mounts for real.
+func native(t testing.TB, profile Profile) *Subpather {
+	t.Helper()
+	s := New(mount.New(""), profile)
+	if !s.native {
+		t.Fatalf("the native mounter is off: %s=%q", mounterVariable, os.Getenv(mounterVariable))
+	}
+	return s
+}
+
+func TestEveryKindOfSubPathIsMountedAndCleaned(t *testing.T) {
+	for _, profile := range []Profile{ProfileSeed, ProfileV137} {
+		for _, kind := range []string{"dir", "dir/deep", "file", "fifo", "socket", "link", "odd \xff\n name"} {
+			t.Run(fmt.Sprintf("%d/%q", profile, kind), func(t *testing.T) {
+				s := newSite(t)
+				must(t, syscall.Mkfifo(filepath.Join(s.volume, "fifo"), 0o600))
+				must(t, os.Symlink("dir", filepath.Join(s.volume, "link")))
+				must(t, os.Mkdir(filepath.Join(s.volume, "odd \xff\n name"), 0o700))
+				// A socket's path is short; the test's directory may not be.
+				must(t, os.Chdir(s.volume))
+				defer os.Chdir("/")
+				socket, err := net.Listen("unix", "socket")
+				must(t, err)
+				defer socket.Close()
+
+				leavesNoFiles(t, func() {
+					subpather := native(t, profile)
+					for again := 0; again < 2; again++ {
+						got, cleanup, err := subpather.PrepareSafeSubpath(s.subpath(kind))
+						if got != s.target() || cleanup != nil || err != nil {
+							t.Fatalf("PrepareSafeSubpath = %q, %v, %v", got, cleanup != nil, err)
+						}
+						if mounts := s.mounts(); !reflect.DeepEqual(mounts, []string{s.target()}) {
+							t.Fatalf("mounted: %q", mounts)
+						}
+						want, err := os.Stat(filepath.Join(s.volume, kind))
+						must(t, err)
+						is, err := os.Stat(got)
+						must(t, err)
+						if !os.SameFile(want, is) {
+							t.Errorf("%s is not %s", got, kind)
+						}
+					}
+					must(t, subpather.CleanSubPaths(s.pod, "vol"))
+				})
+				if mounts, left := s.mounts(), s.left(t); mounts != nil || left != nil {
+					t.Errorf("left mounted: %q, left behind: %q", mounts, left)
+				}
+			})
+		}
+	}
+}
+
+func TestASwappedDirectoryIsRefused(t *testing.T) {
+	s := newSite(t)
+	outside := t.TempDir()
+	dir := filepath.Join(s.volume, "dir")
+	must(t, os.Rename(dir, dir+".away"))
+	must(t, os.Symlink(outside, dir))
+	leavesNoFiles(t, func() {
+		got, _, err := native(t, ProfileSeed).PrepareSafeSubpath(s.subpath("dir"))
+		want := fmt.Sprintf("subpath %q not within volume path %q", outside, s.volume)
+		if got != "" || err == nil || err.Error() != want {
+			t.Errorf("PrepareSafeSubpath = %q, %v, expected %s", got, err, want)
+		}
+	})
+	if mounts := s.mounts(); mounts != nil {
+		t.Errorf("mounted: %q", mounts)
+	}
+}
+
+func TestWhatIsMountedInTheWayIsReplaced(t *testing.T) {
+	for _, profile := range []Profile{ProfileSeed, ProfileV137} {
+		s := newSite(t)
+		subpather := native(t, profile)
+		_, _, err := subpather.PrepareSafeSubpath(s.subpath("dir"))
+		must(t, err)
+		_, _, err = subpather.PrepareSafeSubpath(s.subpath("dir/deep"))
+		must(t, err)
+		is, err := os.Stat(s.target())
+		must(t, err)
+		want, err := os.Stat(filepath.Join(s.volume, "dir/deep"))
+		must(t, err)
+		if mounts := s.mounts(); len(mounts) != 1 || !os.SameFile(is, want) {
+			t.Errorf("profile %d: mounted: %q", profile, mounts)
+		}
+		must(t, subpather.CleanSubPaths(s.pod, "vol"))
+	}
+}
+
+func TestAMountInUseIsAnErrorAndStays(t *testing.T) {
+	s, subpather := newSite(t), native(t, ProfileSeed)
+	_, _, err := subpather.PrepareSafeSubpath(s.subpath("dir"))
+	must(t, err)
+	held, err := os.Open(s.target())
+	must(t, err)
+	defer held.Close()
+	err = subpather.CleanSubPaths(s.pod, "vol")
+	if err == nil || !strings.Contains(err.Error(), "device or resource busy") || !strings.Contains(err.Error(), s.target()) {
+		t.Errorf("CleanSubPaths: %v", err)
+	}
+	must(t, held.Close())
+	must(t, subpather.CleanSubPaths(s.pod, "vol"))
+	if mounts := s.mounts(); mounts != nil {
+		t.Errorf("left mounted: %q", mounts)
+	}
+}
+
+// A goroutine that is locked to a thread in another mount namespace mounts there.
+func TestItMountsInTheCallersNamespace(t *testing.T) {
+	s, subpather := newSite(t), native(t, ProfileSeed)
+	var inside []string
+	ended := make(chan error)
+	go func() {
+		// Never unlocked: the thread ends with the goroutine, and its namespace with it.
+		runtime.LockOSThread()
+		ended <- func() error {
+			if err := syscall.Unshare(syscall.CLONE_NEWNS); err != nil {
+				return fmt.Errorf("unshare: %w", err)
+			}
+			if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+				return fmt.Errorf("mount: %w", err)
+			}
+			_, _, err := subpather.PrepareSafeSubpath(s.subpath("dir"))
+			inside = s.mounts()
+			return err
+		}()
+	}()
+	must(t, <-ended)
+	if outside := s.mounts(); !reflect.DeepEqual(inside, []string{s.target()}) || outside != nil {
+		t.Errorf("mounted for the caller: %q, for everybody: %q", inside, outside)
+	}
+}
+
+func TestManyCallersAtOnce(t *testing.T) {
+	s, subpather := newSite(t), native(t, ProfileV137)
+	const callers, rounds = 8, 20
+	leavesNoFiles(t, func() {
+		for round := 0; round < rounds; round++ {
+			var wait sync.WaitGroup
+			for i := 0; i < callers; i++ {
+				wait.Add(1)
+				go func(i int) {
+					defer wait.Done()
+					same, own := s.subpath("dir"), s.subpath("file")
+					own.VolumeMountIndex = 100 + i
+					for _, request := range []Subpath{same, own} {
+						if _, _, err := subpather.PrepareSafeSubpath(request); err != nil {
+							t.Errorf("prepare: %v", err)
+						}
+					}
+					if err := subpather.SafeMakeDir(fmt.Sprintf("made/%d/by/all", round), s.volume, 0o755); err != nil {
+						t.Errorf("make: %v", err)
+					}
+				}(i)
+			}
+			wait.Wait()
+			if mounts := s.mounts(); len(mounts) != callers+1 {
+				t.Fatalf("round %d: %d mounts, expected %d: %q", round, len(mounts), callers+1, mounts)
+			}
+			must(t, subpather.CleanSubPaths(s.pod, "vol"))
+			if mounts, left := s.mounts(), s.left(t); mounts != nil || left != nil {
+				t.Fatalf("round %d: left mounted: %q, left behind: %q", round, mounts, left)
+			}
+		}
+	})
+}
+
+func TestSafeMakeDirGivesTheModeAsked(t *testing.T) {
+	s := newSite(t)
+	old := syscall.Umask(0o077)
+	defer syscall.Umask(old)
+	mode := os.ModeDir | os.ModeSetgid | os.ModeSticky | 0o775
+	must(t, New(nil, ProfileSeed).SafeMakeDir("a/b", s.volume, mode))
+	for _, made := range []string{"a", "a/b"} {
+		info, err := os.Stat(filepath.Join(s.volume, made))
+		must(t, err)
+		if info.Mode() != mode {
+			t.Errorf("%s has mode %v, expected %v", made, info.Mode(), mode)
+		}
+	}
+}
