@@ -16,6 +16,43 @@ VERSION ?= v1.37.2
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# --- the library and the header ------------------------------------------------
+# Built apart from other cargo builds: the paths of this machine are kept out of it, which are flags
+# that cargo would rebuild everything for.
+
+GOOS = $(shell go env GOHOSTOS)
+GOARCH = $(shell go env GOHOSTARCH)
+LIBRARY_TARGET = $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/library
+REMAP = --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo
+
+.PHONY: tools
+tools:
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust (https://rustup.rs)" >&2; exit 1; }
+	@command -v go >/dev/null || { echo "go is missing: install Go 1.21 or newer (https://go.dev/dl)" >&2; exit 1; }
+	@command -v $$(go env CC) >/dev/null || { echo "$$(go env CC) is missing: install a C compiler, cgo needs it" >&2; exit 1; }
+
+.PHONY: build
+build: tools ## make the static library that go-shim/ links
+	@RUSTFLAGS="$${RUSTFLAGS-} $(REMAP)" cargo rustc --quiet --locked --release --lib --crate-type staticlib --target-dir $(LIBRARY_TARGET)
+	@src/ffi/archive.sh $(LIBRARY_TARGET)/release/libsubpath.a go-shim $(GOOS) $(GOARCH)
+	@echo "go-shim/librustsubpath_$(GOOS)_$(GOARCH).a is made"
+
+.PHONY: header
+header: ## write go-shim/rustsubpath.h anew from src/ffi
+	@WRITE_HEADER=1 cargo test --quiet --locked --test header
+
+# --- tests of the Go side --------------------------------------------------------
+
+.PHONY: test-go
+test-go: build ## the C boundary and the Go package, with -race and without: [COUNT=1]
+	@tests/boundary/run.sh
+	@cd go-shim && go test -count $(or $(COUNT),1) . && go test -race -count $(or $(COUNT),1) .
+
+.PHONY: lint-go
+lint-go: build
+	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }
+	@cd go-shim && go vet ./... && go mod verify >/dev/null && go mod tidy -diff
+
 # --- kubernetes ---------------------------------------------------------------
 # The tree is looked at before anything is built, so that a wrong one is refused at once.
 
@@ -40,3 +77,18 @@ kubelet: build ## build a kubelet with the port and show what is in it: [VERSION
 .PHONY: swap-test
 swap-test: ## test the swap itself on trees made from released versions
 	@tests/swap/run.sh
+
+# --- everything ------------------------------------------------------------------
+
+.PHONY: test
+test: ## every test: Rust, Go and the swap's
+	@cargo test --quiet --locked --workspace
+	@$(MAKE) test-go
+	@$(MAKE) swap-test
+
+.PHONY: lint
+lint: lint-go ## formatting, clippy, documentation, vet
+	@cargo fmt --all --check
+	@cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --workspace --no-deps
+	@cargo test --quiet --locked --test header
