@@ -41,6 +41,10 @@ build: tools ## make the static library that go-shim/ links
 header: ## write go-shim/rustsubpath.h anew from src/ffi
 	@WRITE_HEADER=1 cargo test --quiet --locked --test header
 
+.PHONY: demo
+demo: build ## prepare sub paths on real mounts, attack them, clean up: the whole in seconds
+	@cd examples/demo && go run .
+
 # --- tests of the Go side --------------------------------------------------------
 
 .PHONY: test-go
@@ -51,7 +55,7 @@ test-go: build ## the C boundary and the Go package, with -race and without: [CO
 .PHONY: lint-go
 lint-go: build
 	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }
-	@cd go-shim && go vet ./... && go mod verify >/dev/null && go mod tidy -diff
+	@for module in go-shim examples/demo; do (cd $$module && go vet ./... && go mod tidy -diff) || exit 1; done
 
 # --- kubernetes ---------------------------------------------------------------
 # The tree is looked at before anything is built, so that a wrong one is refused at once.

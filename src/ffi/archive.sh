@@ -48,6 +48,9 @@ cat >"$work/library.go" <<GO
 package rustsubpath
 
 // #cgo LDFLAGS: \${SRCDIR}/$name
+// #if !__has_include("$name")
+// #error "$name is missing beside this file: run make build"
+// #endif
 import "C"
 
 // The hash of the library. Its name tells which version of the boundary the library speaks.

@@ -68,4 +68,24 @@ fi
 "$work/static.test" -test.run 'TestPrepareAndClean|TestAMounterMayLeave|TestFindExistingPrefix' >"$work/output" 2>&1 ||
 	fail "the static Go program fails: $(cat "$work/output")"
 
+# What is wrong with a library that is missing or old is said in one sentence that names the remedy.
+mkdir "$work/shim"
+cp "$shim"/*.go "$shim"/*.h "$shim"/go.* "$work/shim"
+cd "$work/shim"
+rm ./*_test.go
+link=$(echo library_*.go)
+complains() { # WHAT SENTENCE
+	if go build . 2>"$work/said"; then
+		fail "a build $1 goes through"
+	fi
+	grep -q "$2" "$work/said" || fail "a build $1 does not say '$2' but: $(cat "$work/said")"
+}
+complains "without the library" '#error "librustsubpath_.*\.a is missing beside this file: run make build"'
+cp "$library" .
+go build . || fail "a build with all of it fails"
+sed -i 's/library_for_version_1 /library_for_version_0 /' "$link"
+complains "with a library of another version" 'undefined: run_make_build_to_get_a_library_for_version_1'
+rm "$link"
+complains "without the file that names the library" 'undefined: run_make_build_to_get_a_library_for_version_1'
+
 echo "tests/boundary: $(wc -l <"$work/symbols") symbols, C, C++, static, three Rust libraries in one program: all right"
