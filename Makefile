@@ -82,6 +82,12 @@ kubelet: build ## build a kubelet with the port and show what is in it: [VERSION
 swap-test: ## test the swap itself on trees made from released versions
 	@tests/swap/run.sh
 
+# --- speed -----------------------------------------------------------------------
+
+.PHONY: bench
+bench: build ## measure against the original and bare system calls: benches/results.md, docs/bench.svg
+	@benches/run.sh
+
 # --- everything ------------------------------------------------------------------
 
 .PHONY: test

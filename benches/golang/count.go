@@ -1,0 +1,124 @@
+// Counts system calls by strace(1): the program runs one row again under it, with the timed part
+// between two access(2) calls that show in the trace.
+
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// tally is what one operation costs beside time.
+type tally struct {
+	Calls    float64 `json:"system_calls"`
+	Children float64 `json:"system_calls_of_programs_run"`
+	Execs    float64 `json:"execs"`
+	Changes  float64 `json:"mount_table_changes"`
+	Cgo      float64 `json:"cgo_calls"`
+	Allocs   float64 `json:"go_allocations"`
+}
+
+var (
+	line = regexp.MustCompile(`^(\d+) +(?:<\.\.\. )?([a-z_0-9]+)( resumed>|\()`)
+	// What Go's scheduler, collector and timers do on their own account.
+	ofRuntime = map[string]bool{"futex": true, "nanosleep": true, "epoll_pwait": true, "sched_yield": true,
+		"tgkill": true, "getpid": true, "rt_sigreturn": true, "madvise": true, "mmap": true, "munmap": true, "timer_settime": true}
+	changes = map[string]bool{"mount": true, "umount2": true, "move_mount": true, "mount_setattr": true}
+)
+
+// times is how many operations are traced: tracing slows each program that is run.
+func times(c contestant) int {
+	if strings.Contains(c.ask, "pod ") || c.count == 1 {
+		return 1
+	}
+	return 10
+}
+
+// count tallies a contestant of a row.
+func count(c contestant, id string, w *watchedRun) (tally, error) {
+	tallied := times(c)
+	trace := filepath.Join(w.dir, "trace")
+	defer os.Remove(trace)
+	arguments := []string{"-f", "-qq", "-s", "32", "-o", trace}
+	var command *exec.Cmd
+	if c.ask != "" {
+		name, rest, _ := strings.Cut(c.ask, " ")
+		command = exec.Command("strace", append(arguments, w.worker)...)
+		command.Stdin = strings.NewReader(fmt.Sprintf("%s 1 %s\n%s %d %s\n", name, rest, name, tallied, rest))
+	} else {
+		command = exec.Command("strace", append(arguments, os.Args[0], "once", w.site.root, w.worker, id, c.name, fmt.Sprint(tallied))...)
+	}
+	command.Env = append(os.Environ(), "BENCH_MARK=1", "GOGC=off")
+	output, err := command.CombinedOutput()
+	if err != nil || strings.Contains(string(output), "error") {
+		return tally{}, fmt.Errorf("strace of %s by %s: %v: %s", id, c.name, err, output)
+	}
+	result, err := readTrace(trace, float64(tallied))
+	if err != nil {
+		return tally{}, err
+	}
+	if c.ask == "" {
+		fields := strings.Fields(string(output))
+		if len(fields) < 2 {
+			return tally{}, fmt.Errorf("%s by %s printed %q", id, c.name, output)
+		}
+		result.Cgo, _ = strconv.ParseFloat(fields[0], 64)
+		result.Allocs, _ = strconv.ParseFloat(fields[1], 64)
+	}
+	return result, nil
+}
+
+// readTrace counts what lies between marks, but for the first batch, which warms up.
+func readTrace(file string, tallied float64) (tally, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return tally{}, err
+	}
+	defer f.Close()
+	var t tally
+	began, inside := 0, false
+	programs := map[string]bool{}
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		text := lines.Text()
+		switch {
+		case strings.Contains(text, `"/bench-mark-begin"`):
+			began, inside = began+1, true
+			continue
+		case strings.Contains(text, `"/bench-mark-end"`):
+			inside = false
+			continue
+		}
+		m := line.FindStringSubmatch(text)
+		if m == nil || !inside || began == 1 {
+			continue
+		}
+		process, call, starts := m[1], m[2], m[3] == "("
+		if changes[call] && strings.HasSuffix(strings.TrimSpace(text), "= 0") {
+			t.Changes++
+		}
+		if !starts || ofRuntime[call] {
+			continue
+		}
+		if call == "execve" && !programs[process] {
+			programs[process] = true
+			t.Execs++
+		}
+		if programs[process] {
+			t.Children++
+		} else {
+			t.Calls++
+		}
+	}
+	for _, field := range []*float64{&t.Calls, &t.Children, &t.Execs, &t.Changes} {
+		*field /= tallied
+	}
+	return t, lines.Err()
+}

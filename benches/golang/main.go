@@ -1,0 +1,152 @@
+// Command bench compares the port with kubernetes' own package and with bare system calls, in one
+// run. Called by benches/run.sh, inside a mount namespace of its own.
+//
+//	bench run WORKER RESULTS.json   measures
+//	bench table RESULTS.json        prints the table as markdown
+//	bench chart RESULTS.json        prints the chart as SVG
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"k8s.io/klog/v2"
+)
+
+// timeOfAll bounds a run; rows that are not reached by then are failures.
+const timeOfAll = 4 * time.Minute
+
+// watchedRun is what a tracer needs to start a row again.
+type watchedRun struct {
+	site   *site
+	worker string
+	dir    string
+}
+
+func main() {
+	klog.LogToStderr(false)
+	klog.SetOutput(io.Discard)
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(arguments []string) error {
+	switch {
+	case len(arguments) == 3 && arguments[0] == "run":
+		return measureAll(arguments[1], arguments[2])
+	case len(arguments) == 6 && arguments[0] == "once":
+		return once(arguments[1], arguments[2], arguments[3], arguments[4], arguments[5])
+	case len(arguments) == 2 && arguments[0] == "table":
+		return withResults(arguments[1], writeTable)
+	case len(arguments) == 2 && arguments[0] == "chart":
+		return withResults(arguments[1], writeChart)
+	}
+	return fmt.Errorf("usage: bench run WORKER RESULTS | table RESULTS | chart RESULTS")
+}
+
+func measureAll(workerProgram, results string) error {
+	root, err := os.MkdirTemp("", "b")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		// The mounts go with the namespace; the empty directory below them is all that is left.
+		_ = unix.Unmount(root, unix.MNT_DETACH)
+		_ = os.Remove(root)
+	}()
+	s, err := newSite(root)
+	if err != nil {
+		return err
+	}
+	w, err := startWorker(workerProgram)
+	if err != nil {
+		return err
+	}
+	all, err := rows(s, w)
+	if err != nil {
+		return err
+	}
+	out := describe()
+	start := time.Now()
+	for _, r := range all {
+		if time.Since(start) > timeOfAll {
+			out.Failures = append(out.Failures, r.id+": no time was left")
+			continue
+		}
+		measured, err := s.row(r, w, workerProgram)
+		if err != nil {
+			// The rest of the table is worth having all the same; the run fails at its end.
+			out.Failures = append(out.Failures, fmt.Sprintf("%s: %v", r.id, err))
+			fmt.Fprintln(os.Stderr, "failed:", r.id, err)
+			continue
+		}
+		out.Rows = append(out.Rows, measured)
+		fmt.Fprintf(os.Stderr, "%5.1f s  %s\n", time.Since(start).Seconds(), measured.summary())
+	}
+	out.Seconds = time.Since(start).Seconds()
+	w.in.Close()
+	if err := out.write(results); err != nil {
+		return err
+	}
+	if out.Failures != nil {
+		return fmt.Errorf("%d rows failed: %q", len(out.Failures), out.Failures)
+	}
+	return nil
+}
+
+// row measures one row, and counts its calls where that is wanted.
+func (s *site) row(r row, w *worker, workerProgram string) (result, error) {
+	if r.crowded() {
+		if err := s.fill(r.mounts); err != nil {
+			return result{}, err
+		}
+	}
+	measured, err := measure(r)
+	if err != nil || !r.counted {
+		return measured, err
+	}
+	watched := &watchedRun{site: s, worker: workerProgram, dir: s.root}
+	for _, c := range r.contestants {
+		if measured.Tallies[c.name], err = count(c, r.id, watched); err != nil {
+			return result{}, err
+		}
+	}
+	return measured, nil
+}
+
+// once does a batch of one row by one contestant after a first one that warms up, and prints the
+// cgo calls and Go allocations of an operation.
+func once(root, workerProgram, id, name, times string) error {
+	n, err := strconv.Atoi(times)
+	if err != nil {
+		return err
+	}
+	s := siteAt(root)
+	all, err := rows(s, &worker{})
+	if err != nil {
+		return err
+	}
+	for _, r := range all {
+		for _, c := range r.contestants {
+			if r.id == id && c.name == name {
+				if err := c.run(&watch{}, 1); err != nil {
+					return err
+				}
+				counts = true
+				var w watch
+				if err := c.run(&w, n); err != nil {
+					return err
+				}
+				fmt.Println(float64(w.cgo)/float64(n), float64(w.mallocs)/float64(n))
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("no row %s with %s", id, name)
+}

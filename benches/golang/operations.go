@@ -1,0 +1,199 @@
+// The operations as batches: so many times, and how long the part that counts took.
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"k8s.io/kubernetes/pkg/volume/util/subpath"
+	mount "k8s.io/mount-utils"
+)
+
+// batch does an operation so many times.
+type batch func(w *watch, count int) error
+
+func (s *site) request(pod, source string, index int) subpath.Subpath {
+	return subpath.Subpath{
+		VolumeMountIndex: index,
+		Path:             filepath.Join(s.volume, source),
+		VolumeName:       "vol",
+		VolumePath:       s.volume,
+		PodDir:           pod,
+		ContainerName:    "app",
+	}
+}
+
+func (s *site) cycle(i implementation, newMounter func() mount.Interface, source string) batch {
+	return func(w *watch, count int) error {
+		pod, err := s.pod(i.name)
+		if err != nil {
+			return err
+		}
+		// A new one for each batch: a FakeMounter's log grows.
+		mounter, request := newMounter(), s.request(pod, source, 0)
+		return w.time(func() error {
+			for n := 0; n < count; n++ {
+				if err := i.prepare(mounter, request); err != nil {
+					return err
+				}
+				if err := i.clean(mounter, pod, "vol"); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+}
+
+// threads cycles in several goroutines at once, each in a pod of its own.
+func (s *site) threads(i implementation, newMounter func() mount.Interface, threads int) batch {
+	return func(w *watch, count int) error {
+		requests := make([]subpath.Subpath, threads)
+		for t := range requests {
+			pod, err := s.pod(fmt.Sprint(i.name, t))
+			if err != nil {
+				return err
+			}
+			requests[t] = s.request(pod, "dir", 0)
+		}
+		mounter := newMounter()
+		return w.time(func() error {
+			failed := make(chan error, threads)
+			var wait sync.WaitGroup
+			for _, request := range requests {
+				wait.Add(1)
+				go func() {
+					defer wait.Done()
+					for n := 0; n < count; n++ {
+						err := i.prepare(mounter, request)
+						if err == nil {
+							err = i.clean(mounter, request.PodDir, "vol")
+						}
+						if err != nil {
+							failed <- err
+							return
+						}
+					}
+				}()
+			}
+			wait.Wait()
+			close(failed)
+			return <-failed
+		})
+	}
+}
+
+func (s *site) mounted(i implementation, newMounter func() mount.Interface) batch {
+	return func(w *watch, count int) error {
+		pod, err := s.pod(i.name)
+		if err != nil {
+			return err
+		}
+		mounter, request := newMounter(), s.request(pod, "dir", 0)
+		if err := i.prepare(mounter, request); err != nil {
+			return err
+		}
+		err = w.time(func() error {
+			for n := 0; n < count; n++ {
+				if err := i.prepare(mounter, request); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return i.clean(mounter, pod, "vol")
+	}
+}
+
+// cleanMany times the clean-up of what the port prepared: what is there is the same for all.
+func (s *site) cleanMany(i implementation, newMounter func() mount.Interface, subPaths int) batch {
+	return func(w *watch, count int) error {
+		pod, err := s.pod(i.name)
+		if err != nil {
+			return err
+		}
+		for n := 0; n < count; n++ {
+			if err := s.prepareMany(port, newRealMounter(), pod, subPaths); err != nil {
+				return err
+			}
+			mounter := newMounter()
+			if err := w.time(func() error { return i.clean(mounter, pod, "vol") }); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func (s *site) prepareMany(i implementation, mounter mount.Interface, pod string, subPaths int) error {
+	for n := 0; n < subPaths; n++ {
+		if err := i.prepare(mounter, s.request(pod, "dir", n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wholePod is what a kubelet does for a pod: prepares each sub path, and cleans all.
+func (s *site) wholePod(i implementation, newMounter func() mount.Interface, subPaths int) batch {
+	return func(w *watch, count int) error {
+		pod, err := s.pod(i.name)
+		if err != nil {
+			return err
+		}
+		mounter := newMounter()
+		return w.time(func() error {
+			for n := 0; n < count; n++ {
+				if err := s.prepareMany(i, mounter, pod, subPaths); err != nil {
+					return err
+				}
+				if err := i.clean(mounter, pod, "vol"); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+}
+
+func (s *site) makeDirs(i implementation, levels int) batch {
+	subdir := "dir"
+	if levels > 0 {
+		subdir = strings.TrimSuffix(strings.Repeat("d/", levels), "/")
+	}
+	return func(w *watch, count int) error {
+		for n := 0; n < count; n++ {
+			if err := w.time(func() error { return i.mkdir(subdir, s.volume, 0o750) }); err != nil {
+				return err
+			}
+			if levels > 0 {
+				if err := os.RemoveAll(filepath.Join(s.volume, "d")); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+}
+
+// looks asks mount-utils whether there is a mount.
+func (s *site) looks(path string) batch {
+	mounter := newRealMounter()
+	return func(w *watch, count int) error {
+		return w.time(func() error {
+			for n := 0; n < count; n++ {
+				if mounted, err := mounter.IsMountPoint(path); err != nil || !mounted {
+					return fmt.Errorf("IsMountPoint(%s) = %v, %v", path, mounted, err)
+				}
+			}
+			return nil
+		})
+	}
+}

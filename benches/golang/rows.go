@@ -1,0 +1,153 @@
+// The rows of the table: which work, at how many mounts, by whom.
+
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+
+	mount "k8s.io/mount-utils"
+)
+
+// row is one kind of work, done by several contestants.
+type row struct {
+	id     string
+	name   string
+	mounts int // other mounts in the namespace; 0 where they do not matter
+	// per is by how many operations a batch's count is multiplied.
+	per         int
+	contestants []contestant
+	// counted says that calls per operation are counted too.
+	counted bool
+	goal    string
+}
+
+type contestant struct {
+	name  string
+	count int
+	run   batch
+	ask   string // the worker's request, when it is the worker's
+}
+
+func (w *worker) batch(request string) batch {
+	return func(watch *watch, count int) error {
+		name, rest := request, ""
+		for i, c := range request {
+			if c == ' ' {
+				name, rest = request[:i], request[i:]
+				break
+			}
+		}
+		took, err := w.ask(fmt.Sprint(name, " ", count, rest))
+		watch.total += took
+		return err
+	}
+}
+
+type pair = func(implementation) batch
+
+// compare makes a row of the original, the port and the worker's request.
+func (w *worker) compare(id, name string, mounts, slow, fast int, run pair, request string) row {
+	r := row{id: id, name: name, mounts: mounts, per: 1, contestants: []contestant{
+		{name: "original", count: slow, run: run(original)},
+		{name: "port", count: fast, run: run(port)},
+	}}
+	if request != "" {
+		r.contestants = append(r.contestants, contestant{name: "bare", count: fast, run: w.batch(request), ask: request})
+	}
+	return r
+}
+
+var mounters = []struct {
+	id, name string
+	new      func() mount.Interface
+	slow     int
+}{
+	{"real", "mount-utils' mounter", newRealMounter, 3},
+	{"native", "a native mounter in Go", newBareMounter, 30},
+	{"fake", "FakeMounter", newFakeMounter, 30},
+}
+
+var sizes = []int{100, 1000, 10000}
+
+func rows(s *site, w *worker) ([]row, error) {
+	var all []row
+	add := func(r row, counted bool, goal string) {
+		r.counted, r.goal = counted, goal
+		all = append(all, r)
+	}
+	at := func(request string) string { return request + " " + s.root }
+
+	for _, size := range sizes {
+		for _, m := range mounters {
+			for _, source := range []string{"dir", "file"} {
+				request, goal := at("cycle")+" "+source, map[string]string{"real": "45×; 1.2 × bare", "native": "1.7×", "fake": "1.3×"}[m.id]
+				if m.id == "fake" {
+					request = ""
+				}
+				if m.id == "fake" && size != 100 || m.id == "native" && source == "file" {
+					continue
+				}
+				add(w.compare("cycle-"+m.id+"-"+source+"-"+fmt.Sprint(size), "prepare + clean, "+map[string]string{"dir": "directory", "file": "file"}[source]+", "+m.name,
+					size, m.slow, 30, func(i implementation) batch { return s.cycle(i, m.new, source) }, request), size == 100, goal)
+			}
+		}
+		add(w.compare(fmt.Sprint("mounted-", size), "prepare when already mounted", size, 30, 100,
+			func(i implementation) batch { return s.mounted(i, newRealMounter) }, at("mounted")), size == 100, "5×")
+		for _, n := range []int{1, 10, 100} {
+			slow := 1
+			if n == 1 {
+				slow = 3
+			}
+			add(w.compare(fmt.Sprintf("clean-%d-%d", n, size), fmt.Sprintf("clean %d sub paths", n), size, slow, max(1, 20/n),
+				func(i implementation) batch { return s.cleanMany(i, newRealMounter, n) }, at("clean")+" "+fmt.Sprint(n)), size == 100,
+				map[int]string{1: "1.2 × bare", 10: "1.2 × bare", 100: "below bare"}[n])
+		}
+		threads := w.compare(fmt.Sprint("threads-", size), "prepare + clean by 8 goroutines at once", size, 2, 10,
+			func(i implementation) batch { return s.threads(i, newRealMounter, 8) }, at("threads")+" 8")
+		threads.per = 8
+		add(threads, false, "")
+		point := filepath.Join(s.root, "volume")
+		add(row{id: fmt.Sprint("point-", size), name: "IsMountPoint", mounts: size, per: 1, contestants: []contestant{
+			{name: "original", count: 300, run: s.looks(point)},
+			{name: "port", count: 300, run: w.batch("port-is-mount-point x " + point), ask: "port-is-mount-point x " + point},
+			{name: "bare", count: 300, run: w.batch("is-mount-point x " + point), ask: "is-mount-point x " + point},
+		}}, size == 100, "< 1 µs")
+	}
+	for _, n := range []int{30, 100} {
+		add(w.compare(fmt.Sprint("pod-", n), fmt.Sprintf("a pod with %d sub paths, prepare all + clean", n), 1000, 1, 2,
+			func(i implementation) batch { return s.wholePod(i, newRealMounter, n) }, at("pod")+" "+fmt.Sprint(n)), true, "")
+	}
+	for _, d := range []struct {
+		levels, count int
+		name, goal    string
+	}{
+		{0, 100, "SafeMakeDir, existing", "1.2×"}, {1, 30, "SafeMakeDir, one level", "2.5×"},
+		{3, 30, "SafeMakeDir, three levels", "1.8×"}, {500, 1, "SafeMakeDir, 500 levels", "linear"},
+		{2000, 1, "SafeMakeDir, 2,000 levels", "linear"},
+	} {
+		add(w.compare(fmt.Sprint("mkdir-", d.levels), d.name, 0, d.count, d.count,
+			func(i implementation) batch { return s.makeDirs(i, d.levels) }, at("mkdir")+" "+fmt.Sprint(d.levels)), d.levels < 500, d.goal)
+	}
+	for _, lines := range []int{100, 1000, 10000, 100000} {
+		file, target, err := table(s.root, lines)
+		if err != nil {
+			return nil, err
+		}
+		count := max(1, 10000/lines)
+		asked := func(name, request string) contestant {
+			return contestant{name: name, count: count, run: w.batch(request), ask: request}
+		}
+		lookUp, parse := fmt.Sprintf("look-up x %s %s ", file, target), fmt.Sprintf("parse x %s ", file)
+		all = append(all,
+			row{id: fmt.Sprint("look-up-", lines), name: "look one mount point up", mounts: lines, per: 1, goal: "20×", contestants: []contestant{
+				{name: "original", count: count, run: lookUpKubernetes(file, target)}, asked("port", lookUp+"port"),
+				{name: "moby", count: count, run: lookUpMoby(file, target)}, asked("procfs", lookUp+"procfs"),
+			}},
+			row{id: fmt.Sprint("parse-", lines), name: "parse the whole table", mounts: lines, per: 1, goal: "1×", contestants: []contestant{
+				{name: "original", count: count, run: parseKubernetes(file)}, asked("port", parse+"port"),
+				{name: "moby", count: count, run: parseMoby(file)}, asked("procfs", parse+"procfs"),
+			}})
+	}
+	return all, nil
+}

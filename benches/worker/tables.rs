@@ -1,0 +1,59 @@
+//! The mount table's readers: the port's, and procfs as it is.
+
+use std::hint::black_box;
+
+use mountinfo::{KernelMounter, MountTable, Mounter, Place};
+use procfs::FromRead;
+use procfs::process::MountInfos;
+
+use super::{Answer, Watch};
+
+pub fn is_mount_point(path: &str, count: usize) -> Answer {
+    let mut watch = Watch::new();
+    watch.time(|| {
+        (0..count).try_for_each(|_| {
+            KernelMounter.is_mount_point(Place::at(path.as_bytes())).map(|m| assert!(black_box(m)))
+        })
+    })?;
+    Ok(watch.total)
+}
+
+/// Opens a table and looks one mount point up in it.
+pub fn look_up(file: &str, target: &str, reader: &str, count: usize) -> Answer {
+    let mut watch = Watch::new();
+    let found = watch.time(|| -> Result<usize, Box<dyn std::error::Error>> {
+        let mut found = 0;
+        for _ in 0..count {
+            found += match reader {
+                "port" => MountTable::open(file)?.at(target.as_bytes())?.len(),
+                "procfs" => MountInfos::from_file(file)?
+                    .0
+                    .iter()
+                    .filter(|mount| mount.mount_point.as_os_str() == target)
+                    .count(),
+                _ => return Err("no such reader".into()),
+            };
+        }
+        Ok(found)
+    })?;
+    if found != count {
+        return Err(format!("found {found} times in {count} tables").into());
+    }
+    Ok(watch.total)
+}
+
+/// Opens a table and parses every field of every line.
+pub fn parse(file: &str, reader: &str, count: usize) -> Answer {
+    let mut watch = Watch::new();
+    watch.time(|| -> Result<(), Box<dyn std::error::Error>> {
+        for _ in 0..count {
+            match reader {
+                "port" => drop(black_box(MountTable::open(file)?.records()?)),
+                "procfs" => drop(black_box(MountInfos::from_file(file)?)),
+                _ => return Err("no such reader".into()),
+            }
+        }
+        Ok(())
+    })?;
+    Ok(watch.total)
+}
