@@ -91,10 +91,11 @@ bench: build ## measure against the original and bare system calls: benches/resu
 # --- everything ------------------------------------------------------------------
 
 .PHONY: test
-test: ## every test: Rust, Go and the swap's
+test: ## every test: Rust, Go, the swap's, and kubernetes' own in a swapped tree
 	@cargo test --quiet --locked --workspace
 	@$(MAKE) test-go
 	@$(MAKE) swap-test
+	@$(MAKE) upstream-test VERSIONS="v1.35.4 v1.37.2" RACE=1
 
 .PHONY: lint
 lint: lint-go ## formatting, clippy, documentation, vet
