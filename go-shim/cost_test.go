@@ -5,6 +5,7 @@
 package rustsubpath
 
 import (
+	"io"
 	"runtime"
 	"testing"
 )
@@ -100,6 +101,11 @@ func BenchmarkForwardPrepareAndClean(b *testing.B) {
 		}
 		r.calls = r.calls[:0]
 	}
+}
+
+func BenchmarkSafeMakeDirExistingWithItsTwoLines(b *testing.B) {
+	klogTo(b, 5, "", io.Discard)
+	BenchmarkSafeMakeDirExisting(b)
 }
 
 func BenchmarkLibraryCall(b *testing.B) {

@@ -208,6 +208,44 @@ func TestACorruptedMountIsReplacedInV137Only(t *testing.T) {
 	}
 }
 
+// touchy is an error that cannot bear to be compared.
+type touchy struct{}
+
+func (touchy) Error() string { return "touchy" }
+
+func (touchy) Is(error) bool { panic("compared") }
+
+func TestNothingIsAskedOfAnErrorThatTheOriginalDoesNotAsk(t *testing.T) {
+	err := &fs.PathError{Op: "stat", Path: "/x", Err: touchy{}}
+	// Newer versions of mount-utils compare by errors.Is, which runs touchy's Is; older ones by ==.
+	compares := runs(func() { mount.IsCorruptedMnt(err) }).panicked
+	for _, row := range []struct {
+		name     string
+		profile  Profile
+		call     func(s site, r *recorder, p Profile)
+		compared bool
+	}{
+		{"prepare", ProfileSeed, prepareDir, false},
+		{"prepare of v1.37 asks whether the mount is corrupted", ProfileV137, prepareDir, compares},
+		{"clean", ProfileV137, cleanAll, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := newSite(t)
+			must(t, os.MkdirAll(s.target(), 0o755))
+			r := &recorder{onIsMountPoint: func(string) error { return err }}
+			if got := runs(func() { row.call(s, r, row.profile) }); got.panicked != row.compared {
+				t.Errorf("the error was compared: %v", got.panicked)
+			}
+		})
+	}
+	// What leaves a mounter's doing is text alone.
+	nowhere := (*fs.PathError)(nil)
+	s, r := newSite(t), &recorder{onMount: func(string) error { return nowhere }}
+	if _, _, err := New(r, ProfileV137).PrepareSafeSubpath(s.subpath("dir")); err == nil || !strings.HasSuffix(err.Error(), ": <nil>") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestAStaleMountIsDetachedByTheGivenFunction(t *testing.T) {
 	for _, row := range []struct {
 		name   string
@@ -230,6 +268,13 @@ func TestAStaleMountIsDetachedByTheGivenFunction(t *testing.T) {
 				t.Errorf("detached %q", detached)
 			}
 			expectCalls(t, r, "IsMountPoint("+s.target()+")")
+
+			// The function is for that call alone: here the kernel is asked, and nothing is mounted.
+			must(t, os.MkdirAll(s.target(), 0o755))
+			_, _, err = New(r, ProfileV137).PrepareSafeSubpath(s.subpath("dir"))
+			if len(detached) != 1 || !errors.Is(err, syscall.EINVAL) {
+				t.Errorf("the next call detaches %q: %v", detached, err)
+			}
 		})
 	}
 }

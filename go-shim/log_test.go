@@ -265,6 +265,46 @@ func TestALoggerThatLeavesBeforeTheMountHasItCleanedUp(t *testing.T) {
 	}
 }
 
+func TestALoggerThatLeavesDuringTheCleanUpAfterAPanicReplacesIt(t *testing.T) {
+	s, r := newSite(t), &recorder{onMount: func(string) error { panic("first") }}
+	// The last line of the clean-up: no question follows.
+	klogTo(t, 5, "", leaver{"Removed directory", func() { panic("no log") }})
+	runs(func() { prepareDir(s, r, ProfileSeed) }).expect(t, func() {
+		defer func() { panic("no log") }()
+		panic("first")
+	})
+}
+
+// A line is there when the operation hangs after it, here because another holds the target.
+func TestALineIsPrintedWhileItsOperationIsStillInTheLibrary(t *testing.T) {
+	s := newSite(t)
+	var log lines
+	klogTo(t, 5, "", &log)
+	mounting, goOn := make(chan struct{}), make(chan struct{})
+	r := &recorder{onMount: func(string) error { close(mounting); <-goOn; return nil }}
+	first, second := make(chan error, 1), make(chan error, 1)
+	prepare := func(mounter *Subpather, path string, ended chan error) {
+		_, _, err := mounter.PrepareSafeSubpath(s.subpath(path))
+		ended <- err
+	}
+	go prepare(New(r, ProfileSeed), "dir", first)
+	<-mounting
+	log.take()
+	go prepare(native(t, ProfileSeed), "dir/deep", second)
+	for text := ""; !strings.Contains(text, "Opening path "+s.volume+"/dir/deep\n"); text += log.take() {
+		select {
+		case err := <-second:
+			t.Fatalf("it was over before its lines came: %v", err)
+		default:
+			runtime.Gosched()
+		}
+	}
+	close(goOn)
+	must(t, <-first)
+	must(t, <-second)
+	must(t, native(t, ProfileSeed).CleanSubPaths(s.pod, "vol"))
+}
+
 func TestLinesOfOneOperationStayInOrderUnderLoad(t *testing.T) {
 	var log lines
 	klogTo(t, 5, "", &log)

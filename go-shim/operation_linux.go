@@ -34,8 +34,9 @@ type frame struct {
 	recovers bool
 	// errs are the errors the mounter returned. The library knows them by their place here, from 1.
 	errs []error
-	// escaped is what a logger did instead of returning.
-	escaped *escape
+	// printer prints the library's lines; logged says that there were some since it was waited for.
+	printer printer
+	logged  bool
 }
 
 // escape is a way out of a function that is no return.
@@ -83,7 +84,12 @@ func (f *frame) giveBack() {
 	for i := range f.errs {
 		f.errs[i] = nil
 	}
-	f.errs, f.escaped = f.errs[:0], nil
+	f.errs = f.errs[:0]
+	if f.logged {
+		// A nested panic went past the operation's end.
+		f.logged = false
+		f.printer.wait()
+	}
 	idle.Lock()
 	keep := len(idle.frames) < mostIdle
 	if keep {
@@ -169,17 +175,21 @@ func (f *frame) resume() C.uint32_t {
 	return C.rsp_resume(f.step.operation, &f.answer, f.argsAt(), f.argsLen(), &f.step)
 }
 
-// leave goes the way a logger went, which could not pass through the library.
+// leave waits for the operation's lines, and goes the way a logger went, which could not pass through
+// the library.
 func (f *frame) leave() {
-	escaped := f.escaped
-	if escaped == nil {
+	if !f.logged {
 		return
 	}
-	f.escaped = nil
-	if escaped.exit {
+	f.logged = false
+	escaped := f.printer.wait()
+	switch {
+	case escaped == nil:
+	case escaped.exit:
 		runtime.Goexit()
+	default:
+		panic(escaped.value)
 	}
-	panic(escaped.value)
 }
 
 // takeResult copies the operation's result and frees the library's.

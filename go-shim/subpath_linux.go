@@ -10,6 +10,7 @@ import "C"
 
 import (
 	"runtime/cgo"
+	"sync"
 
 	"k8s.io/klog/v2"
 	"k8s.io/mount-utils"
@@ -25,40 +26,104 @@ func verbosity() klog.Level {
 	return 0
 }
 
-// rsp_go_log receives each line while its operation is in the library.
+// printer prints the lines of one operation, in their order and at once, also while the operation
+// hangs in the library.
 //
-// No panic and no runtime.Goexit may pass through the library's frames, which would be lost with
-// what they hold. The line is therefore printed on a goroutine of its own, the only place where
-// runtime.Goexit can be stopped; the operation goes the logger's way when it is out of the library.
+// It prints on a goroutine of its own. No panic and no runtime.Goexit of a logger may pass through
+// the library's frames, which would be lost with all they hold, and runtime.Goexit can be stopped in
+// no other way. The operation does not wait for a line, but for the last one whenever it is out of
+// the library; there it goes the way the logger went.
+type printer struct {
+	mu      sync.Mutex
+	lines   []logLine
+	done    chan struct{} // of the goroutine that prints; nil when there is none
+	escaped *escape
+}
+
+type logLine struct {
+	level C.int32_t
+	text  string
+}
+
+// rsp_go_log receives each line from the library.
 //
 //export rsp_go_log
 func rsp_go_log(handle C.uint64_t, level C.int32_t, line *C.uint8_t, lineLen C.size_t) {
-	f, text := cgo.Handle(handle).Value().(*frame), copied(line, lineLen)
-	escaped := make(chan *escape)
-	go func() {
-		way := &escape{exit: true}
-		defer func() {
-			if value := recover(); value != nil {
-				way = &escape{value: value}
-			}
-			escaped <- way
-		}()
-		printLine(level, text)
-		way = nil
-	}()
-	if way := <-escaped; way != nil && f.escaped == nil {
-		f.escaped = way
+	f := cgo.Handle(handle).Value().(*frame)
+	f.logged = true
+	f.printer.add(logLine{level, copied(line, lineLen)})
+}
+
+func (p *printer) add(line logLine) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.escaped != nil {
+		// The original would not have got here.
+		return
+	}
+	p.lines = append(p.lines, line)
+	if p.done == nil {
+		p.done = make(chan struct{})
+		go p.print(p.done)
 	}
 }
 
-func printLine(level C.int32_t, text string) {
-	switch level {
+func (p *printer) print(done chan struct{}) {
+	way := &escape{exit: true}
+	defer func() {
+		if way != nil {
+			if value := recover(); value != nil {
+				way = &escape{value: value}
+			}
+			p.mu.Lock()
+			p.lines, p.done, p.escaped = nil, nil, way
+			p.mu.Unlock()
+		}
+		close(done)
+	}()
+	for line, more := p.next(); more; line, more = p.next() {
+		printLine(line)
+	}
+	way = nil
+}
+
+// next takes the next line. Without one the goroutine's end is settled under the same lock, so that
+// a line that comes later gets another.
+func (p *printer) next() (logLine, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.lines) == 0 {
+		p.done = nil
+		return logLine{}, false
+	}
+	line := p.lines[0]
+	p.lines = p.lines[1:]
+	return line, true
+}
+
+// wait waits until every line is printed and tells how a logger left instead.
+func (p *printer) wait() *escape {
+	p.mu.Lock()
+	done := p.done
+	p.mu.Unlock()
+	if done != nil {
+		<-done
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	escaped := p.escaped
+	p.escaped = nil
+	return escaped
+}
+
+func printLine(line logLine) {
+	switch line.level {
 	case C.RSP_LOG_ERROR:
-		klog.ErrorDepth(0, text)
+		klog.ErrorDepth(0, line.text)
 	case C.RSP_LOG_WARNING:
-		klog.WarningDepth(0, text)
+		klog.WarningDepth(0, line.text)
 	default:
-		klog.V(klog.Level(level)).InfoDepth(0, text)
+		klog.V(klog.Level(line.level)).InfoDepth(0, line.text)
 	}
 }
 
