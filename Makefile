@@ -47,16 +47,14 @@ demo: build ## prepare sub paths on real mounts, attack them, clean up: the whol
 
 # --- tests of the Go side --------------------------------------------------------
 
-# The package's go.mod has the oldest mount-utils that it is for; this is the other end.
-NEWEST_MOUNT_UTILS ?= v0.37.2
-
 .PHONY: test-go
-test-go: build ## the C boundary and the Go package, with -race and without: [COUNT=1]
+test-go: build ## the C boundary and the Go package: [COUNT=1]
 	@tests/boundary/run.sh
-	@cd go-shim && go test -count $(or $(COUNT),1) . && go test -race -count $(or $(COUNT),1) .
-	@newest=$$(mktemp -d) && trap 'rm -rf "$$newest"' EXIT && cp go-shim/go.* "$$newest" && cd go-shim && \
-		go get -modfile="$$newest/go.mod" k8s.io/mount-utils@$(NEWEST_MOUNT_UTILS) 2>/dev/null && \
-		go test -modfile="$$newest/go.mod" -count $(or $(COUNT),1) .
+	@COUNT=$(or $(COUNT),1) tests/boundary/go.sh
+
+.PHONY: sanitize
+sanitize: build ## the C boundary under Miri, and under the address sanitizer from C and Go
+	@tests/boundary/sanitize.sh
 
 .PHONY: lint-go
 lint-go: build

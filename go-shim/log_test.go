@@ -234,12 +234,17 @@ func TestALoggerMayLeave(t *testing.T) {
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			s, r := newSite(t), &recorder{}
-			klogTo(t, 5, "", leaver{"Opening path", way.leave})
+			lines := 0
+			klogTo(t, 5, "", leaver{"Opening path", func() { lines++; way.leave() }})
 			frames := idleFrames()
 			leavesNoFiles(t, func() {
 				runs(func() { prepareDir(s, r, ProfileSeed) }).expect(t, way.leave)
-				runs(func() { DoSafeOpen(s.volume+"/dir", s.volume) }).expect(t, way.leave)
+				lines = 0
+				runs(func() { DoSafeOpen(s.volume+"/dir/deep", s.volume) }).expect(t, way.leave)
 			})
+			if lines != 1 {
+				t.Errorf("%d lines after the logger left", lines-1)
+			}
 			// The original would not have got further either.
 			expectCalls(t, r)
 			if left := s.left(t); left != nil {
@@ -249,6 +254,26 @@ func TestALoggerMayLeave(t *testing.T) {
 				t.Errorf("%d idle frames, %d before", now, frames)
 			}
 		})
+	}
+}
+
+func TestNothingIsPrintedAfterALoggerLeft(t *testing.T) {
+	lines := 0
+	klogTo(t, 5, "", leaver{"line", func() { lines++; panic("no log") }})
+	var p printer
+	p.add(logLine{3, "line 1"})
+	for ended := false; !ended; runtime.Gosched() {
+		p.mu.Lock()
+		ended = p.done == nil
+		p.mu.Unlock()
+	}
+	p.add(logLine{3, "line 2"})
+	if way := p.wait(); way == nil || way.value != "no log" || lines != 1 {
+		t.Errorf("%d lines, left by %+v", lines, way)
+	}
+	p.add(logLine{3, "line 3"})
+	if way := p.wait(); way == nil || lines != 2 {
+		t.Errorf("the clean-up's line is not printed: %d lines, left by %+v", lines, way)
 	}
 }
 

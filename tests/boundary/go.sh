@@ -1,0 +1,43 @@
+#!/bin/sh
+# The Go package's tests in every way they are to pass: plain, with the race detector, with the
+# newest mount-utils, and, when run by root, as an ordinary user in a user namespace.
+# Run by `make test-go`, after `make build`. COUNT=N repeats each test.
+set -eu
+
+cd "$(dirname "$0")/../../go-shim"
+count=${COUNT:-1}
+# go.mod has the oldest mount-utils that the package is for; this is the other end.
+newest=${NEWEST_MOUNT_UTILS:-v0.37.2}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+run() { # WHAT COMMAND...
+	what=$1
+	shift
+	"$@" >"$work/output" 2>&1 || {
+		cat "$work/output"
+		echo "go-shim: the tests fail $what" >&2
+		exit 1
+	}
+	echo "go-shim: the tests pass $what"
+}
+
+run "as they are" go test -count "$count" .
+run "with -race" go test -race -count "$count" .
+
+cp go.mod go.sum "$work"
+go get -modfile="$work/go.mod" "k8s.io/mount-utils@$newest" 2>"$work/output" || {
+	cat "$work/output"
+	exit 1
+}
+run "with mount-utils $newest" go test -modfile="$work/go.mod" -count "$count" .
+
+if [ "$(id -u)" = 0 ]; then
+	go test -c -o "$work/shim.test" .
+	mkdir "$work/tmp"
+	chmod 755 "$work" "$work/shim.test"
+	chmod 777 "$work/tmp"
+	# 65534 is nobody.
+	run "as an ordinary user" env -C / TMPDIR="$work/tmp" \
+		setpriv --reuid 65534 --regid 65534 --clear-groups "$work/shim.test" -test.count "$count"
+fi
