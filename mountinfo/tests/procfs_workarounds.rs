@@ -3,6 +3,8 @@
 //! A test here that fails because procfs now answers right is good news: the step in
 //! src/table/parse.rs that it names can go, and the test with it.
 
+#![allow(clippy::unwrap_used)]
+
 use mountinfo::MountRecord;
 use procfs::process::{MountInfo, MountInfos, MountOptFields};
 use procfs::{FromBufRead, ProcResult};
