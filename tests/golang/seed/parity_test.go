@@ -1,0 +1,17 @@
+// The suite against kubernetes v1.35.4, whose package v1.29 to v1.36 share.
+
+package seed
+
+import (
+	"testing"
+
+	"suite/parity"
+)
+
+var port = Original
+
+func TestMain(m *testing.M) { parity.Main(m, Original, port) }
+
+func TestParity(t *testing.T) { parity.Run(t) }
+
+func TestSuiteItself(t *testing.T) { parity.SelfTest(t, Original) }

@@ -1,0 +1,110 @@
+// A private world for the sides: own mount namespace, own root. Nothing that either
+// implementation does in it, through whatever link or "..", reaches the machine.
+
+package parity
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// topA and topB are where each side's file system is mounted inside the sandbox: two, so that
+	// neither side sees the other's entries from whatever directory above.
+	topA = "/w/" + nameA
+	topB = "/w/" + nameB
+	// RootA and RootB are the twin roots; one as long as the other, so that lengths agree, and
+	// apart in a name that occurs nowhere else, so that texts can be mapped. They lie a little
+	// deeper, so that a few ".." stay on the side.
+	RootA = topA + "/1/2"
+	RootB = topB + "/1/2"
+
+	nameA, nameB = "side-A", "side-B"
+)
+
+// onA writes a text of either side as side A's; onB the other way.
+func onA(s string) string { return strings.ReplaceAll(s, nameB, nameA) }
+func onB(s string) string { return strings.ReplaceAll(s, nameA, nameB) }
+
+// namespaced makes cmd start in its own mount namespace, for an ordinary user inside a user
+// namespace where it is root.
+func namespaced(cmd *exec.Cmd) {
+	attr := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	if os.Geteuid() != 0 {
+		attr.Cloneflags |= syscall.CLONE_NEWUSER
+		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
+		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
+	}
+	cmd.SysProcAttr = attr
+}
+
+// enterSandbox turns this process, which namespaced started, to a root of its own: an almost
+// empty tmpfs, read-only, with /proc, one file in /etc, and the world.
+func enterSandbox() error {
+	try := func(what string, err error) error {
+		if err != nil {
+			return fmt.Errorf("sandbox: %s: %w", what, err)
+		}
+		return nil
+	}
+	root := os.TempDir()
+	if err := try("mount / private", unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")); err != nil {
+		return err
+	}
+	if err := try("mount tmpfs on "+root, unix.Mount("parity", root, "tmpfs", 0, "mode=0755")); err != nil {
+		return err
+	}
+	for _, dir := range []string{"proc", "etc", "w", topA, topB} {
+		if err := try("mkdir "+dir, os.Mkdir(filepath.Join(root, dir), 0o755)); err != nil {
+			return err
+		}
+	}
+	if err := try("write /etc/passwd", os.WriteFile(filepath.Join(root, "etc/passwd"), []byte("root:x:0:0::/:/bin/sh\n"), 0o644)); err != nil {
+		return err
+	}
+	proc := filepath.Join(root, "proc")
+	if err := try("bind /proc on "+proc, unix.Mount("/proc", proc, "", unix.MS_BIND|unix.MS_REC, "")); err != nil {
+		return err
+	}
+	if err := try("chdir "+root, os.Chdir(root)); err != nil {
+		return err
+	}
+	if err := try("pivot_root", unix.PivotRoot(".", ".")); err != nil {
+		return err
+	}
+	if err := try("detach the old root", unix.Unmount(".", unix.MNT_DETACH)); err != nil {
+		return err
+	}
+	if err := try("chdir /", os.Chdir("/")); err != nil {
+		return err
+	}
+	return try("remount / read-only", unix.Mount("", "/", "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""))
+}
+
+// newWorld mounts a fresh file system for each side of one case and makes the roots on them.
+func newWorld() error {
+	for top, root := range map[string]string{topA: RootA, topB: RootB} {
+		if err := unix.Mount("parity", top, "tmpfs", 0, "mode=0755,size=64m"); err != nil {
+			return fmt.Errorf("mount tmpfs on %s: %w", top, err)
+		}
+		if err := os.MkdirAll(root, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endWorld takes the case's file systems away with every mount that was made on them.
+func endWorld() error {
+	if err := os.Chdir("/"); err != nil {
+		return err
+	}
+	return errors.Join(unix.Unmount(topA, unix.MNT_DETACH), unix.Unmount(topB, unix.MNT_DETACH))
+}

@@ -1,0 +1,202 @@
+// What a file system looks like after a call: the tree below a directory, and the mounts on it.
+
+package parity
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// entry is one file of a snapshot.
+type entry struct {
+	kind   byte
+	mode   uint32
+	uid    uint32
+	gid    uint32
+	size   int64
+	rdev   uint64
+	nlink  uint64
+	target string // of a symlink, with the root's name made the same for both sides
+	text   string // how a directory could not be read, or a file's first bytes
+	dev    uint64 // which file this is; never compared across sides
+	ino    uint64
+}
+
+func (e entry) String() string {
+	s := fmt.Sprintf("%c %04o %d:%d size %d links %d", e.kind, e.mode, e.uid, e.gid, e.size, e.nlink)
+	if e.rdev != 0 {
+		s += fmt.Sprintf(" device %d:%d", unix.Major(e.rdev), unix.Minor(e.rdev))
+	}
+	if e.kind == 'l' {
+		s += fmt.Sprintf(" -> %q", e.target)
+	}
+	if e.text != "" {
+		s += fmt.Sprintf(" (%q)", e.text)
+	}
+	return s
+}
+
+// sameAs compares what a caller sees, not which inode it is.
+func (e entry) sameAs(o entry) bool {
+	e.dev, e.ino, o.dev, o.ino = 0, 0, 0, 0
+	return e == o
+}
+
+// snapshot maps paths below the top to entries; the top itself is ".".
+type snapshot map[string]entry
+
+func kindOf(mode uint32) byte {
+	switch mode & unix.S_IFMT {
+	case unix.S_IFDIR:
+		return 'd'
+	case unix.S_IFREG:
+		return 'f'
+	case unix.S_IFLNK:
+		return 'l'
+	case unix.S_IFIFO:
+		return 'p'
+	case unix.S_IFSOCK:
+		return 's'
+	case unix.S_IFCHR:
+		return 'c'
+	case unix.S_IFBLK:
+		return 'b'
+	}
+	return '?'
+}
+
+// takeSnapshot reads the whole tree below top, by descriptors.
+func takeSnapshot(top string) snapshot {
+	s := snapshot{}
+	s.add(unix.AT_FDCWD, top, ".")
+	return s
+}
+
+func (s snapshot) add(dir int, name, path string) {
+	var st unix.Stat_t
+	if err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		s[path] = entry{kind: '!', text: err.Error()}
+		return
+	}
+	e := entry{
+		kind: kindOf(st.Mode), mode: st.Mode &^ unix.S_IFMT, uid: st.Uid, gid: st.Gid,
+		size: st.Size, rdev: st.Rdev, nlink: uint64(st.Nlink), dev: st.Dev, ino: st.Ino,
+	}
+	switch e.kind {
+	case 'l':
+		var buf [4097]byte
+		n, err := unix.Readlinkat(dir, name, buf[:])
+		if err != nil {
+			e.text = err.Error()
+		} else {
+			e.target = onA(string(buf[:n]))
+		}
+	case 'f':
+		if e.size > 0 {
+			e.text = firstBytes(dir, name)
+		}
+	case 'd':
+		fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if err != nil {
+			e.text = err.Error()
+			break
+		}
+		names, err := listFD(fd)
+		if err != nil {
+			e.text = err.Error()
+		}
+		for _, child := range names {
+			below := child
+			if path != "." {
+				below = path + "/" + child
+			}
+			s.add(fd, child, below)
+		}
+		unix.Close(fd)
+	}
+	s[path] = e
+}
+
+func firstBytes(dir int, name string) string {
+	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err.Error()
+	}
+	defer unix.Close(fd)
+	var buf [16]byte
+	n, err := unix.Read(fd, buf[:])
+	if err != nil {
+		return err.Error()
+	}
+	return string(buf[:n])
+}
+
+// diffTrees lists the paths at which two snapshots differ.
+func diffTrees(a, b snapshot) []string {
+	var out []string
+	for _, path := range unionKeys(a, b) {
+		ea, inA := a[path]
+		eb, inB := b[path]
+		switch {
+		case !inA:
+			out = append(out, fmt.Sprintf("%q: missing / %s", path, eb))
+		case !inB:
+			out = append(out, fmt.Sprintf("%q: %s / missing", path, ea))
+		case !ea.sameAs(eb):
+			out = append(out, fmt.Sprintf("%q: %s / %s", path, ea, eb))
+		}
+	}
+	return out
+}
+
+func unionKeys(a, b snapshot) []string {
+	keys := make([]string, 0, len(a)+len(b))
+	for k := range a {
+		keys = append(keys, k)
+	}
+	for k := range b {
+		if _, both := a[k]; !both {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// replaced lists the paths that a step left in place but whose file is another one than before.
+func replaced(before, after snapshot) []string {
+	var out []string
+	for path, now := range after {
+		if was, ok := before[path]; ok && (was.dev != now.dev || was.ino != now.ino) {
+			out = append(out, path)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// mountsBelow lists the mounts below top as the kernel tells them, in its order: mount point,
+// root, options, type. Ids and peer groups are left out.
+func mountsBelow(top string) []string {
+	data, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return []string{err.Error()}
+	}
+	var out []string
+	for line := range strings.Lines(string(data)) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), " ")
+		if len(f) < 7 || !strings.HasPrefix(f[4], top+"/") {
+			continue
+		}
+		dash := slices.Index(f, "-")
+		if dash < 0 || dash+1 >= len(f) {
+			continue
+		}
+		out = append(out, onA(fmt.Sprintf("%s from %s %s %s", f[4], f[3], f[5], f[dash+1])))
+	}
+	return out
+}

@@ -1,0 +1,17 @@
+// The suite against kubernetes v1.37.2.
+
+package v137
+
+import (
+	"testing"
+
+	"suite/parity"
+)
+
+var port = Original
+
+func TestMain(m *testing.M) { parity.Main(m, Original, port) }
+
+func TestParity(t *testing.T) { parity.Run(t) }
+
+func TestSuiteItself(t *testing.T) { parity.SelfTest(t, Original) }
