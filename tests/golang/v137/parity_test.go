@@ -15,3 +15,5 @@ func TestMain(m *testing.M) { parity.Main(m, Original, port) }
 func TestParity(t *testing.T) { parity.Run(t) }
 
 func TestSuiteItself(t *testing.T) { parity.SelfTest(t, Original) }
+
+func TestEveryFault(t *testing.T) { parity.EveryFault(t, Original, port) }

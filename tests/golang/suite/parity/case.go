@@ -19,6 +19,8 @@ type tally struct {
 	Failed       int            // steps in which the original returned an error
 	Mounts       int            // real mounts the original made
 	Excused      map[string]int // steps that differ by a deliberate deviation
+
+	observe func(step int, a, b *outcome) // sees every call's outcome, when set
 }
 
 func newTally() *tally { return &tally{ByOp: map[Op]int{}, Excused: map[string]int{}} }
@@ -62,6 +64,9 @@ func runCase(c Case, a, b Impl, count *tally) (*failure, error) {
 		ctx := look(step, treeA, sideA, sideB)
 		oa := sideA.run(step, treeA)
 		ob := sideB.run(step, treeB)
+		if count.observe != nil {
+			count.observe(i, oa, ob)
+		}
 		if step.Op != OpEdit {
 			count.Steps++
 			count.ByOp[step.Op]++
