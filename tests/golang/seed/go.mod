@@ -14,6 +14,9 @@ require (
 	golang.org/x/sys v0.38.0 // indirect
 	k8s.io/klog/v2 v2.130.1 // indirect
 	k8s.io/utils v0.0.0-20251002143259-bc988d571ff4 // indirect
+	rustsubpath v0.0.0 // indirect
 )
 
 replace suite => ../suite
+
+replace rustsubpath => ../../../go-shim

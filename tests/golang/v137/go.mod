@@ -14,6 +14,9 @@ require (
 	golang.org/x/sys v0.47.0 // indirect
 	k8s.io/klog/v2 v2.140.0 // indirect
 	k8s.io/utils v0.0.0-20260626114624-be93311217bd // indirect
+	rustsubpath v0.0.0 // indirect
 )
 
 replace suite => ../suite
+
+replace rustsubpath => ../../../go-shim

@@ -6,9 +6,10 @@ import (
 	"testing"
 
 	"suite/parity"
+	rust "suite/port"
 )
 
-var port = Original
+var port = rust.V137
 
 func TestMain(m *testing.M) { parity.Main(m, Original, port) }
 

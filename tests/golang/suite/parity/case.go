@@ -10,6 +10,7 @@ type failure struct {
 	differences []difference
 	eventsA     []string
 	eventsB     []string
+	lost        bool // a call still runs
 }
 
 // tally counts what a run covered.
@@ -77,10 +78,13 @@ func runCase(c Case, a, b Impl, count *tally) (*failure, error) {
 				count.Mounts++
 			}
 		}
+		if oa.lost || ob.lost {
+			return &failure{i, compare(oa, ob), oa.events, ob.events, true}, nil
+		}
 		if d := compare(oa, ob); d != nil {
 			rule := ctx.excuse(oa, ob, d)
 			if rule == nil {
-				return &failure{i, d, oa.events, ob.events}, nil
+				return &failure{i, d, oa.events, ob.events, false}, nil
 			}
 			count.Excused[rule.Name]++
 			if diffTrees(oa.tree, ob.tree) != nil || mountsDiffer(d) {

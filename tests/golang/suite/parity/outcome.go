@@ -24,8 +24,8 @@ type outcome struct {
 	facets  []facet // compared one by one
 	events  []string
 	tree    snapshot
-	hung    bool
-	skipped bool
+	hung    bool // it did not come back until it was helped
+	lost    bool // it never came back; this process is of no use any more
 }
 
 // facet is one thing that is compared, by name.

@@ -17,6 +17,9 @@ import (
 	"time"
 )
 
+// deadly is the signature of cases that end the process or hang for good.
+const deadly = "the process died or hung"
+
 // smallRange is run where no seeds are asked for.
 const smallRange = "1:600"
 
@@ -66,14 +69,14 @@ func Run(t *testing.T) {
 					return
 				}
 				mu.Lock()
-				known := seen["the process died"] != nil
-				seen["the process died"] = append(seen["the process died"], *died)
-				tooMany := len(seen["the process died"]) >= 20
+				known := seen[deadly] != nil
+				seen[deadly] = append(seen[deadly], *died)
+				tooMany := len(seen[deadly]) >= 20
 				mu.Unlock()
 				if !known {
 					text := reportDeath(*died, how)
 					mu.Lock()
-					reports["the process died"] = text
+					reports[deadly] = text
 					mu.Unlock()
 				}
 				if tooMany {
@@ -100,7 +103,7 @@ func Run(t *testing.T) {
 func reportDeath(seed uint64, how string) string {
 	c := Generate(seed)
 	if kills(c) {
-		c = minimise(c, 200, kills)
+		c = minimise(c, 80, kills)
 	}
 	return report(c, &failure{step: len(c.Steps) - 1, differences: []difference{{"process", "goes on", how}}})
 }

@@ -131,7 +131,7 @@ func (s *side) guarded(step Step, t *tape, o *outcome) bool {
 	case <-done:
 		o.facets, o.err = inner.facets, inner.err
 	case <-time.After(hangLimit):
-		o.put("call", "never came back")
+		o.lost = true
 	}
 	return false
 }
@@ -257,19 +257,28 @@ func (s *side) openFIFOs(tree snapshot) []int {
 	return openAllFIFOs(s.top, tree)
 }
 
+// openAllFIFOs opens every FIFO of a tree for both ends; none through a mount, which it would keep
+// busy.
 func openAllFIFOs(top string, tree snapshot) (fds []int) {
+	var root int
 	for path, e := range tree {
 		if e.kind != 'p' {
 			continue
 		}
-		dir, name, err := parent(top, path, false)
-		if err != nil {
-			continue
+		if root == 0 {
+			var err error
+			if root, err = unix.Open(top, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+				return nil
+			}
+			defer unix.Close(root)
 		}
-		if fd, err := unix.Openat(dir, name, unix.O_RDWR|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); err == nil {
+		how := unix.OpenHow{
+			Flags:   unix.O_RDWR | unix.O_NONBLOCK | unix.O_NOFOLLOW | unix.O_CLOEXEC,
+			Resolve: unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_SYMLINKS,
+		}
+		if fd, err := unix.Openat2(root, path, &how); err == nil {
 			fds = append(fds, fd)
 		}
-		unix.Close(dir)
 	}
 	return fds
 }

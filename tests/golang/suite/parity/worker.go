@@ -42,6 +42,7 @@ func Main(m *testing.M, original, port Impl) {
 		os.Exit(3)
 	}
 	captureLogs()
+	warmUp(original, port)
 	switch role {
 	case "worker":
 		work(original, port)
@@ -50,6 +51,16 @@ func Main(m *testing.M, original, port Impl) {
 	default:
 		os.Exit(m.Run())
 	}
+}
+
+// warmUp calls both once, so that nothing that happens once in a process falls into a step: the
+// port says on its first use which features of the kernel it has.
+func warmUp(impls ...Impl) {
+	setVerbosity(5)
+	for _, i := range impls {
+		i.SafeMakeDir(&recorder{tape: &tape{}}, "", "/nonexistent", 0)
+	}
+	setVerbosity(0)
 }
 
 // work runs the seeds "first:last:stride" and tells the parent on descriptor 3.
@@ -69,6 +80,10 @@ func work(original, port Impl) {
 		out.Encode(message{Tally: count})
 		if f == nil {
 			continue
+		}
+		if f.lost {
+			fmt.Fprintf(os.Stderr, "step %d never came back\n", f.step)
+			os.Exit(4)
 		}
 		sig := f.signature(c)
 		text := ""
@@ -104,14 +119,18 @@ func minimal(c Case, f *failure, original, port Impl) (Case, *failure) {
 	return c, f
 }
 
-// workCase runs one case that comes on standard input; its parent looks only at how it ends.
+// workCase runs one case that comes on standard input; its parent looks only at how it ends: with
+// an error when the process died of it or a call never came back.
 func workCase(original, port Impl) {
 	var c Case
 	if err := gob.NewDecoder(os.Stdin).Decode(&c); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(3)
 	}
-	runCase(c, original, port, newTally())
+	hangLimit = 3 * time.Second
+	if f, _ := runCase(c, original, port, newTally()); f != nil && f.lost {
+		os.Exit(4)
+	}
 	os.Exit(0)
 }
 
@@ -212,7 +231,7 @@ func tail(s string, n int) string {
 	return s
 }
 
-// kills says whether a case ends its process.
+// kills says whether a case ends its process, or never ends.
 func kills(c Case) bool {
 	cmd := again("case")
 	in, err := cmd.StdinPipe()
