@@ -20,12 +20,12 @@ import (
 
 // outcome holds the results of a step on one side.
 type outcome struct {
-	err     error
-	facets  []facet // compared one by one
-	events  []string
-	tree    snapshot
-	hung    bool // it did not come back until it was helped
-	lost    bool // it never came back; this process is of no use any more
+	err    error
+	facets []facet // compared one by one
+	events []string
+	tree   snapshot
+	hung   bool // it did not come back until it was helped
+	lost   bool // it never came back; this process is of no use any more
 }
 
 // facet is one thing that is compared, by name.
