@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use memchr::memchr;
 
 use super::escape::{escape_path, unescape};
-use super::line::{Head, Malformed, device, number};
+use super::line::{Head, device, number};
 use super::record::{DeviceNumber, ROOT_DELETED};
 use crate::gopath;
 
@@ -48,10 +48,14 @@ impl<'q> Wants<'q> {
         Wants { path, printed }
     }
 
+    fn printed(&self) -> &[u8] {
+        self.printed.as_deref().unwrap_or(&self.path)
+    }
+
     /// Compares with a printed field, decoding it only when it holds an escape and is not what the
     /// kernel prints for the path: other writers of mount tables escape more than the kernel does.
     fn compare(&self, field: &[u8], same: impl Fn(&[u8], &[u8]) -> bool) -> bool {
-        same(field, self.printed.as_deref().unwrap_or(&self.path))
+        same(field, self.printed())
             || (memchr(b'\\', field).is_some() && same(&unescape(field), &self.path))
     }
 
@@ -107,10 +111,10 @@ impl<'q> Filter<'q> {
         Filter(Wanted::ChildrenOf(id))
     }
 
-    /// Whether the line may be wanted. Fails on a line that has not even the fields to tell.
-    pub(super) fn matches(&self, line: &[u8]) -> Result<bool, Malformed> {
-        let head = Head::split(line)?;
-        Ok(match &self.0 {
+    /// Whether the line is wanted. One that has not even the fields to tell is not.
+    pub(super) fn matches(&self, line: &[u8]) -> bool {
+        let Ok(head) = Head::split(line) else { return false };
+        match &self.0 {
             Wanted::At(path) => path.compare_mount_point(&head, |field, path| field == path),
             Wanted::Under(base) => base.compare_mount_point(&head, is_within),
             Wanted::Covering(path) => {
@@ -126,7 +130,15 @@ impl<'q> Filter<'q> {
                 // The root of all names itself as its parent.
                 number(head.parent_id) == Some(*id) && number(head.id) != Some(*id)
             }
-        })
+        }
+    }
+
+    /// What stands in each wanted line of a table that prints paths as the kernel does.
+    pub(super) fn needle(&self) -> Option<Vec<u8>> {
+        match &self.0 {
+            Wanted::At(path) | Wanted::Under(path) => Some([b" ", path.printed()].concat()),
+            _ => None,
+        }
     }
 }
 

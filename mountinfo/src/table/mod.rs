@@ -31,6 +31,7 @@ mod parse;
 mod read;
 mod record;
 mod refs;
+mod scan;
 #[cfg(feature = "serde")]
 mod serialize;
 
@@ -54,11 +55,13 @@ pub use record::{DeviceNumber, MountRecord};
 /// from the process's root directory. They are cleaned first; links in them are not resolved.
 ///
 /// A malformed line is an error that names file, line and field. [`MountTable::records`] sees every
-/// line; a lookup sees those that can match.
+/// line; a lookup only those that match.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MountTable {
     text: Vec<u8>,
     name: Box<[u8]>,
+    /// Whether a path can be found in the text by the form in which the kernel prints it.
+    as_printed: bool,
 }
 
 impl MountTable {
@@ -85,7 +88,7 @@ impl MountTable {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let text = read::read_file(path)?;
-        Ok(MountTable { text, name: path.as_os_str().as_bytes().into() })
+        Ok(MountTable::named(text, path.as_os_str().as_bytes()))
     }
 
     /// The table that a reader gives, to its end.
@@ -95,7 +98,12 @@ impl MountTable {
 
     /// The table with this text.
     pub fn from_bytes(text: impl Into<Vec<u8>>) -> Self {
-        MountTable { text: text.into(), name: b"mountinfo"[..].into() }
+        MountTable::named(text.into(), b"mountinfo")
+    }
+
+    fn named(text: Vec<u8>, name: &[u8]) -> Self {
+        let as_printed = scan::is_as_printed(&text);
+        MountTable { text, name: name.into(), as_printed }
     }
 
     /// The text.
@@ -115,7 +123,11 @@ impl MountTable {
 
     /// The records that a filter lets through, in the table's order.
     pub fn matching(&self, filter: &Filter<'_>) -> Result<Vec<MountRecord>> {
-        self.iter().matching(filter).collect()
+        match filter.needle() {
+            Some(needle) if self.as_printed => scan::matching(&self.text, &needle, filter)
+                .map_err(|(malformed, line)| malformed.at(&self.name, line)),
+            _ => self.iter().matching(filter).collect(),
+        }
     }
 
     /// The mounts on a mount point, those that others hide too, in the table's order.
@@ -128,6 +140,9 @@ impl MountTable {
     ///
     /// At `/` it is the process's root mount: what is mounted over it later is not seen.
     pub fn top(&self, mount_point: &[u8]) -> Result<Option<MountRecord>> {
+        if self.at(mount_point)?.is_empty() {
+            return Ok(None); // found out faster than what covers it
+        }
         let covering = self.covering(mount_point)?;
         let mount_point = gopath::clean_cow(mount_point);
         Ok(covering.filter(|mount| {

@@ -67,16 +67,10 @@ impl<R: BufRead> MountReader<R> {
 
     fn next_matching(&mut self, filter: Option<&Filter<'_>>) -> Result<Option<MountRecord>> {
         while let Some(line) = self.lines.next()? {
-            let matches = match filter {
-                Some(filter) => filter.matches(line),
-                None => Ok(true),
-            };
-            let record = match matches {
-                Ok(false) => continue,
-                Ok(true) => self.parser.record(line),
-                Err(malformed) => Err(malformed),
-            };
-            return record.map(Some).map_err(|malformed| self.lines.error(malformed));
+            if filter.is_none_or(|filter| filter.matches(line)) {
+                let record = self.parser.record(line);
+                return record.map(Some).map_err(|malformed| self.lines.error(malformed));
+            }
         }
         Ok(None)
     }

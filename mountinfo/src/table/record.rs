@@ -87,6 +87,8 @@ impl MountRecord {
 
     /// The line that the kernel prints for this mount, without its newline.
     ///
+    /// A few file systems print their source themselves, NFS for one, and leave `#` as it is.
+    ///
     /// # Examples
     /// ```
     /// # fn main() -> mountinfo::Result<()> {

@@ -36,7 +36,11 @@ fn root_behind(mount: &MountRecord, path: &[u8]) -> Vec<u8> {
     if below.is_empty() {
         return mount.root.clone();
     }
-    let mut root = gopath::join(&[mount.root_path(), below]);
+    // Not cleaned: a cgroup above the own namespace's is printed as `/..`, and what lies below it
+    // under another name than this, so that it is rather not found than taken for another.
+    let mut root = mount.root_path().strip_suffix(b"/").unwrap_or(mount.root_path()).to_vec();
+    root.push(b'/');
+    root.extend_from_slice(below.strip_prefix(b"/").unwrap_or(below));
     if mount.is_deleted() {
         // Only an empty directory is deleted: what lay in it was deleted before.
         root.extend_from_slice(ROOT_DELETED);

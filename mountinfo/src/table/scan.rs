@@ -1,0 +1,46 @@
+//! Lookups in a text that is in memory whole: a substring search instead of a walk over the lines.
+
+use memchr::memmem::Finder;
+use memchr::{memchr, memchr_iter, memrchr};
+
+use super::filter::Filter;
+use super::line::Malformed;
+use super::parse::Parser;
+use super::record::MountRecord;
+
+/// A malformed line, and its number.
+type NumberedMalformed = (Malformed, usize);
+
+/// Whether every path in the text is printed as the kernel prints it, so that a path can be found
+/// by its printed form. Escapes of other bytes, which the kernel itself uses in sources and in
+/// options, make the answer no: which field they are in is not looked at.
+pub(super) fn is_as_printed(text: &[u8]) -> bool {
+    memchr_iter(b'\\', text).all(|backslash| {
+        matches!(text.get(backslash + 1..backslash + 4), Some(b"040" | b"011" | b"012" | b"134"))
+    })
+}
+
+/// The records that the filter lets through, among the lines that hold `needle`.
+pub(super) fn matching(
+    text: &[u8],
+    needle: &[u8],
+    filter: &Filter<'_>,
+) -> Result<Vec<MountRecord>, NumberedMalformed> {
+    let finder = Finder::new(needle);
+    let mut parser = Parser::default();
+    let mut records = Vec::new();
+    let mut position = 0;
+    while let Some(hit) = text.get(position..).and_then(|rest| finder.find(rest)) {
+        let hit = position + hit;
+        let start = memrchr(b'\n', &text[..hit]).map_or(0, |newline| newline + 1);
+        let end = memchr(b'\n', &text[hit..]).map_or(text.len(), |length| hit + length);
+        let line = &text[start..end];
+        if filter.matches(line) {
+            let record = parser.record(line);
+            let number = |malformed| (malformed, 1 + memchr_iter(b'\n', &text[..start]).count());
+            records.push(record.map_err(number)?);
+        }
+        position = end + 1;
+    }
+    Ok(records)
+}
