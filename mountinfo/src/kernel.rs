@@ -83,38 +83,32 @@ impl Mounter for KernelMounter {
 ///
 /// By path alone links are followed, as mount-utils follows them; by descriptor they are not.
 fn is_mount_root(at: Place<'_>) -> Sys<bool> {
-    let quick = match at.dir {
-        Some(dir) => sys::quick_stat_at(dir, at.name())?,
-        None => sys::quick_stat_path(without_trailing_slashes(at.path))?,
+    let told = match at.dir {
+        Some(dir) => sys::mount_root_at(dir, at.name()),
+        None => sys::mount_root_path(without_trailing_slashes(at.path)),
     };
-    match quick.mount_root {
-        Some(answer) => Ok(answer),
-        None => is_mount_root_by_id(at),
+    match told {
+        Ok(Some(answer)) => Ok(answer),
+        Err(errno @ (sys::ENOENT | sys::ENOTDIR | sys::EINVAL)) => Err(errno),
+        // The kernel is older than 5.8, or the mounted file system refused to be looked at.
+        Ok(None) | Err(_) => is_mount_root_by_id(at),
     }
 }
 
-/// The same on a kernel before 5.8: an entry that lies on another mount than its directory is
-/// the root of that mount.
+/// The same by mount numbers: an entry that lies on another mount than its directory is the root
+/// of that mount. It opens nothing but the entry itself, and so waits for no file system either.
 fn is_mount_root_by_id(at: Place<'_>) -> Sys<bool> {
     let path = OFlag::O_PATH | OFlag::O_NOFOLLOW;
-    let (parent, entry) = match at.dir {
-        Some(dir) => {
-            (dir.try_clone_to_owned().map_err(errno_of)?, sys::openat(dir, at.name(), path, 0)?)
+    let Some(dir) = at.dir else {
+        let real = gopath::eval_symlinks(at.path).map_err(|e| e.errno().unwrap_or(sys::EINVAL))?;
+        if real == b"/" {
+            return Ok(true);
         }
-        None => {
-            let real =
-                gopath::eval_symlinks(at.path).map_err(|e| e.errno().unwrap_or(sys::EINVAL))?;
-            if real == b"/" {
-                return Ok(true);
-            }
-            (sys::open(&gopath::dir(&real), OFlag::O_PATH)?, sys::open(&real, path)?)
-        }
+        let parent = sys::open(&gopath::dir(&real), OFlag::O_PATH)?;
+        return Ok(sys::mount_id(&parent)? != sys::mount_id(sys::open(&real, path)?)?);
     };
-    Ok(sys::mount_id(&parent)? != sys::mount_id(&entry)?)
-}
-
-fn errno_of(error: std::io::Error) -> sys::RawErrno {
-    error.raw_os_error().unwrap_or(sys::EINVAL)
+    let entry = sys::openat(dir, at.name(), path, 0)?;
+    Ok(sys::mount_id(dir)? != sys::mount_id(&entry)?)
 }
 
 fn without_trailing_slashes(path: &[u8]) -> &[u8] {

@@ -90,22 +90,28 @@ fn raw(errno: Errno) -> RawErrno {
     if errno == Errno::UnknownErrno { Errno::last_raw() } else { errno as i32 }
 }
 
+/// How often a call is tried that was interrupted by a signal. There is an end to it because a FUSE
+/// server may answer EINTR on its own, and for ever.
+const TRIES: usize = 1000;
+
 fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> Sys<T> {
-    loop {
+    for _ in 1..TRIES {
         match call() {
             Err(Errno::EINTR) => {}
             result => return result.map_err(raw),
         }
     }
+    call().map_err(raw)
 }
 
 fn retry_rustix<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> Sys<T> {
-    loop {
+    for _ in 1..TRIES {
         match call() {
             Err(rustix::io::Errno::INTR) => {}
             result => return result.map_err(|e| e.raw_os_error()),
         }
     }
+    call().map_err(|e| e.raw_os_error())
 }
 
 /// open(2) by a path that the caller trusts.
@@ -238,13 +244,14 @@ pub struct Entry {
 /// getdents64(2): all entries but `.` and `..`, sorted by name as Go's `os.ReadDir` sorts them,
 /// and the errno that ended the listing early. The directory must have been opened for reading.
 ///
-/// A file system may leave the kind of an entry unknown; lstat(2) tells it then, and an entry that
-/// is gone by now is left out, as `os.ReadDir` leaves it out.
+/// A file system may leave the kind of an entry unknown; what is mounted there tells it then, and
+/// an entry that is gone by now is left out, as `os.ReadDir` leaves it out.
 pub fn read_dir(dir: impl AsFd) -> (Vec<Entry>, Option<RawErrno>) {
     let mut buffer = Vec::with_capacity(8 * 1024);
     let mut listing = rustix::fs::RawDir::new(dir.as_fd(), buffer.spare_capacity_mut());
     let mut entries = Vec::new();
     let mut failed = None;
+    let mut tries = 0;
     while let Some(entry) = listing.next() {
         match entry {
             Ok(entry) => {
@@ -254,14 +261,16 @@ pub fn read_dir(dir: impl AsFd) -> (Vec<Entry>, Option<RawErrno>) {
                 }
                 let kind = match kind_of_entry(entry.file_type()) {
                     Some(kind) => kind,
-                    None => match lstat_at(dir.as_fd(), name) {
-                        Ok(stat) => stat.kind,
-                        Err(_) => continue,
+                    None => match quick_stat_at(dir.as_fd(), name) {
+                        Ok(quick) => quick.stat.kind,
+                        Err(ENOENT) => continue,
+                        // Something that does not answer is mounted there.
+                        Err(_) => Kind::Directory,
                     },
                 };
                 entries.push(Entry { name: name.to_vec(), kind });
             }
-            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::INTR) if tries < TRIES => tries += 1,
             Err(errno) => {
                 failed = Some(errno.raw_os_error());
                 break;
@@ -270,6 +279,23 @@ pub fn read_dir(dir: impl AsFd) -> (Vec<Entry>, Option<RawErrno>) {
     }
     entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     (entries, failed)
+}
+
+/// getdents64(2): whether a directory that was opened for reading has no entry. It looks at no
+/// more than it needs: a FUSE server may list entries for ever.
+pub fn is_empty(dir: impl AsFd) -> Sys<bool> {
+    let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
+    let mut listing = rustix::fs::RawDir::new(dir.as_fd(), &mut buffer);
+    // `.` and `..` come once each.
+    for _ in 0..3 {
+        match listing.next() {
+            None => return Ok(true),
+            Some(Ok(entry)) if matches!(entry.file_name().to_bytes(), b"." | b"..") => {}
+            Some(Ok(_)) => return Ok(false),
+            Some(Err(errno)) => return Err(errno.raw_os_error()),
+        }
+    }
+    Ok(false)
 }
 
 fn kind_of_entry(kind: rustix::fs::FileType) -> Option<Kind> {
@@ -346,32 +372,59 @@ pub struct Quick {
     pub mount_root: Option<bool>,
     /// When the inode was made, in nanoseconds of the file system's clock, if it keeps that.
     pub born: Option<i128>,
+    /// Who owns it.
+    pub owner: u32,
 }
 
 /// statx(2) of an entry: no link followed, no automount, no answer awaited from a server
-/// (`AT_STATX_DONT_SYNC`), so that a hung file system cannot hold it up.
+/// (`AT_STATX_DONT_SYNC`), so that a hung file system cannot hold it up. Without statx(2) it can.
+///
+/// The size is not asked for: CIFS would write out the file first, whatever the flag says.
 pub fn quick_stat_at(dir: impl AsFd, name: &[u8]) -> Sys<Quick> {
-    quick_stat(dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+    let mask = StatxFlags::TYPE | StatxFlags::INO;
+    quick_stat(dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW, mask)
+}
+
+/// The same of an open descriptor, with all that [`Quick`] holds.
+pub fn quick_stat_fd(fd: impl AsFd) -> Sys<Quick> {
+    let mask =
+        StatxFlags::TYPE | StatxFlags::INO | StatxFlags::SIZE | StatxFlags::BTIME | StatxFlags::UID;
+    quick_stat(fd, b"", rustix::fs::AtFlags::EMPTY_PATH, mask)
+}
+
+/// Whether an entry is the root of a mount, as statx(2) tells it; `None` where it does not.
+///
+/// Nothing is asked of the file system itself, which therefore cannot refuse either: FUSE answers
+/// EACCES to whoever is not the mount's owner, but not to a question about nothing.
+pub fn mount_root_at(dir: impl AsFd, name: &[u8]) -> Sys<Option<bool>> {
+    mount_root(dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
 }
 
 /// The same by path, following links.
-pub fn quick_stat_path(path: &[u8]) -> Sys<Quick> {
-    quick_stat(fcntl::AT_FDCWD, path, rustix::fs::AtFlags::empty())
+pub fn mount_root_path(path: &[u8]) -> Sys<Option<bool>> {
+    mount_root(fcntl::AT_FDCWD, path, rustix::fs::AtFlags::empty())
 }
 
-/// The same of an open descriptor.
-pub fn quick_stat_fd(fd: impl AsFd) -> Sys<Quick> {
-    quick_stat(fd, b"", rustix::fs::AtFlags::EMPTY_PATH)
+fn mount_root(dir: impl AsFd, name: &[u8], flags: rustix::fs::AtFlags) -> Sys<Option<bool>> {
+    if !Features::get().statx_mount_root {
+        return Ok(None);
+    }
+    quick_stat(dir, name, flags, StatxFlags::empty()).map(|quick| quick.mount_root)
 }
 
-fn quick_stat(dir: impl AsFd, name: &[u8], flags: rustix::fs::AtFlags) -> Sys<Quick> {
+fn quick_stat(
+    dir: impl AsFd,
+    name: &[u8],
+    flags: rustix::fs::AtFlags,
+    mask: StatxFlags,
+) -> Sys<Quick> {
     if !Features::get().statx {
         let flags = AtFlags::from_bits_truncate(flags.bits() as i32) | AtFlags::AT_NO_AUTOMOUNT;
-        let stat = retry(|| nix::sys::stat::fstatat(dir.as_fd(), name, flags)).map(Stat::from)?;
-        return Ok(Quick { stat, mount_root: None, born: None });
+        let stat = retry(|| nix::sys::stat::fstatat(dir.as_fd(), name, flags))?;
+        let owner = stat.st_uid;
+        return Ok(Quick { stat: Stat::from(stat), mount_root: None, born: None, owner });
     }
     let flags = flags | rustix::fs::AtFlags::NO_AUTOMOUNT | rustix::fs::AtFlags::STATX_DONT_SYNC;
-    let mask = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::SIZE | StatxFlags::BTIME;
     let x = retry_rustix(|| rustix::fs::statx(dir.as_fd(), name, flags, mask))?;
     let tells = x.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT);
     let mount_root = (tells && Features::get().statx_mount_root)
@@ -388,7 +441,14 @@ fn quick_stat(dir: impl AsFd, name: &[u8], flags: rustix::fs::AtFlags) -> Sys<Qu
         },
         mount_root,
         born,
+        owner: x.stx_uid,
     })
+}
+
+/// The user that this thread makes files as (setfsuid(2), which changes nothing when asked for an
+/// impossible one).
+pub fn fs_user() -> u32 {
+    nix::unistd::setfsuid(nix::unistd::Uid::from_raw(u32::MAX)).as_raw()
 }
 
 fn nanoseconds(seconds: i64, nanoseconds: u32) -> i128 {
@@ -407,8 +467,18 @@ pub fn fs_magic(fd: impl AsFd) -> Sys<i64> {
     retry_rustix(|| rustix::fs::fstatfs(fd.as_fd())).map(|s| s.f_type as i64)
 }
 
-/// The mount that an open descriptor lies on: `mnt_id` of /proc/self/fdinfo/N (kernel 3.15).
+/// The mount that an open descriptor lies on: statx(2), or `mnt_id` of /proc/self/fdinfo/N where it
+/// does not tell (kernel 3.15). Two descriptors' numbers can be compared.
 pub fn mount_id(fd: impl AsFd) -> Sys<u64> {
+    if Features::get().statx_mount_root {
+        let flags = rustix::fs::AtFlags::EMPTY_PATH | rustix::fs::AtFlags::STATX_DONT_SYNC;
+        let told = retry_rustix(|| rustix::fs::statx(fd.as_fd(), c"", flags, StatxFlags::MNT_ID));
+        if let Ok(x) = told
+            && StatxFlags::from_bits_retain(x.stx_mask).contains(StatxFlags::MNT_ID)
+        {
+            return Ok(x.stx_mnt_id);
+        }
+    }
     let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
     let info = std::fs::read(path).map_err(|e| e.raw_os_error().unwrap_or(libc::EIO))?;
     info.split(|&b| b == b'\n')
@@ -419,20 +489,31 @@ pub fn mount_id(fd: impl AsFd) -> Sys<u64> {
 
 /// Whether openat2(2) is here and allowed.
 pub(crate) fn probe_openat2() -> bool {
-    open_without_symlinks(b".", OFlag::O_PATH).is_ok()
+    !matches!(open_without_symlinks(b"/", OFlag::O_PATH), Err(errno) if means_absent(errno))
 }
 
 /// Whether statx(2) is here and allowed, and whether it tells mount roots.
 pub(crate) fn probe_statx() -> Option<bool> {
     let flags = rustix::fs::AtFlags::STATX_DONT_SYNC;
-    let x = rustix::fs::statx(rustix::fs::CWD, c"/", flags, StatxFlags::TYPE).ok()?;
-    Some(x.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT))
+    match retry_rustix(|| rustix::fs::statx(rustix::fs::CWD, c"/", flags, StatxFlags::TYPE)) {
+        Ok(x) => Some(x.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT)),
+        Err(errno) if means_absent(errno) => None,
+        // Each answer says for itself whether it tells mount roots.
+        Err(_) => Some(true),
+    }
 }
 
 /// Whether open_tree(2) is here and allowed; opening without a clone needs no privilege.
 pub(crate) fn probe_open_tree() -> bool {
     let flags = OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    rustix::mount::open_tree(rustix::fs::CWD, c"/", flags).is_ok()
+    let opened = retry_rustix(|| rustix::mount::open_tree(rustix::fs::CWD, c"/", flags));
+    !matches!(opened, Err(errno) if means_absent(errno))
+}
+
+/// Whether a probe's errno tells that the call is not to be had. Any other, EMFILE say, will pass,
+/// while a fallback once chosen stays.
+fn means_absent(errno: RawErrno) -> bool {
+    matches!(errno, ENOSYS | EPERM)
 }
 
 /// Whether a path holds a NUL byte, which no system call takes.
