@@ -192,15 +192,18 @@ fn refuse_impossible_names(existing: &[u8], missing: &[&[u8]], profile: Profile)
 /// Whether the open directory is the one that mkdirat(2) made a moment ago, and not one that the
 /// volume's owner moved into its place: that one's mode is not ours to change.
 ///
-/// A local file system stamps an inode's birth by this machine's clock. Elsewhere, and without the
-/// stamp, a directory counts as fresh while it is empty.
+/// A local file system stamps an inode's birth by this machine's clock, and its owner is who made
+/// it; another directory that was made in the same moment by the same user gains nothing that its
+/// maker could not give it. Elsewhere, and without the stamp, a directory counts as fresh while it
+/// is empty.
 fn is_fresh(dir: &OwnedFd, made_after: i128) -> bool {
-    let born = match sys::quick_stat_fd(dir) {
-        Ok(quick) => quick.born,
-        Err(_) => return false,
-    };
-    match born {
-        Some(born) if stamps_by_our_clock(dir) => born >= made_after,
+    let Ok(quick) = sys::quick_stat_fd(dir) else { return false };
+    match quick.born {
+        Some(born) if stamps_by_our_clock(dir) => {
+            let is_ours = quick.owner == sys::fs_user();
+            // Had the clock been set back meanwhile, the stamp would say nothing.
+            is_ours && (born >= made_after || sys::inode_clock() < made_after && is_empty(dir))
+        }
         _ => is_empty(dir),
     }
 }
@@ -215,10 +218,7 @@ fn stamps_by_our_clock(dir: impl AsFd) -> bool {
 
 fn is_empty(dir: &OwnedFd) -> bool {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
-    sys::openat(dir, b".", flags, 0).is_ok_and(|again| {
-        let (entries, failed) = sys::read_dir(&again);
-        entries.is_empty() && failed.is_none()
-    })
+    sys::openat(dir, b".", flags, 0).and_then(sys::is_empty) == Ok(true)
 }
 
 /// How much of a path exists; see [`existing_prefix`].
