@@ -31,6 +31,9 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
         Err(sys::ENOENT) => return Ok(()),
         Err(errno) => return Err(cannot_read(&volume_dir, "open", errno)),
     };
+    if mounter.is_kernel() && pod.is_on_same_mount(&volume) == Ok(false) {
+        return Err(is_covered(&volume_dir));
+    }
     let (containers, failed) = sys::read_dir(&volume);
     if let Some(errno) = failed {
         return Err(cannot_read(&volume_dir, "readdirent", errno));
@@ -42,6 +45,12 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
         }
         log!(DEBUG, "Cleaning up subpath mounts for container ", container.name);
         let container_dir = gopath::join(&[&volume_dir, &container.name]);
+        if mounter.is_kernel() {
+            let at = Place::beneath(volume.as_fd(), &container_dir);
+            if matches!(mounter.is_mount_point(at).await, Ok(true)) {
+                return Err(is_covered(&container_dir));
+            }
+        }
         clean_container(mounter, &volume, &container.name, &container_dir, profile).await.map_err(
             |error| Error::flatten(text!("error processing ", container_dir, ": "), &error),
         )?;
@@ -64,6 +73,13 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
 fn cannot_read(path: &[u8], op: &'static str, errno: i32) -> Error {
     let cause = Error::path(op, path, errno);
     Error::flatten(text!("error reading ", path, ": "), &cause)
+}
+
+/// Something is mounted where only directories of ours belong. What it holds is somebody's data,
+/// and must be taken neither for sub paths nor for leftovers.
+fn is_covered(path: &[u8]) -> Error {
+    let cause = Error::from_errno(sys::EBUSY);
+    Error::flatten(text!("error processing ", path, ": something else is mounted there: "), &cause)
 }
 
 /// That another caller removed a directory first is an error only to a mounter of the caller's own,

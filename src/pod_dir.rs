@@ -65,6 +65,11 @@ impl PodDir {
         self.open_with(path, TO_READ)
     }
 
+    /// Whether a directory below the pod's lies on the same mount as that one.
+    pub(crate) fn is_on_same_mount(&self, dir: impl AsFd) -> Sys<bool> {
+        Ok(sys::mount_id(&self.dir)? == sys::mount_id(dir)?)
+    }
+
     fn open_with(&self, path: &[u8], flags: OFlag) -> Sys<OwnedFd> {
         let split = Split::of(&self.path, path);
         if split.anchor == self.path {

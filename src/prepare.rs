@@ -10,10 +10,12 @@ use mountinfo::{Error, Place, Profile, Result, Source, gopath, gotext, log, sys,
 use crate::clean::clean_sub_path;
 use crate::lock::lock;
 use crate::open::{Opened, open_beneath};
+use crate::pod_dir::PodDir;
 use crate::request::Subpath;
 use crate::target::{self, SourceFile};
 
-/// How often a bind is tried when a concurrent clean-up takes the target away under it.
+/// How often a bind is tried when a concurrent clean-up takes the target away under it. A pod's
+/// directory that is gone itself is not made again: whoever removed it expects no mount in it.
 const TRIES: usize = 100;
 
 /// [`crate::prepare_safe_subpath`] for a mounter that answers later.
@@ -91,7 +93,11 @@ async fn bind<M: AsyncMounter>(
             }
             Err(error) => error,
         };
-        if mounter.is_kernel() && error.errno() == Some(sys::ENOENT) && tries < TRIES {
+        if mounter.is_kernel()
+            && error.errno() == Some(sys::ENOENT)
+            && tries < TRIES
+            && PodDir::open(&subpath.pod_dir).is_ok()
+        {
             continue;
         }
         let error = Error::flatten(text!("error mounting ", subpath.path, ": "), &error);

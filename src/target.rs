@@ -81,12 +81,19 @@ pub(crate) async fn prepare<M: AsyncMounter>(
     for _ in 0..TRIES {
         let parent = match existing.take() {
             Some(dir) => dir,
-            None => pod_dir::make_all(&subpath.pod_dir, &container_dir, DIRECTORY_MODE).map_err(
-                |error| {
+            None => match pod_dir::make_all(&subpath.pod_dir, &container_dir, DIRECTORY_MODE) {
+                Ok(dir) => dir,
+                Err(error) => {
                     let prefix = text!("error creating directory ", container_dir, ": ");
-                    Error::flatten(prefix, &error)
-                },
-            )?,
+                    let failed = Error::flatten(prefix, &error);
+                    if error.errno() != Some(sys::ENOENT) {
+                        return Err(failed);
+                    }
+                    // A clean-up removed a level after it was opened.
+                    last = Some(failed);
+                    continue;
+                }
+            },
         };
         let stat = source
             .stat()
@@ -235,7 +242,7 @@ fn make_directory(at: Place<'_>, replace: bool) -> Result<()> {
     for _ in 0..TRIES {
         match sys::mkdirat(dir, at.name(), DIRECTORY_MODE) {
             Ok(()) => return Ok(()),
-            Err(sys::EEXIST) => match sys::lstat_at(dir, at.name()).map(|stat| stat.kind) {
+            Err(sys::EEXIST) => match kind_of(dir, at.name()) {
                 Ok(Kind::Directory) => return Ok(()),
                 Ok(Kind::Symlink) => unlink(dir, at.name()).map_err(fail)?,
                 Ok(_) if replace => unlink(dir, at.name()).map_err(fail)?,
@@ -266,15 +273,16 @@ fn make_file(at: Place<'_>, replace: bool) -> Result<()> {
             Err(sys::EEXIST) => {}
             Err(errno) => return Err(fail(errno)),
         }
-        match sys::lstat_at(dir, at.name()).map(|stat| stat.kind) {
+        match kind_of(dir, at.name()) {
             Ok(Kind::File) => return empty_leftover(dir, at.name()).map_err(fail),
             // Good enough to be mounted on; the original would wait for a reader for ever.
             Ok(Kind::Fifo | Kind::Device) => return Ok(()),
             Ok(Kind::Socket) => return Err(fail(sys::ENXIO)),
             Ok(Kind::Symlink) => unlink(dir, at.name()).map_err(fail)?,
-            Ok(Kind::Directory) if replace => {
-                sys::rmdir_at(dir, at.name()).map_err(|_| fail(sys::EISDIR))?;
-            }
+            Ok(Kind::Directory) if replace => match sys::rmdir_at(dir, at.name()) {
+                Ok(()) | Err(sys::ENOENT) => {}
+                Err(_) => return Err(fail(sys::EISDIR)),
+            },
             Ok(Kind::Directory) => return Err(fail(sys::EISDIR)),
             Err(sys::ENOENT) => {}
             Err(errno) => return Err(fail(errno)),
@@ -283,7 +291,16 @@ fn make_file(at: Place<'_>, replace: bool) -> Result<()> {
     Err(fail(sys::EEXIST))
 }
 
+/// The kind of an entry, or of what another process has mounted on it meanwhile, which is not
+/// waited for.
+fn kind_of(dir: impl AsFd, name: &[u8]) -> Sys<Kind> {
+    sys::quick_stat_at(dir, name).map(|quick| quick.stat.kind)
+}
+
 fn empty_leftover(dir: impl AsFd, name: &[u8]) -> Sys<()> {
+    if sys::mount_root_at(dir.as_fd(), name)? == Some(true) {
+        return Ok(());
+    }
     let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let file = sys::openat(dir.as_fd(), name, flags, 0)?;
     let quick = sys::quick_stat_fd(&file)?;
