@@ -2,28 +2,51 @@
 //! a sandbox may lack, and lays out a volume and a pod for it.
 #![allow(dead_code, clippy::expect_used)]
 
+pub mod fuse;
+
 use std::fs;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 /// The sets of calls done without; see `mountinfo::features`.
 pub const BACKENDS: [&str; 6] =
     ["", "openat2", "statx_mount_root", "statx", "open_tree", "openat2,statx,open_tree"];
 
+/// Those in which statx(2) is there: without it, what is mounted cannot be looked at without waiting
+/// for its server.
+pub const BACKENDS_WITH_STATX: [&str; 4] = ["", "openat2", "statx_mount_root", "open_tree"];
+
 const INSIDE: &str = "SUBPATH_TEST_NAMESPACE";
+
+/// After so long a test has not become slow: it hangs.
+const HANGS_AFTER: Duration = Duration::from_secs(60);
 
 /// Runs `body` in a private mount namespace (in a user namespace too for an ordinary user), by
 /// running this test again in a child process per backend.
 ///
 /// `name` is the test's own name. Where namespaces cannot be made the test fails and says so.
 pub fn in_namespace(name: &str, body: impl FnOnce(&Layout)) {
+    in_namespace_over(&BACKENDS, name, body);
+}
+
+/// The same for some backends only.
+pub fn in_namespace_over(backends: &[&str], name: &str, body: impl FnOnce(&Layout)) {
     if std::env::var_os(INSIDE).is_some() {
+        let name = name.to_owned();
+        std::thread::spawn(move || {
+            std::thread::sleep(HANGS_AFTER);
+            eprintln!("{name} hangs");
+            fuse::abort_all();
+            std::process::exit(1);
+        });
         let layout = Layout::new();
         body(&layout);
         return;
     }
-    for backend in BACKENDS {
+    for backend in backends {
         let status = namespaced(&std::env::current_exe().expect("own path"))
             .args(["--exact", name, "--nocapture", "--test-threads=1"])
             .env(INSIDE, "1")
@@ -38,6 +61,23 @@ pub fn in_namespace(name: &str, body: impl FnOnce(&Layout)) {
             String::from_utf8_lossy(&status.stderr)
         );
     }
+}
+
+/// The same for a test that mounts FUSE, which an ordinary user can only where /dev/fuse may be opened.
+/// Where not, the test is named and the reason given.
+pub fn with_fuse(backends: &[&str], name: &str, body: impl FnOnce(&Layout)) {
+    if !nix::unistd::geteuid().is_root() {
+        let device = fs::OpenOptions::new().read(true).write(true).open("/dev/fuse");
+        if let Err(error) = device {
+            // Not by a macro, whose output is kept back while the test is well.
+            let _ = writeln!(
+                std::io::stderr(),
+                "not run, /dev/fuse cannot be opened ({error}): {name}"
+            );
+            return;
+        }
+    }
+    in_namespace_over(backends, name, body);
 }
 
 fn namespaced(program: &Path) -> Command {

@@ -1,0 +1,267 @@
+//! Full disks, read-only volumes, files that are replaced, and directories that are covered, vanish,
+//! may not be changed or have too long names: what is done is undone, and no user's file is lost.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+
+use common::{Layout, bind, bytes, in_namespace, in_namespace_over, mount_tmpfs, open_descriptors};
+use mountinfo::MountPoint;
+use nix::errno::Errno;
+use subpath::{Error, FileMode, KernelMounter, Mounter, Place, Profile, Result, Source, mountinfo};
+
+fn prepare(layout: &Layout, sub_path: &str) -> Result<Vec<u8>> {
+    subpath::prepare_safe_subpath(&KernelMounter, &layout.request(sub_path), Profile::Seed)
+}
+
+fn clean(layout: &Layout) -> Result<()> {
+    subpath::clean_sub_paths(&KernelMounter, &bytes(&layout.pod), b"vol", Profile::Seed)
+}
+
+fn make(layout: &Layout, sub_path: &str) -> Result<()> {
+    let (mode, volume) = (FileMode::new(0o750), bytes(&layout.volume));
+    subpath::safe_make_dir(sub_path.as_bytes(), &volume, mode, Profile::Seed)
+}
+
+#[track_caller]
+fn clean_leaves_nothing(layout: &Layout) {
+    clean(layout).unwrap();
+    assert_eq!(layout.mounts_at(&layout.target()), 0);
+    assert_eq!(layout.left_in_pod(), Vec::<std::path::PathBuf>::new());
+}
+
+#[track_caller]
+fn refused(error: &Error, errno: Errno, text: &str) {
+    assert_eq!(error.errno(), Some(errno as i32), "{error}");
+    assert!(error.to_string().contains(text), "{error}");
+}
+
+/// The kernel's mounter, with something that happens just before it is asked.
+struct Before<F>(F);
+
+impl<F: Fn(&str)> Mounter for Before<F> {
+    fn is_mount_point(&self, at: Place<'_>) -> Result<bool> {
+        self.0("is_mount_point");
+        KernelMounter.is_mount_point(at)
+    }
+
+    fn bind(&self, source: Source<'_>, at: Place<'_>) -> Result<()> {
+        self.0("bind");
+        KernelMounter.bind(source, at)
+    }
+
+    fn unmount(&self, at: Place<'_>) -> Result<()> {
+        self.0("unmount");
+        KernelMounter.unmount(at)
+    }
+
+    fn unmount_lazily(&self, at: Place<'_>) -> Result<()> {
+        self.0("unmount_lazily");
+        KernelMounter.unmount_lazily(at)
+    }
+
+    fn list(&self) -> Result<Vec<MountPoint>> {
+        KernelMounter.list()
+    }
+
+    fn is_kernel(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_pods_directory_that_vanishes_under_the_call_stays_away() {
+    in_namespace("a_pods_directory_that_vanishes_under_the_call_stays_away", |layout| {
+        fs::create_dir(layout.volume.join("d")).unwrap();
+        fs::write(layout.volume.join("d/file"), "precious").unwrap();
+        let request = layout.request("d");
+        let descriptors = open_descriptors();
+        let removed = Before(|question: &str| {
+            if question == "bind" {
+                fs::remove_dir_all(&layout.pod).unwrap();
+            }
+        });
+        let error = subpath::prepare_safe_subpath(&removed, &request, Profile::Seed).unwrap_err();
+        refused(&error, Errno::ENOENT, "error mounting");
+        assert!(!layout.pod.exists());
+        assert_eq!(layout.mounts_at(&layout.target()), 0);
+
+        fs::create_dir(&layout.pod).unwrap();
+        prepare(layout, "d").unwrap();
+        let removed = Before(|question: &str| {
+            if question == "is_mount_point" && layout.pod.exists() {
+                nix::mount::umount(&layout.target()).unwrap();
+                fs::remove_dir_all(&layout.pod).unwrap();
+            }
+        });
+        let pod = bytes(&layout.pod);
+        subpath::clean_sub_paths(&removed, &pod, b"vol", Profile::Seed).unwrap();
+        assert!(!layout.pod.exists());
+        assert_eq!(open_descriptors(), descriptors);
+        assert_eq!(fs::read_to_string(layout.volume.join("d/file")).unwrap(), "precious");
+    });
+}
+
+#[test]
+fn a_directory_that_a_clean_up_removes_under_the_call_is_made_again() {
+    in_namespace("a_directory_that_a_clean_up_removes_under_the_call_is_made_again", |layout| {
+        fs::create_dir(layout.volume.join("d")).unwrap();
+        let times = std::cell::Cell::new(0);
+        let cleaned = Before(|question: &str| {
+            if question == "bind" && times.get() < 5 {
+                times.set(times.get() + 1);
+                clean(layout).unwrap();
+            }
+        });
+        let request = layout.request("d");
+        subpath::prepare_safe_subpath(&cleaned, &request, Profile::Seed).unwrap();
+        assert_eq!(times.get(), 5);
+        assert_eq!(layout.mounts_at(&layout.target()), 1);
+        clean_leaves_nothing(layout);
+    });
+}
+
+#[test]
+fn a_full_disk_is_said_and_leaves_nothing_half_made() {
+    in_namespace("a_full_disk_is_said_and_leaves_nothing_half_made", |layout| {
+        let small = |path: &std::path::Path| {
+            let flags = nix::mount::MsFlags::empty();
+            let data = Some("nr_inodes=4");
+            nix::mount::mount(Some("small"), path, Some("tmpfs"), flags, data).unwrap();
+        };
+        small(&layout.volume);
+        let descriptors = open_descriptors();
+        let error = make(layout, "1/2/3/4/5").unwrap_err();
+        refused(&error, Errno::ENOSPC, "no space left on device");
+        assert_eq!(open_descriptors(), descriptors);
+        prepare(layout, "1").unwrap();
+        clean_leaves_nothing(layout);
+
+        small(&layout.pod);
+        let error = prepare(layout, "1").unwrap_err();
+        refused(&error, Errno::ENOSPC, "no space left on device");
+        assert_eq!(layout.mounts_at(&layout.target()), 0);
+        clean_leaves_nothing(layout);
+    });
+}
+
+#[test]
+fn a_read_only_volume_is_bound_read_only_and_said_when_it_is_to_change() {
+    in_namespace("a_read_only_volume_is_bound_read_only_and_said_when_it_is_to_change", |layout| {
+        use nix::mount::{MsFlags, mount};
+        let none: Option<&str> = None;
+        fs::create_dir(layout.volume.join("d")).unwrap();
+        bind(&layout.volume, &layout.volume);
+        let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+        mount(none, &layout.volume, none, flags, none).unwrap();
+        refused(&make(layout, "new").unwrap_err(), Errno::EROFS, "read-only file system");
+        make(layout, "d").unwrap();
+        prepare(layout, "d").unwrap();
+        let error = fs::write(layout.target().join("file"), "").unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(Errno::EROFS as i32));
+        clean_leaves_nothing(layout);
+    });
+}
+
+#[test]
+fn a_file_that_was_replaced_is_bound_anew() {
+    in_namespace("a_file_that_was_replaced_is_bound_anew", |layout| {
+        // As a ConfigMap is updated: a new directory, and one rename of the link to it.
+        use std::os::unix::fs::symlink;
+        for round in ["1", "2", "3"] {
+            fs::create_dir(layout.volume.join(round)).unwrap();
+            fs::write(layout.volume.join(round).join("key"), round).unwrap();
+            symlink(round, layout.volume.join("..data_tmp")).unwrap();
+            fs::rename(layout.volume.join("..data_tmp"), layout.volume.join("..data")).unwrap();
+            if round == "1" {
+                symlink("..data/key", layout.volume.join("key")).unwrap();
+            }
+            prepare(layout, "key").unwrap();
+            assert_eq!(layout.mounts_at(&layout.target()), 1);
+            assert_eq!(fs::read_to_string(layout.target()).unwrap(), round);
+        }
+        clean_leaves_nothing(layout);
+        assert_eq!(fs::read_to_string(layout.volume.join("1/key")).unwrap(), "1");
+    });
+}
+
+#[test]
+fn what_is_mounted_over_the_kubelets_own_directories_is_not_cleaned() {
+    in_namespace("what_is_mounted_over_the_kubelets_own_directories_is_not_cleaned", |layout| {
+        fs::create_dir(layout.volume.join("d")).unwrap();
+        fs::create_dir_all(layout.outside.join("dir")).unwrap();
+        fs::write(layout.outside.join("file"), "precious").unwrap();
+        fs::write(layout.outside.join("dir/file"), "precious").unwrap();
+        for level in ["volume-subpaths/vol/app", "volume-subpaths/vol", "volume-subpaths"] {
+            prepare(layout, "d").unwrap();
+            let covered = layout.pod.join(level);
+            bind(&layout.outside, &covered);
+            fs::create_dir_all(layout.outside.join("vol/app")).unwrap();
+            fs::write(layout.outside.join("vol/app/0"), "precious").unwrap();
+            let error = clean(layout).unwrap_err();
+            refused(&error, Errno::EBUSY, "something else is mounted there");
+            for file in ["file", "dir/file", "vol/app/0"] {
+                let path = layout.outside.join(file);
+                assert_eq!(fs::read_to_string(path).unwrap(), "precious", "{level}");
+            }
+            // The sub path is hidden below it, and cleaned once it is in sight again.
+            nix::mount::umount(&covered).unwrap();
+            clean_leaves_nothing(layout);
+        }
+    });
+}
+
+#[test]
+fn a_mount_inside_a_sub_path_makes_it_busy_and_keeps_its_files() {
+    in_namespace("a_mount_inside_a_sub_path_makes_it_busy_and_keeps_its_files", |layout| {
+        fs::create_dir_all(layout.volume.join("d/inner")).unwrap();
+        prepare(layout, "d").unwrap();
+        let inner = layout.target().join("inner");
+        mount_tmpfs(&inner);
+        fs::write(inner.join("file"), "precious").unwrap();
+        refused(&clean(layout).unwrap_err(), Errno::EBUSY, "device or resource busy");
+        assert_eq!(fs::read_to_string(inner.join("file")).unwrap(), "precious");
+        nix::mount::umount(&inner).unwrap();
+        clean_leaves_nothing(layout);
+    });
+}
+
+#[test]
+fn paths_that_are_too_long_are_refused_before_anything_is_made() {
+    in_namespace("paths_that_are_too_long_are_refused_before_anything_is_made", |layout| {
+        let long_name = "n".repeat(256);
+        for sub_path in ["a/b/".to_owned() + &long_name, "a/".repeat(2500)] {
+            let error = make(layout, &sub_path).unwrap_err();
+            refused(&error, Errno::ENAMETOOLONG, "file name too long");
+            assert!(!layout.volume.join("a").exists());
+        }
+        fs::create_dir(layout.volume.join("d")).unwrap();
+        let mut request = layout.request("d");
+        request.container_name = long_name.into_bytes();
+        let error =
+            subpath::prepare_safe_subpath(&KernelMounter, &request, Profile::Seed).unwrap_err();
+        refused(&error, Errno::ENAMETOOLONG, "file name too long");
+        assert_eq!(layout.left_in_pod(), Vec::<std::path::PathBuf>::new());
+    });
+}
+
+#[test]
+fn a_hundred_thousand_leftovers_are_removed() {
+    // The number of entries is what counts here, not how they are asked about.
+    in_namespace_over(&[""], "a_hundred_thousand_leftovers_are_removed", |layout| {
+        let container = layout.target().parent().unwrap().to_path_buf();
+        fs::create_dir_all(&container).unwrap();
+        for i in 0..100_000 {
+            if i % 2 == 0 {
+                fs::create_dir(container.join(i.to_string())).unwrap();
+            } else {
+                fs::write(container.join(i.to_string()), "").unwrap();
+            }
+        }
+        let descriptors = open_descriptors();
+        clean_leaves_nothing(layout);
+        assert_eq!(open_descriptors(), descriptors);
+    });
+}

@@ -1,0 +1,412 @@
+//! A small FUSE server for tests, speaking the kernel's protocol on /dev/fuse, that can be told to
+//! hang, to die, to answer an errno, and to forget or replace what it serves.
+//!
+//! The structures are those of linux/fuse.h, protocol 7.31.
+#![allow(dead_code)]
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+
+use nix::errno::Errno;
+use nix::libc::{O_CLOEXEC, O_NONBLOCK, S_IFDIR, S_IFREG};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// The requests that the tests name.
+pub mod op {
+    pub const LOOKUP: u32 = 1;
+    pub const GETATTR: u32 = 3;
+    pub const MKNOD: u32 = 8;
+    pub const MKDIR: u32 = 9;
+    pub const UNLINK: u32 = 10;
+    pub const RMDIR: u32 = 11;
+    pub const OPEN: u32 = 14;
+    pub const OPENDIR: u32 = 27;
+    pub const CREATE: u32 = 35;
+}
+
+const FORGET: u32 = 2;
+const SETATTR: u32 = 4;
+const STATFS: u32 = 17;
+const RELEASE: u32 = 18;
+const FLUSH: u32 = 25;
+const INIT: u32 = 26;
+const READDIR: u32 = 28;
+const RELEASEDIR: u32 = 29;
+const ACCESS: u32 = 34;
+const INTERRUPT: u32 = 36;
+const DESTROY: u32 = 38;
+const BATCH_FORGET: u32 = 42;
+
+const IN_HEADER: usize = 40;
+const ROOT: u64 = 1;
+/// How long the kernel may trust what it was told: not at all.
+const VALID_SECONDS: u64 = 0;
+
+/// What the server does with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mood {
+    Serving,
+    /// Requests are taken and never answered.
+    Hung,
+    /// Everything is answered with the errno.
+    Failing(i32),
+}
+
+#[derive(Debug)]
+struct Node {
+    mode: u32,
+    children: BTreeMap<Vec<u8>, u64>,
+}
+
+#[derive(Debug)]
+struct State {
+    mood: Mood,
+    failing_op: Option<(u32, i32)>,
+    nodes: HashMap<u64, Node>,
+    next: u64,
+    asked: usize,
+    /// A directory listing never ends.
+    endless: bool,
+}
+
+impl State {
+    fn resolve(&self, path: &str) -> u64 {
+        path.split('/').filter(|name| !name.is_empty()).fold(ROOT, |at, name| {
+            *self.nodes[&at].children.get(name.as_bytes()).expect("an entry that exists")
+        })
+    }
+
+    fn add(&mut self, parent: u64, name: &[u8], mode: u32) -> u64 {
+        let id = self.next;
+        self.next += 1;
+        self.nodes.insert(id, Node { mode, children: BTreeMap::new() });
+        self.nodes.get_mut(&parent).expect("a directory").children.insert(name.to_vec(), id);
+        id
+    }
+}
+
+/// A mounted FUSE file system and its server.
+pub struct Fuse {
+    state: Arc<Mutex<State>>,
+    stop: Option<UnixStream>,
+    server: Option<JoinHandle<()>>,
+}
+
+impl Fuse {
+    /// Mounts a new one. `options` is added to the mount options, `allow_other` say.
+    pub fn mount(at: &Path, options: &str) -> Fuse {
+        let device = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(O_CLOEXEC | O_NONBLOCK)
+            .open("/dev/fuse")
+            .expect("/dev/fuse");
+        let owner = if options.contains("user_id=") { "" } else { ",user_id=0,group_id=0" };
+        let data = format!("fd={},rootmode=40000{owner}{options}", device.as_raw_fd());
+        let flags = nix::mount::MsFlags::MS_NOSUID | nix::mount::MsFlags::MS_NODEV;
+        nix::mount::mount(Some("test"), at, Some("fuse.test"), flags, Some(&data[..]))
+            .expect("a FUSE mount");
+        let root = Node { mode: S_IFDIR | 0o755, children: BTreeMap::new() };
+        let state = Arc::new(Mutex::new(State {
+            mood: Mood::Serving,
+            failing_op: None,
+            nodes: HashMap::from([(ROOT, root)]),
+            next: ROOT + 1,
+            asked: 0,
+            endless: false,
+        }));
+        let (stop, stopped) = UnixStream::pair().expect("a socket pair");
+        let shared = Arc::clone(&state);
+        let server = std::thread::spawn(move || serve(device, &stopped, &shared));
+        Fuse { state, stop: Some(stop), server: Some(server) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("the server's state")
+    }
+
+    /// Adds a directory to an existing one.
+    pub fn add_directory(&self, path: &str) {
+        self.put(path, S_IFDIR | 0o755);
+    }
+
+    /// Adds an empty file.
+    pub fn add_file(&self, path: &str) {
+        self.put(path, S_IFREG | 0o644);
+    }
+
+    fn put(&self, path: &str, mode: u32) {
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let mut state = self.state();
+        let parent = state.resolve(parent);
+        state.add(parent, name.as_bytes(), mode);
+    }
+
+    /// Forgets an entry, as when another client deleted it: requests for what it was get ESTALE.
+    pub fn delete(&self, path: &str) {
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let mut state = self.state();
+        let parent = state.resolve(parent);
+        let id =
+            state.nodes.get_mut(&parent).expect("a directory").children.remove(name.as_bytes());
+        state.nodes.remove(&id.expect("an entry that exists"));
+    }
+
+    /// Whether an entry exists.
+    pub fn has(&self, path: &str) -> bool {
+        let state = self.state();
+        path.split('/')
+            .try_fold(ROOT, |at, name| state.nodes[&at].children.get(name.as_bytes()).copied())
+            .is_some()
+    }
+
+    /// Stops answering.
+    pub fn hang(&self) {
+        self.state().mood = Mood::Hung;
+    }
+
+    /// Answers every request with the errno.
+    pub fn fail(&self, errno: Errno) {
+        self.state().mood = Mood::Failing(errno as i32);
+    }
+
+    /// Answers one kind of request with the errno.
+    pub fn fail_op(&self, op: u32, errno: Errno) {
+        self.state().failing_op = Some((op, errno as i32));
+    }
+
+    /// Lists entry after entry for ever, whatever directory is read.
+    pub fn list_without_end(&self) {
+        self.state().endless = true;
+    }
+
+    /// Serves again.
+    pub fn serve(&self) {
+        let mut state = self.state();
+        state.mood = Mood::Serving;
+        state.failing_op = None;
+    }
+
+    /// How many requests came in; what the kernel sends on its own (FORGET, RELEASE) not counted.
+    pub fn asked(&self) -> usize {
+        self.state().asked
+    }
+
+    /// Dies: from now on the mount answers ENOTCONN.
+    pub fn die(&mut self) {
+        drop(self.stop.take());
+        if let Some(server) = self.server.take() {
+            server.join().expect("the server's thread");
+        }
+    }
+}
+
+/// Ends every server of this namespace, so that whoever waits for one comes back. A process cannot
+/// even exit while one of its threads waits for a server that is another of its threads.
+pub fn abort_all() {
+    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    for line in table.lines().filter(|line| line.contains(" - fuse.test ")) {
+        if let Some(path) = line.split(' ').nth(4) {
+            let _ = nix::mount::umount2(path, nix::mount::MntFlags::MNT_FORCE);
+        }
+    }
+}
+
+impl Drop for Fuse {
+    fn drop(&mut self) {
+        self.die();
+    }
+}
+
+fn serve(mut device: File, stopped: &UnixStream, state: &Mutex<State>) {
+    let mut buffer = vec![0; 1 << 17];
+    loop {
+        let mut waiting = [
+            PollFd::new(device.as_fd(), PollFlags::POLLIN),
+            PollFd::new(stopped.as_fd(), PollFlags::POLLIN),
+        ];
+        if !matches!(poll(&mut waiting, PollTimeout::NONE), Ok(1..)) {
+            continue;
+        }
+        if waiting[1].revents().is_some_and(|events| !events.is_empty()) {
+            return;
+        }
+        match device.read(&mut buffer) {
+            Ok(len) => {
+                if let Some(reply) = answer(&buffer[..len], state) {
+                    // ENOENT where the request was interrupted meanwhile.
+                    let _ = device.write(&reply);
+                }
+            }
+            // ENODEV: unmounted. Whoever holds the handle still may call die().
+            Err(error) if error.raw_os_error() == Some(Errno::ENODEV as i32) => return,
+            Err(_) => {}
+        }
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_ne_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_ne_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+}
+
+/// The bytes up to the closing NUL.
+fn name_at(bytes: &[u8], at: usize) -> &[u8] {
+    bytes[at..].split(|&b| b == 0).next().unwrap_or_default()
+}
+
+fn answer(request: &[u8], state: &Mutex<State>) -> Option<Vec<u8>> {
+    let (opcode, unique, node) = (u32_at(request, 4), u64_at(request, 8), u64_at(request, 16));
+    let body = &request[IN_HEADER..];
+    if matches!(opcode, FORGET | BATCH_FORGET | INTERRUPT) {
+        return None;
+    }
+    let mut state = state.lock().expect("the server's state");
+    let outcome = match (opcode, state.mood) {
+        (INIT, _) => Ok(init()),
+        (RELEASE | RELEASEDIR | DESTROY | FLUSH, _) => Ok(Vec::new()),
+        (_, Mood::Hung) => {
+            state.asked += 1;
+            return None;
+        }
+        (_, Mood::Failing(errno)) => {
+            state.asked += 1;
+            Err(errno)
+        }
+        (_, Mood::Serving) => {
+            state.asked += 1;
+            match state.failing_op {
+                Some((op, errno)) if op == opcode => Err(errno),
+                _ => perform(&mut state, opcode, node, body),
+            }
+        }
+    };
+    let (error, payload) = match outcome {
+        Ok(payload) => (0, payload),
+        Err(errno) => (-errno, Vec::new()),
+    };
+    let mut reply = Vec::with_capacity(16 + payload.len());
+    reply.extend(u32::try_from(16 + payload.len()).expect("a short reply").to_ne_bytes());
+    reply.extend(error.to_ne_bytes());
+    reply.extend(unique.to_ne_bytes());
+    reply.extend(payload);
+    Some(reply)
+}
+
+fn init() -> Vec<u8> {
+    let mut out = Vec::with_capacity(64);
+    for word in [7_u32, 31, 0, 0, 0, 1 << 16] {
+        out.extend(word.to_ne_bytes());
+    }
+    out.resize(64, 0);
+    out
+}
+
+fn perform(state: &mut State, opcode: u32, id: u64, body: &[u8]) -> Result<Vec<u8>, i32> {
+    let stale = Errno::ESTALE as i32;
+    if !state.nodes.contains_key(&id) {
+        return Err(stale);
+    }
+    match opcode {
+        op::LOOKUP => {
+            let child = state.nodes[&id].children.get(name_at(body, 0)).copied();
+            entry(state, child.ok_or(Errno::ENOENT as i32)?)
+        }
+        op::GETATTR | SETATTR => {
+            if opcode == SETATTR {
+                // FATTR_MODE: the mode is the 17th word of fuse_setattr_in.
+                if u32_at(body, 0) & 1 != 0 {
+                    let node = state.nodes.get_mut(&id).ok_or(stale)?;
+                    node.mode = node.mode & !0o7777 | u32_at(body, 68) & 0o7777;
+                }
+            }
+            let mut out = VALID_SECONDS.to_ne_bytes().to_vec();
+            out.extend([0; 8]);
+            out.extend(attributes(state, id)?);
+            Ok(out)
+        }
+        op::MKDIR => make(state, id, name_at(body, 8), S_IFDIR | u32_at(body, 0) & 0o7777),
+        op::MKNOD => make(state, id, name_at(body, 16), u32_at(body, 0)),
+        op::UNLINK | op::RMDIR => {
+            let name = name_at(body, 0);
+            let child = *state.nodes[&id].children.get(name).ok_or(Errno::ENOENT as i32)?;
+            if opcode == op::RMDIR && !state.nodes[&child].children.is_empty() {
+                return Err(Errno::ENOTEMPTY as i32);
+            }
+            state.nodes.get_mut(&id).ok_or(stale)?.children.remove(name);
+            state.nodes.remove(&child);
+            Ok(Vec::new())
+        }
+        op::OPEN | op::OPENDIR => Ok(vec![0; 16]),
+        READDIR => Ok(list(state, id, u64_at(body, 8))),
+        STATFS => Ok(vec![0; 80]),
+        ACCESS => Ok(Vec::new()),
+        _ => Err(Errno::ENOSYS as i32),
+    }
+}
+
+fn make(state: &mut State, parent: u64, name: &[u8], mode: u32) -> Result<Vec<u8>, i32> {
+    if state.nodes[&parent].children.contains_key(name) {
+        return Err(Errno::EEXIST as i32);
+    }
+    let id = state.add(parent, name, mode);
+    entry(state, id)
+}
+
+/// A fuse_entry_out.
+fn entry(state: &State, id: u64) -> Result<Vec<u8>, i32> {
+    let mut out = Vec::with_capacity(128);
+    for word in [id, 0, VALID_SECONDS, VALID_SECONDS, 0] {
+        out.extend(word.to_ne_bytes());
+    }
+    out.extend(attributes(state, id)?);
+    Ok(out)
+}
+
+/// A fuse_attr.
+fn attributes(state: &State, id: u64) -> Result<Vec<u8>, i32> {
+    let node = state.nodes.get(&id).ok_or(Errno::ESTALE as i32)?;
+    let mut out = Vec::with_capacity(88);
+    for word in [id, 0, 0, 0, 0, 0] {
+        out.extend(word.to_ne_bytes());
+    }
+    for word in [0, 0, 0, node.mode, 1, 0, 0, 0, 4096, 0_u32] {
+        out.extend(word.to_ne_bytes());
+    }
+    Ok(out)
+}
+
+/// fuse_dirents from the offset on.
+fn list(state: &State, id: u64, offset: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut push = |at: u64, name: &[u8], mode: u32| {
+        out.extend(at.to_ne_bytes());
+        out.extend(at.to_ne_bytes());
+        out.extend(u32::try_from(name.len()).expect("a short name").to_ne_bytes());
+        out.extend((mode >> 12).to_ne_bytes());
+        out.extend(name);
+        out.resize(out.len().next_multiple_of(8), 0);
+    };
+    if state.endless {
+        for at in offset + 1..=offset + 64 {
+            push(at, format!("entry-{at}").as_bytes(), S_IFREG);
+        }
+        return out;
+    }
+    let children = &state.nodes[&id].children;
+    let skip = usize::try_from(offset).unwrap_or(usize::MAX);
+    for (at, (name, child)) in children.iter().enumerate().skip(skip).take(64) {
+        push(at as u64 + 1, name, state.nodes[child].mode);
+    }
+    out
+}
