@@ -190,7 +190,7 @@ kubelet() { # VERSION
 		fail "$binary still holds the original's doBindSubPath"
 	say "$binary ($(wc -c <"$binary") bytes)"
 	go version -m "$binary" | sed -n '1p; /^\tpath/p; /^\tmod/p; /k8s.io\/mount-utils/p; /^\tbuild/p'
-	say "exports of the port in its symbol table: $(tr '\n' ' ' <<<"$exports")"
+	say "the port's boundary in its symbol table: $(tr '\n' ' ' <<<"$exports")"
 	say "the original's subpath.doBindSubPath: absent"
 }
 

@@ -1,5 +1,6 @@
 # What swap and unswap do when all is well, and what an interruption leaves.
-# shellcheck shell=bash
+# run.sh assigns the variables used here and sets -e.
+# shellcheck shell=bash disable=SC2154,SC2164
 
 linux_go=pkg/volume/util/subpath/subpath_linux.go
 
@@ -243,6 +244,7 @@ test_interrupted_replacement_can_be_run_again_or_unswapped() {
 
 test_tree_path_may_hold_anything() {
 	local name tree
+	# shellcheck disable=SC2016 # the dollar is meant
 	for name in 'with spaces' $'a\ttab' 'quo"te' "apo'strophe" '*' 'dollar$HOME'; do
 		tree=$(tree_of "$newest" "$scratch/$name")
 		swap "$tree"

@@ -1,6 +1,7 @@
 # What the tests of the swap tool share: synthetic kubernetes trees, a stand-in for the
 # Go package and its library, snapshots, and commands that die half way.
-# shellcheck shell=bash
+# run.sh assigns the variables used here and sets -e.
+# shellcheck shell=bash disable=SC2154,SC2164
 
 # Prints the module cache's directory of a released kubernetes.
 module() {

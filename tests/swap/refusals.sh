@@ -1,5 +1,6 @@
 # What is refused: one sentence that says what to do, and a tree that nobody touched.
-# shellcheck shell=bash
+# run.sh assigns the variables used here and sets -e.
+# shellcheck shell=bash disable=SC2154,SC2164
 
 test_refuses_what_is_not_a_kubernetes_tree() {
 	local tree

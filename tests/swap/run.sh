@@ -32,7 +32,9 @@ for version in $versions; do make_tree "$all/released/$version" "$version"; done
 
 passed=0
 failed=()
-for name in ${*:-$(declare -F | sed -n 's/^declare -f \(test_.*\)/\1/p')}; do
+names=("$@")
+[ $# -gt 0 ] || mapfile -t names < <(declare -F | sed -n 's/^declare -f \(test_.*\)/\1/p')
+for name in "${names[@]}"; do
 	scratch=$all/$name
 	mkdir "$scratch"
 	# Not as the condition of an if: bash would switch off set -e inside.
