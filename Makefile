@@ -27,8 +27,8 @@ REMAP = --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(or $(CARGO_HOME),$
 
 .PHONY: tools
 tools:
-	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust (https://rustup.rs)" >&2; exit 1; }
-	@command -v go >/dev/null || { echo "go is missing: install Go 1.21 or newer (https://go.dev/dl)" >&2; exit 1; }
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust" >&2; exit 1; }
+	@command -v go >/dev/null || { echo "go is missing: install Go 1.21 or newer" >&2; exit 1; }
 	@command -v $$(go env CC) >/dev/null || { echo "$$(go env CC) is missing: install a C compiler, cgo needs it" >&2; exit 1; }
 
 .PHONY: build
@@ -98,6 +98,7 @@ bench: build ## measure against the original and bare system calls: benches/resu
 test: ## every test: Rust, Go, the swap's, and kubernetes' own in a swapped tree
 	@cargo test --quiet --locked --workspace
 	@$(MAKE) test-go
+	@tests/as_user.sh
 	@$(MAKE) swap-test
 	@$(MAKE) upstream-test VERSIONS="v1.35.4 v1.37.2" RACE=1
 

@@ -69,7 +69,7 @@ declare -a table=()
 failed=
 
 row() { # VERSION PROFILE WHAT RESULT RUN SKIPPED
-	table+=("$(printf '%-10s %-8s %-32s %-8s %5s %8s' "$@")")
+	table+=("$(printf '%-10s %-8s %-34s %-8s %5s %8s' "$@")")
 	[ "$4" != FAIL ] || failed=1
 }
 
@@ -102,6 +102,7 @@ trial() { # VERSION PROFILE NAME WHAT COMMAND...
 
 with_tag() { made_of rust -tags rustsubpath && go vet -tags rustsubpath "$subpath" "$port" && run_tests -tags rustsubpath "$subpath"; }
 with_tag_race() { run_tests -race -tags rustsubpath "$subpath"; }
+as_user() { "$root/tests/as_user.sh" "$PWD"; }
 without_tag() { made_of linux && go vet "$subpath" "$port" && run_tests "$subpath"; }
 without_tag_race() { run_tests -race "$subpath"; }
 without_cgo() { export CGO_ENABLED=0 && made_of linux -tags rustsubpath && run_tests -tags rustsubpath "$subpath"; }
@@ -148,6 +149,7 @@ try() { # VERSION
 	formatted "$version" || row "$version" "$profile" "gofmt" FAIL - -
 	trial "$version" "$profile" tag "with the tag: the port" with_tag
 	[ -z "${RACE:-}" ] || trial "$version" "$profile" tag-race "with the tag, -race" with_tag_race
+	[ "$(id -u)" -ne 0 ] || trial "$version" "$profile" user "with the tag, as an ordinary user" as_user
 	trial "$version" "$profile" original "without the tag: the original" without_tag
 	same_tests "$version" tag original >&2 || row "$version" "$profile" "same tests as the original" FAIL - -
 	[ -z "${RACE:-}" ] || trial "$version" "$profile" original-race "without the tag, -race" without_tag_race
@@ -167,7 +169,7 @@ test_versions() {
 	[ $# -gt 0 ] || fail "no version given: run  make upstream-test VERSIONS=v1.37.2"
 	for version in "$@"; do try "$version"; done
 	say
-	printf '%-10s %-8s %-32s %-8s %5s %8s\n' version profile build result tests skipped
+	printf '%-10s %-8s %-34s %-8s %5s %8s\n' version profile build result tests skipped
 	printf '%s\n' "${table[@]}"
 	[ -z "$failed" ] || fail "not every row passed"
 }
