@@ -12,6 +12,7 @@ pub mod kernel;
 pub mod log;
 pub mod mounter;
 pub mod profile;
+pub mod replay;
 #[doc(hidden)]
 pub mod sys;
 pub mod table;
@@ -23,4 +24,5 @@ pub use features::Features;
 pub use kernel::KernelMounter;
 pub use mounter::{MountPoint, Mounter, Place, Source};
 pub use profile::Profile;
+pub use replay::ReplayMounter;
 pub use table::{MountRecord, MountTable};

@@ -161,7 +161,7 @@ fn filters_find_what_a_look_at_every_record_finds() {
     for fixture in fixtures(false) {
         let table = fixture.table();
         let records = table.records().unwrap();
-        for record in records.iter().step_by(1 + records.len() / 40) {
+        for record in records.iter().step_by(1 + records.len() / 20) {
             let (path, device) = (record.mount_point_path(), record.device);
             let above = mountinfo::gopath::dir(path);
             type Wanted<'a> = (&'a str, Filter<'a>, Box<dyn Fn(&MountRecord) -> bool + 'a>);

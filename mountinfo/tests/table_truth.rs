@@ -3,7 +3,7 @@
 //!
 //! Each test runs in a mount namespace of its own, for an ordinary user in a user namespace too.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;

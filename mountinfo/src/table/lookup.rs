@@ -11,8 +11,11 @@ use super::record::MountRecord;
 /// Neither the last line nor the longest mount point tells: a table may name the root mount after
 /// others, and a mount hides those below it that were there before.
 ///
-/// `candidates` are the mounts whose mount point is the path or one of its parents.
-pub(super) fn covering<'r>(candidates: &'r [MountRecord], path: &[u8]) -> Option<&'r MountRecord> {
+/// Of `mounts` only those matter whose mount point is the path or one of its parents.
+pub(crate) fn covering<'r>(
+    mounts: impl IntoIterator<Item = &'r MountRecord>,
+    path: &[u8],
+) -> Option<&'r MountRecord> {
     let mount_point = |record: &'r MountRecord| {
         // As printed, unless the path lies below it only without the mark of a deleted root.
         if is_within(path, &record.mount_point) {
@@ -22,8 +25,10 @@ pub(super) fn covering<'r>(candidates: &'r [MountRecord], path: &[u8]) -> Option
         }
     };
     let mut on_parent: HashMap<Option<u64>, Vec<&MountRecord>> = HashMap::new();
+    let candidates: Vec<&MountRecord> =
+        mounts.into_iter().filter(|record| is_within(path, mount_point(record))).collect();
     let ids: HashSet<u64> = candidates.iter().map(|record| record.id).collect();
-    for record in candidates {
+    for &record in &candidates {
         // The parent of the process's root mount is out of sight, or is that mount itself.
         let is_orphan = record.parent_id == record.id || !ids.contains(&record.parent_id);
         let parent = (!is_orphan).then_some(record.parent_id);

@@ -49,6 +49,9 @@ pub use options::{MountOptions, OptionalFields, Propagation};
 pub use read::{Matching, MountReader};
 pub use record::{DeviceNumber, MountRecord};
 
+pub(crate) use lookup::covering;
+pub(crate) use refs::path_in_file_system;
+
 /// The mount table of a process, as the kernel printed it.
 ///
 /// Holds the text, and parses what is asked for. Paths that are looked up are absolute, as seen
@@ -101,6 +104,16 @@ impl MountTable {
         MountTable::named(text.into(), b"mountinfo")
     }
 
+    /// The table of these mounts, as the kernel would print it.
+    pub fn from_records<'r>(records: impl IntoIterator<Item = &'r MountRecord>) -> Self {
+        let mut text = Vec::new();
+        for record in records {
+            text.extend_from_slice(&record.to_line());
+            text.push(b'\n');
+        }
+        MountTable::from_bytes(text)
+    }
+
     fn named(text: Vec<u8>, name: &[u8]) -> Self {
         let as_printed = scan::is_as_printed(&text);
         MountTable { text, name: name.into(), as_printed }
@@ -145,15 +158,13 @@ impl MountTable {
         }
         let covering = self.covering(mount_point)?;
         let mount_point = gopath::clean_cow(mount_point);
-        Ok(covering.filter(|mount| {
-            mount.mount_point == *mount_point || *mount.mount_point_path() == *mount_point
-        }))
+        Ok(covering.filter(|mount| mount.is_mounted_at(&mount_point)))
     }
 
     /// The mount on which a path lies.
     pub fn covering(&self, path: &[u8]) -> Result<Option<MountRecord>> {
         let candidates = self.matching(&Filter::covering(path))?;
-        Ok(lookup::covering(&candidates, &gopath::clean_cow(path)).cloned())
+        Ok(covering(&candidates, &gopath::clean_cow(path)).cloned())
     }
 
     /// The mounts on a path and below it, in the table's order.

@@ -74,6 +74,11 @@ impl MountRecord {
         }
     }
 
+    /// Whether the clean path is the mount point, read with the mark of a deleted root or without.
+    pub fn is_mounted_at(&self, path: &[u8]) -> bool {
+        self.mount_point == path || self.mount_point_path() == path
+    }
+
     /// The file system's type without its subtype: `fuse` of `fuse.sshfs`.
     pub fn base_type(&self) -> &[u8] {
         self.fs_type.split(|&byte| byte == b'.').next().unwrap_or(&self.fs_type)

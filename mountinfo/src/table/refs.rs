@@ -22,7 +22,7 @@ impl MountTable {
             text.extend_from_slice(source);
             return Err(Error::new(text));
         };
-        let root = root_behind(&mount, &gopath::clean_cow(source));
+        let root = path_in_file_system(&mount, &gopath::clean_cow(source));
         let mut others = self.matching(&Filter::root(mount.device, &root))?;
         others.retain(|other| other.id != mount.id);
         Ok(others.into_iter().map(|other| other.mount_point).collect())
@@ -30,7 +30,7 @@ impl MountTable {
 }
 
 /// The root that a bind mount of `path` would have, which lies on `mount`.
-fn root_behind(mount: &MountRecord, path: &[u8]) -> Vec<u8> {
+pub(crate) fn path_in_file_system(mount: &MountRecord, path: &[u8]) -> Vec<u8> {
     let mount_point = [&mount.mount_point[..], mount.mount_point_path()];
     let below = mount_point.into_iter().find_map(|base| path.strip_prefix(base)).unwrap_or(b"");
     if below.is_empty() {

@@ -1,0 +1,155 @@
+//! [`ReplayMounter`]: a mount table taken from elsewhere, on which binds and unmounts are played,
+//! for tests of what happens on a node of which only the table is at hand.
+//!
+//! Knows mounts, not files: what is nowhere in the table is no mount point, whether or not it is
+//! there.
+
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::error::{Error, Result};
+use crate::gopath;
+use crate::mounter::{MountPoint, Mounter, Place, Source};
+use crate::sys;
+use crate::table::{MountRecord, MountTable, covering, path_in_file_system};
+
+/// A mounter that starts with the mounts of a table and changes only its own copy of them.
+///
+/// # Examples
+/// ```
+/// use mountinfo::{MountTable, Mounter, Place, ReplayMounter};
+/// # fn main() -> mountinfo::Result<()> {
+/// let table = MountTable::from_bytes(
+///     *b"20 1 8:1 / / rw - ext4 /dev/sda1 rw\n21 20 8:17 / /mnt/data rw - xfs /dev/sdb1 rw\n",
+/// );
+/// let mounter = ReplayMounter::new(&table)?;
+/// assert!(mounter.is_mount_point(Place::at(b"/mnt/data"))?);
+/// mounter.unmount(Place::at(b"/mnt/data"))?;
+/// assert!(!mounter.is_mount_point(Place::at(b"/mnt/data"))?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct ReplayMounter {
+    /// The directory that stands for the table's `/`, cleaned.
+    root: Vec<u8>,
+    mounts: Mutex<Vec<MountRecord>>,
+}
+
+impl ReplayMounter {
+    /// A mounter with the mounts of the table, at the paths that the table has.
+    ///
+    /// # Errors
+    /// Those of [`MountTable::records`].
+    pub fn new(table: &MountTable) -> Result<Self> {
+        ReplayMounter::rooted_at("/", table)
+    }
+
+    /// The same for a table whose `/` is the directory `root` here, as in a chroot: files and
+    /// directories can be laid out below it, and every path that goes in or out begins with it.
+    ///
+    /// # Errors
+    /// Those of [`MountTable::records`].
+    pub fn rooted_at(root: impl AsRef<Path>, table: &MountTable) -> Result<Self> {
+        let root = gopath::clean(root.as_ref().as_os_str().as_bytes());
+        Ok(ReplayMounter { root, mounts: Mutex::new(table.records()?) })
+    }
+
+    /// The mounts as they are now.
+    pub fn table(&self) -> MountTable {
+        MountTable::from_records(self.mounts().iter())
+    }
+
+    fn mounts(&self) -> MutexGuard<'_, Vec<MountRecord>> {
+        self.mounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The path in the table of a path here; `None` when it lies outside of the root.
+    fn inside(&self, path: &[u8]) -> Option<Vec<u8>> {
+        let path = gopath::clean(path);
+        let below = path.strip_prefix(self.root.strip_suffix(b"/").unwrap_or(&self.root))?;
+        match below.first() {
+            None => Some(b"/".to_vec()),
+            Some(b'/') => Some(below.to_vec()),
+            Some(_) => None,
+        }
+    }
+
+    /// What is seen at the place, if something is mounted there.
+    fn top(&self, mounts: &[MountRecord], at: Place<'_>) -> Option<MountRecord> {
+        let path = self.inside(at.path)?;
+        covering(mounts, &path).filter(|mount| mount.is_mounted_at(&path)).cloned()
+    }
+
+    fn unmount_with(&self, at: Place<'_>, lazily: bool) -> Result<()> {
+        let mut mounts = self.mounts();
+        let failed = |errno| Error::path("unmount", at.path, errno);
+        let mount = self.top(&mounts, at).ok_or_else(|| failed(sys::EINVAL))?;
+        let mut going = vec![mount.id];
+        // Parents come before their children only in most tables: look until none is found.
+        loop {
+            let more =
+                mounts.iter().filter(|m| going.contains(&m.parent_id) && !going.contains(&m.id));
+            let more: Vec<u64> = more.map(|mount| mount.id).collect();
+            if more.is_empty() {
+                break;
+            }
+            if !lazily {
+                return Err(failed(sys::EBUSY));
+            }
+            going.extend(more);
+        }
+        mounts.retain(|mount| !going.contains(&mount.id));
+        Ok(())
+    }
+}
+
+impl Mounter for ReplayMounter {
+    fn is_mount_point(&self, at: Place<'_>) -> Result<bool> {
+        Ok(self.top(&self.mounts(), at).is_some())
+    }
+
+    /// The new mount shows the file system on which the source lies in the table.
+    ///
+    /// # Errors
+    /// EINVAL when no mount of the table holds the source or the place.
+    fn bind(&self, source: Source<'_>, at: Place<'_>) -> Result<()> {
+        let failed = |errno| Error::path("bind", at.path, errno);
+        let source = sys::readlink(&sys::proc_path_of(source.fd.as_fd(), None)).map_err(failed)?;
+        let mut mounts = self.mounts();
+        let find = |path: &[u8]| {
+            let path = self.inside(path)?;
+            Some((covering(mounts.iter(), &path)?.clone(), path))
+        };
+        let (origin, source) = find(&source).ok_or_else(|| failed(sys::EINVAL))?;
+        let (parent, mount_point) = find(at.path).ok_or_else(|| failed(sys::EINVAL))?;
+        let id = mounts.iter().map(|mount| mount.id).max().unwrap_or(0).wrapping_add(1);
+        let root = path_in_file_system(&origin, &source);
+        mounts.push(MountRecord { id, parent_id: parent.id, root, mount_point, ..origin });
+        Ok(())
+    }
+
+    /// # Errors
+    /// EINVAL when nothing is mounted there, EBUSY when something is mounted on that.
+    fn unmount(&self, at: Place<'_>) -> Result<()> {
+        self.unmount_with(at, false)
+    }
+
+    /// Takes what is mounted on it away too.
+    fn unmount_lazily(&self, at: Place<'_>) -> Result<()> {
+        self.unmount_with(at, true)
+    }
+
+    fn list(&self) -> Result<Vec<MountPoint>> {
+        let here = |mount: &MountRecord| {
+            let mut listed = MountPoint::from(mount);
+            if self.root != b"/" {
+                listed.path = gopath::join(&[&self.root, &listed.path]);
+            }
+            listed
+        };
+        Ok(self.mounts().iter().map(here).collect())
+    }
+}

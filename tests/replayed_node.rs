@@ -1,0 +1,140 @@
+//! Prepare and clean on the replayed mount table of a kubelet node: the directories are real, laid
+//! out in a scratch directory, the mounts are those of testdata/mountinfo.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use mountinfo::table::{MountRecord, MountTable};
+use mountinfo::{Mounter, Place, ReplayMounter};
+use subpath::{Profile, Subpath, clean_sub_paths, prepare_safe_subpath};
+
+const PROFILES: [Profile; 2] = [Profile::Seed, Profile::V137];
+
+/// A node's root directory with one pod of the table in it. Goes away with the value.
+struct Node {
+    root: PathBuf,
+    mounter: ReplayMounter,
+    /// The sub path mounts of the pod, as the table has them.
+    sub_paths: Vec<MountRecord>,
+    /// The mount of the pod's volume.
+    volume: MountRecord,
+    pod_dir: Vec<u8>,
+    volume_name: Vec<u8>,
+    container_name: Vec<u8>,
+}
+
+impl Node {
+    fn new(fixture: &str) -> Self {
+        let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/mountinfo");
+        let table = MountTable::open(data.join(fixture).with_extension("mountinfo")).unwrap();
+        let mounts = table.under(b"/var/lib/kubelet/pods").unwrap();
+        // …/pods/UID/volume-subpaths/VOLUME/CONTAINER/INDEX
+        let part = |mount: &MountRecord, at: usize| {
+            mount.mount_point.split(|&byte| byte == b'/').nth(at).unwrap_or_default().to_vec()
+        };
+        let first = mounts.iter().find(|mount| part(mount, 6) == b"volume-subpaths").unwrap();
+        let pod = part(first, 5);
+        let of_pod = |mount: &&MountRecord| part(mount, 5) == pod;
+        let sub_paths: Vec<MountRecord> = mounts
+            .iter()
+            .filter(of_pod)
+            .filter(|mount| part(mount, 6) == b"volume-subpaths")
+            .cloned()
+            .collect();
+        let is_volume =
+            |mount: &&MountRecord| part(mount, 6) == b"volumes" && mount.device == first.device;
+        let volume = mounts.iter().filter(of_pod).find(is_volume).unwrap().clone();
+
+        let unique = format!(
+            "subpath-node-{fixture}-{}-{:?}",
+            std::process::id(),
+            std::thread::current().id()
+        );
+        let root = std::env::temp_dir().canonicalize().unwrap().join(unique);
+        let node = Node {
+            mounter: ReplayMounter::rooted_at(&root, &table).unwrap(),
+            pod_dir: [root.as_os_str().as_bytes(), b"/var/lib/kubelet/pods/", &pod].concat(),
+            volume_name: part(first, 7),
+            container_name: part(first, 8),
+            root,
+            sub_paths,
+            volume,
+        };
+        for mount in node.sub_paths.iter().chain([&node.volume]) {
+            fs::create_dir_all(path(&node.here(&mount.mount_point))).unwrap();
+        }
+        node
+    }
+
+    fn here(&self, in_table: &[u8]) -> Vec<u8> {
+        [self.root.as_os_str().as_bytes(), in_table].concat()
+    }
+
+    fn is_mount_point(&self, in_table: &[u8]) -> bool {
+        self.mounter.is_mount_point(Place::at(&self.here(in_table))).unwrap()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.root);
+    }
+}
+
+fn path(bytes: &[u8]) -> &Path {
+    Path::new(std::ffi::OsStr::from_bytes(bytes))
+}
+
+#[test]
+fn a_sub_path_prepared_on_a_node_is_a_bind_of_its_volume() {
+    for (fixture, profile) in ["containerd-node", "crio-node"].into_iter().zip(PROFILES) {
+        let node = Node::new(fixture);
+        let volume = node.here(&node.volume.mount_point);
+        fs::create_dir_all(path(&volume).join("new data/sub")).unwrap();
+        let request = Subpath {
+            volume_mount_index: 7,
+            path: [&volume[..], b"/new data/sub"].concat(),
+            volume_name: node.volume_name.clone(),
+            volume_path: volume,
+            pod_dir: node.pod_dir.clone(),
+            container_name: node.container_name.clone(),
+        };
+        let before = node.mounter.table().records().unwrap().len();
+        let target = prepare_safe_subpath(&node.mounter, &request, profile).unwrap();
+        // Again: it is mounted, and stays as it is or is mounted anew.
+        assert_eq!(prepare_safe_subpath(&node.mounter, &request, profile).unwrap(), target);
+
+        let in_table = target.strip_prefix(node.root.as_os_str().as_bytes()).unwrap();
+        let table = node.mounter.table();
+        let mount = table.top(in_table).unwrap().unwrap();
+        assert_eq!(mount.device, node.volume.device, "{fixture}");
+        let root =
+            [node.volume.root.strip_suffix(b"/").unwrap_or(&node.volume.root), b"/new data/sub"];
+        assert_eq!(mount.root, root.concat(), "{fixture}");
+        assert!(table.records().unwrap().len() > before);
+    }
+}
+
+#[test]
+fn cleaning_takes_the_sub_paths_of_the_volume_and_no_other_mount() {
+    for (fixture, profile) in ["containerd-node", "crio-node"].into_iter().zip(PROFILES) {
+        let node = Node::new(fixture);
+        let before = node.mounter.table().records().unwrap();
+        assert!(!node.sub_paths.is_empty());
+        clean_sub_paths(&node.mounter, &node.pod_dir, &node.volume_name, profile).unwrap();
+        for mount in &node.sub_paths {
+            assert!(!node.is_mount_point(&mount.mount_point), "{fixture}");
+            assert!(!path(&node.here(&mount.mount_point)).exists(), "{fixture}");
+        }
+        assert!(node.is_mount_point(&node.volume.mount_point), "{fixture}");
+        assert!(path(&node.here(&node.volume.mount_point)).exists(), "{fixture}");
+        assert!(!path(&node.pod_dir).join("volume-subpaths").exists(), "{fixture}");
+        let after = node.mounter.table().records().unwrap();
+        let left: Vec<&MountRecord> =
+            before.iter().filter(|mount| !node.sub_paths.contains(mount)).collect();
+        assert_eq!(after.iter().collect::<Vec<_>>(), left, "{fixture}");
+    }
+}
