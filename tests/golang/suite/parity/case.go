@@ -64,6 +64,11 @@ func runCase(c Case, a, b Impl, count *tally) (*failure, error) {
 	for i, step := range c.Steps {
 		ctx := look(step, treeA, sideA, sideB)
 		oa := sideA.run(step, treeA)
+		if rule := ctx.rule("link-as-target"); rule != nil && takeSnapshot(topB)["1/2"].kind != 'd' {
+			// The original has unmounted what the link leads to: the root itself.
+			count.Excused[rule.Name]++
+			return nil, nil
+		}
 		ob := sideB.run(step, treeB)
 		if count.observe != nil {
 			count.observe(i, oa, ob)

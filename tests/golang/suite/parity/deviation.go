@@ -18,7 +18,8 @@ type Deviation struct {
 	Original string
 	Port     string
 	Reason   string
-	// when looks at the step and at side A before it is taken; allow at what came out.
+	// when looks at the step and at side A before it is taken; allow at what came out. A rule
+	// without them is about races or hangs alone, which random cases do not have.
 	when  func(c *situation) bool
 	allow func(c *situation, a, b *outcome, d []difference) bool
 }
@@ -26,32 +27,9 @@ type Deviation struct {
 // situation is what was known before a step.
 type situation struct {
 	step   Step
-	before snapshot
+	before snapshot // of side A, which is equal to side B
+	mounts []string // of side A
 	rules  []*Deviation
-}
-
-// look finds the rules that a step may fall under.
-func look(step Step, before snapshot, a, b *side) *situation {
-	c := &situation{step: step, before: before}
-	if a.impl.Name == b.impl.Name || step.Op == OpEdit || os.Chdir(RootA) != nil {
-		return c
-	}
-	for i := range Deviations {
-		if Deviations[i].when != nil && Deviations[i].when(c) {
-			c.rules = append(c.rules, &Deviations[i])
-		}
-	}
-	return c
-}
-
-// excuse gives the rule that covers all differences of a step, or nil.
-func (c *situation) excuse(a, b *outcome, d []difference) *Deviation {
-	for _, rule := range c.rules {
-		if rule.allow(c, a, b, d) {
-			return rule
-		}
-	}
-	return nil
 }
 
 // Deviations is the list.
@@ -74,9 +52,184 @@ var Deviations = []Deviation{
 			return unix.Stat(base, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFIFO
 		},
 		allow: func(c *situation, a, b *outcome, d []difference) bool {
-			return a.err != nil && b.err != nil && sameTree(c.before, b.tree) && only(d, "error", "errors", "log", "PathError", "is a", "Errno")
+			return a.err != nil && b.err != nil && sameTree(c.before, b.tree) && only(d, "error text", "log")
 		},
 	},
+	{
+		Name:     "made-by-another",
+		Original: `says "file exists" when another caller makes the same directory at the same time`,
+		Port:     "goes on when it is a directory",
+		Reason:   "a race that the original loses",
+	},
+	{
+		Name:     "made-halfway",
+		Original: "makes the levels above a name that is too long, or holds a NUL, and fails then",
+		Port:     "fails with the same error before it makes anything but the pod's own directory",
+		Reason:   "a leak",
+		when: func(c *situation) bool {
+			switch c.step.Op {
+			case OpMake:
+				return impossible(filepath.Join(c.step.Base, c.step.Path))
+			case OpMkdir:
+				return impossible(c.step.Path)
+			case OpBind, OpTarget:
+				return impossible(c.target())
+			}
+			return false
+		},
+		allow: func(c *situation, a, b *outcome, d []difference) bool {
+			// Without root's rights the original may be stopped at a level that it has just made.
+			words := []string{"tree", "files replaced"}
+			if c.step.Cred != "" {
+				words = append(words, "error", "os.Is", "Errno", "is an Errno", "unwrap chain", "log")
+			}
+			return a.err != nil && b.err != nil && only(d, words...) &&
+				(sameTree(c.before, b.tree) || c.madeOnlyPod(b.tree))
+		},
+	},
+	{
+		Name:     "link-above-target",
+		Original: "follows a symlink that stands for a directory between the pod's directory and the target",
+		Port:     "never follows it: prepare and clean fail",
+		Reason:   "a race that the original loses: it mounts, unmounts and removes wherever the link leads",
+		when: func(c *situation) bool {
+			switch c.step.Op {
+			case OpBind, OpTarget:
+				return c.linkBetween(c.step.Sub.PodDir, filepath.Dir(c.target()))
+			case OpClean:
+				return c.linkBetween(c.step.Sub.PodDir, filepath.Join(c.step.Sub.PodDir, "volume-subpaths", c.step.Sub.VolumeName))
+			case OpEmpty:
+				for path := c.step.Path; path != c.step.Base && path != "/" && path != "."; path = filepath.Dir(path) {
+					if isLink(path) {
+						return true
+					}
+				}
+			}
+			return false
+		},
+		allow: func(c *situation, a, b *outcome, d []difference) bool {
+			return b.err != nil && sameTree(c.before, b.tree)
+		},
+	},
+	{
+		Name:     "link-as-target",
+		Original: "mounts on, truncates, and unmounts what a symlink in the target's place points to",
+		Port:     "removes the symlink, whatever it points to, and makes a target of its own",
+		Reason:   "a race that the original loses",
+		when: func(c *situation) bool {
+			switch c.step.Op {
+			case OpBind, OpTarget:
+				return isLink(c.target())
+			case OpClean:
+				volume := filepath.Join(c.step.Sub.PodDir, "volume-subpaths", c.step.Sub.VolumeName)
+				containers, _ := os.ReadDir(volume)
+				for _, container := range containers {
+					entries, _ := os.ReadDir(filepath.Join(volume, container.Name()))
+					for _, entry := range entries {
+						if entry.Type() == os.ModeSymlink {
+							return true
+						}
+					}
+				}
+			}
+			return false
+		},
+		allow: func(c *situation, a, b *outcome, d []difference) bool {
+			below := filepath.Join(c.step.Sub.PodDir, "volume-subpaths", c.step.Sub.VolumeName)
+			return onlyBelow(c, below, b.tree)
+		},
+	},
+	{
+		Name:     "mounted-file",
+		Original: "empties a file that is left at the target, through a mount too that its mounter does not know of",
+		Port:     "empties it only where nothing is mounted on it",
+		Reason:   "a race that the original loses: a faster caller's user loses the file's content",
+		when: func(c *situation) bool {
+			if c.step.Op != OpBind && c.step.Op != OpTarget {
+				return false
+			}
+			for _, m := range c.mounts {
+				if strings.HasPrefix(m, c.absolute(c.target())+" from ") {
+					return true
+				}
+			}
+			return false
+		},
+		allow: func(c *situation, a, b *outcome, d []difference) bool {
+			return only(d, "tree", "mounter event")
+		},
+	},
+	{
+		Name:     "o-directory",
+		Original: "holds the sub path with O_PATH|O_NOFOLLOW|O_CLOEXEC",
+		Port:     "holds a directory with O_DIRECTORY besides, which only F_GETFL and /proc/PID/fdinfo show",
+		Reason:   "a race that the original loses: the automount and the open are one call so",
+	},
+	{
+		Name:     "fifo-target",
+		Original: "waits for ever when a FIFO stands in the place of the target of a file",
+		Port:     "mounts on it",
+		Reason:   "a hang",
+	},
+	{
+		Name:     "stdin-closed",
+		Original: "closes descriptor 0 when the name that it opens below the volume holds a NUL",
+		Port:     "closes nothing that is not its own",
+		Reason:   "a leak turned round: the process loses its standard input",
+		when:     func(c *situation) bool { return c.step.Op == OpOpen && strings.ContainsRune(c.step.Path, 0) },
+		allow: func(c *situation, a, b *outcome, d []difference) bool {
+			return only(d, "descriptors left open") && d[0].a == "[closed /dev/null]" && d[0].b == "[]"
+		},
+	},
+	{
+		Name:     "relative-base",
+		Original: "with a relative base, makes the directory below a second copy of the path if there is one, and fails",
+		Port:     "fails without making it",
+		Reason:   "a leak",
+		when: func(c *situation) bool {
+			return c.step.Op == OpMake && !filepath.IsAbs(c.step.Base) || c.step.Op == OpMkdir && !filepath.IsAbs(c.step.Path)
+		},
+		allow: func(c *situation, a, b *outcome, d []difference) bool {
+			return a.err != nil && b.err != nil && sameTree(c.before, b.tree) && only(d, "tree", "files replaced")
+		},
+	},
+}
+
+// look finds the rules that a step may fall under.
+func look(step Step, before snapshot, a, b *side) *situation {
+	c := &situation{step: step, before: before}
+	if a.impl.BlocksOnFIFO == b.impl.BlocksOnFIFO || step.Op == OpEdit || os.Chdir(RootA) != nil {
+		return c // the original beside itself has no deviations
+	}
+	if step.Mounter == "real" {
+		c.mounts = mountsOf(topA)
+	}
+	for i := range Deviations {
+		if rule := &Deviations[i]; rule.when != nil && rule.when(c) {
+			c.rules = append(c.rules, rule)
+		}
+	}
+	return c
+}
+
+// rule gives the rule of that name if the step may fall under it.
+func (c *situation) rule(name string) *Deviation {
+	for _, rule := range c.rules {
+		if rule.Name == name {
+			return rule
+		}
+	}
+	return nil
+}
+
+// excuse gives the rule that covers all differences of a step, or nil.
+func (c *situation) excuse(a, b *outcome, d []difference) *Deviation {
+	for _, rule := range c.rules {
+		if rule.allow(c, a, b, d) {
+			return rule
+		}
+	}
+	return nil
 }
 
 // only says whether every difference is in a facet whose name begins with one of the words.
@@ -95,8 +248,94 @@ func only(ds []difference, words ...string) bool {
 
 func sameTree(a, b snapshot) bool { return diffTrees(a, b) == nil }
 
+// onlyBelow says whether a tree differs from what was before only below dir and in the
+// directories that lead there.
+func onlyBelow(c *situation, dir string, after snapshot) bool {
+	rel, err := filepath.Rel(topA, c.absolute(dir))
+	if err != nil {
+		return false
+	}
+	mounts := mountTable()
+	for _, path := range unionKeys(c.before, after) {
+		was, is := c.before[path], after[path]
+		was.nlink, is.nlink = 0, 0 // a link that goes may have another name elsewhere
+		if was.sameAs(is) || mountedOver(mounts, path) {
+			continue
+		}
+		if !within(path, rel) && !within(rel, path) {
+			return false
+		}
+	}
+	return true
+}
+
+// madeOnlyPod says whether the step made the pod's directory and nothing else.
+func (c *situation) madeOnlyPod(after snapshot) bool {
+	pod, err := filepath.Rel(topA, c.absolute(c.step.Sub.PodDir))
+	if err != nil || c.step.Op != OpBind && c.step.Op != OpTarget {
+		return false
+	}
+	for _, path := range unionKeys(c.before, after) {
+		if !c.before[path].sameAs(after[path]) && path != "." && !within(pod, path) {
+			return false
+		}
+	}
+	return true
+}
+
+// mountedOver says whether a path below the top shows something that is mounted there from elsewhere
+// on the side, where it is seen as well.
+func mountedOver(mounts []mountLine, path string) bool {
+	for _, m := range mounts {
+		if m.point != topA && within(m.point, topA) && within(topA+"/"+path, m.point) {
+			return true
+		}
+	}
+	return false
+}
+
+func within(path, dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }
+
+// absolute makes a path of the step absolute, as side A sees it.
+func (c *situation) absolute(path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(RootA, path)
+}
+
 // target is where the original mounts the step's sub path.
 func (c *situation) target() string {
 	sp := c.step.Sub
 	return filepath.Join(sp.PodDir, "volume-subpaths", sp.VolumeName, sp.ContainerName, itoa(sp.VolumeMountIndex))
+}
+
+// linkBetween says whether one of path's components below dir is a symlink.
+func (c *situation) linkBetween(dir, path string) bool {
+	dir, path = filepath.Clean(dir), filepath.Clean(path)
+	for path != dir && len(path) > 1 && path != "." {
+		if isLink(path) {
+			return true
+		}
+		path = filepath.Dir(path)
+	}
+	return false
+}
+
+func isLink(path string) bool {
+	st, err := os.Lstat(path)
+	return err == nil && st.Mode()&os.ModeSymlink != 0
+}
+
+// impossible says whether a path cannot be made because of its own bytes.
+func impossible(path string) bool {
+	if len(path) > 3900 || strings.ContainsRune(path, 0) {
+		return true
+	}
+	for _, name := range strings.Split(path, "/") {
+		if len(name) > 255 {
+			return true
+		}
+	}
+	return false
 }

@@ -6,6 +6,7 @@ package parity
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -147,7 +148,8 @@ func describeSource(path string) string {
 	return fmt.Sprintf("%q %c %04o, descriptor %s", onA(link), kindOf(st.Mode), st.Mode&^unix.S_IFMT, fdFlags(path[strings.LastIndexByte(path, '/')+1:]))
 }
 
-// fdFlags gives the open flags of a descriptor of this process, in octal, O_CLOEXEC among them.
+// fdFlags gives the open flags of a descriptor of this process, in octal, O_CLOEXEC among them;
+// see the deviation "o-directory" for the one that is left out.
 func fdFlags(fd string) string {
 	data, err := os.ReadFile("/proc/self/fdinfo/" + fd)
 	if err != nil {
@@ -155,7 +157,8 @@ func fdFlags(fd string) string {
 	}
 	for line := range strings.Lines(string(data)) {
 		if flags, ok := strings.CutPrefix(line, "flags:"); ok {
-			return "flags " + strings.TrimSpace(flags)
+			bits, err := strconv.ParseInt(strings.TrimSpace(flags), 8, 64)
+			return fmt.Sprintf("flags %#o %v", bits&^unix.O_DIRECTORY, err)
 		}
 	}
 	return "no flags"

@@ -68,6 +68,10 @@ func Run(t *testing.T) {
 				if died == nil || trouble != "" {
 					return
 				}
+				if how == "" {
+					from = *died
+					continue
+				}
 				mu.Lock()
 				known := seen[deadly] != nil
 				seen[deadly] = append(seen[deadly], *died)

@@ -64,6 +64,7 @@ func (s *side) run(step Step, before snapshot) *outcome {
 		return o
 	}
 	writers := s.openFIFOs(before)
+	keepStdin()
 	t := &tape{onLog: s.onLog}
 	fdsBefore := descriptors()
 	setVerbosity(step.V)
@@ -86,7 +87,7 @@ func (s *side) run(step Step, before snapshot) *outcome {
 	t.mu.Unlock()
 	o.tree = takeSnapshot(s.top)
 	o.put("files replaced", "%q", replaced(before, o.tree))
-	o.put("mounts", "%q", mountsBelow(s.top))
+	o.put("mounts", "%q", mountsOf(s.top))
 	o.put("hung", "%v", o.hung)
 	return o
 }
@@ -208,7 +209,7 @@ func (s *side) call(step Step, m mount.Interface, t *tape, o *outcome) {
 		fd, err := impl.DoSafeOpen(step.Path, step.Base)
 		if err == nil {
 			number := fmt.Sprint(fd)
-			o.put("descriptor", "%s, %s", describeSource("/proc/self/fd/"+number), fdFlags(number))
+			o.put("descriptor", "%s, %s", level(describeSource("/proc/self/fd/"+number)), fdFlags(number))
 			unix.Close(fd)
 		} else {
 			o.put("descriptor", "%d", fd)
@@ -250,38 +251,69 @@ func (s *side) lazyUnmount(step Step, t *tape) func(string) error {
 	}
 }
 
-func (s *side) openFIFOs(tree snapshot) []int {
-	if !s.holdFIFOs {
-		return nil
-	}
-	return openAllFIFOs(s.top, tree)
-}
-
-// openAllFIFOs opens every FIFO of a tree for both ends; none through a mount, which it would keep
-// busy.
-func openAllFIFOs(top string, tree snapshot) (fds []int) {
-	var root int
+// openFIFOs keeps both ends of every FIFO open that the original may wait for. Those that are
+// reached through a mount alone are kept open on both sides: they keep the mount busy.
+func (s *side) openFIFOs(tree snapshot) (fds []int) {
+	outside := map[[2]uint64]bool{}
+	through := map[[2]uint64]string{}
 	for path, e := range tree {
 		if e.kind != 'p' {
 			continue
 		}
-		if root == 0 {
-			var err error
-			if root, err = unix.Open(top, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
-				return nil
+		if fd, err := openFIFO(s.top, path, unix.RESOLVE_NO_XDEV); err == nil {
+			outside[[2]uint64{e.dev, e.ino}] = true
+			if s.holdFIFOs {
+				fds = append(fds, fd)
+			} else {
+				unix.Close(fd)
 			}
-			defer unix.Close(root)
+		} else if was := through[[2]uint64{e.dev, e.ino}]; was == "" || path < was {
+			through[[2]uint64{e.dev, e.ino}] = path
 		}
-		how := unix.OpenHow{
-			Flags:   unix.O_RDWR | unix.O_NONBLOCK | unix.O_NOFOLLOW | unix.O_CLOEXEC,
-			Resolve: unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_SYMLINKS,
-		}
-		if fd, err := unix.Openat2(root, path, &how); err == nil {
+	}
+	for file, path := range through {
+		if fd, err := openFIFO(s.top, path, 0); err == nil && !outside[file] {
 			fds = append(fds, fd)
+		} else if err == nil {
+			unix.Close(fd)
 		}
 	}
 	return fds
 }
+
+func openFIFO(top, path string, resolve uint64) (int, error) {
+	dir, err := unix.Open(top, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(dir)
+	return unix.Openat2(dir, path, &unix.OpenHow{
+		Flags:   unix.O_RDWR | unix.O_NONBLOCK | unix.O_NOFOLLOW | unix.O_CLOEXEC,
+		Resolve: resolve | unix.RESOLVE_NO_SYMLINKS,
+	})
+}
+
+// openAllFIFOs opens both ends of every FIFO, wherever it is.
+func openAllFIFOs(top string, tree snapshot) (fds []int) {
+	for path, e := range tree {
+		if e.kind == 'p' {
+			if fd, err := openFIFO(top, path, 0); err == nil {
+				fds = append(fds, fd)
+			}
+		}
+	}
+	return fds
+}
+
+// keepStdin makes sure that descriptor 0 is open: the original closes it at times.
+func keepStdin() {
+	if stdin == 0 {
+		stdin, _ = unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 100)
+	}
+	unix.Dup3(stdin, 0, 0)
+}
+
+var stdin int
 
 // descriptors maps this process's open descriptors to what they are open on.
 func descriptors() map[string]string {

@@ -85,8 +85,17 @@ func enterSandbox() error {
 	if err := try("chdir /", os.Chdir("/")); err != nil {
 		return err
 	}
-	return try("remount / read-only", unix.Mount("", "/", "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""))
+	if err := try("remount / read-only", unix.Mount("", "/", "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "")); err != nil {
+		return err
+	}
+	for _, m := range mountTable() {
+		sandboxMounts[m.id] = true
+	}
+	return nil
 }
+
+// sandboxMounts are the mounts, by id, that belong to the sandbox itself.
+var sandboxMounts = map[string]bool{}
 
 // newWorld mounts a fresh file system for each side of one case and makes the roots on them.
 func newWorld() error {
@@ -101,10 +110,17 @@ func newWorld() error {
 	return nil
 }
 
-// endWorld takes the case's file systems away with every mount that was made on them.
+// endWorld takes the case's file systems away with every mount that was made on them, and mounts
+// that were made elsewhere: a target that is a link leads anywhere.
 func endWorld() error {
 	if err := os.Chdir("/"); err != nil {
 		return err
 	}
-	return errors.Join(unix.Unmount(topA, unix.MNT_DETACH), unix.Unmount(topB, unix.MNT_DETACH))
+	err := errors.Join(unix.Unmount(topA, unix.MNT_DETACH), unix.Unmount(topB, unix.MNT_DETACH))
+	for _, m := range mountTable() {
+		if !sandboxMounts[m.id] {
+			unix.Unmount(m.point, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+		}
+	}
+	return err
 }

@@ -179,24 +179,38 @@ func replaced(before, after snapshot) []string {
 	return out
 }
 
-// mountsBelow lists the mounts below top as the kernel tells them, in its order: mount point,
-// root, options, type. Ids and peer groups are left out.
-func mountsBelow(top string) []string {
+// mountLine is one mount as the kernel tells it.
+type mountLine struct{ id, point, root, options, fsType string }
+
+// mountTable reads the mounts of this process, in the kernel's order.
+func mountTable() (out []mountLine) {
 	data, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
-		return []string{err.Error()}
+		return []mountLine{{point: err.Error()}}
 	}
-	var out []string
 	for line := range strings.Lines(string(data)) {
 		f := strings.Split(strings.TrimSuffix(line, "\n"), " ")
-		if len(f) < 7 || !strings.HasPrefix(f[4], top+"/") {
-			continue
+		if dash := slices.Index(f, "-"); dash >= 6 && dash+1 < len(f) {
+			out = append(out, mountLine{f[0], octal.Replace(f[4]), octal.Replace(f[3]), f[5], f[dash+1]})
 		}
-		dash := slices.Index(f, "-")
-		if dash < 0 || dash+1 >= len(f) {
-			continue
+	}
+	return out
+}
+
+// octal undoes the escapes that the kernel writes in paths.
+var octal = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+
+// mountsOf lists the mounts that a side made: all but the sandbox's and the other side's. Ids and
+// peer groups are left out.
+func mountsOf(top string) (out []string) {
+	other := topA
+	if top == topA {
+		other = topB
+	}
+	for _, m := range mountTable() {
+		if !sandboxMounts[m.id] && !within(m.point, other) {
+			out = append(out, onA(fmt.Sprintf("%s from %s %s %s", m.point, m.root, m.options, m.fsType)))
 		}
-		out = append(out, onA(fmt.Sprintf("%s from %s %s %s", f[4], f[3], f[5], f[dash+1])))
 	}
 	return out
 }

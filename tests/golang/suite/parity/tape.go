@@ -20,7 +20,7 @@ type tape struct {
 	onLog    func(line string)
 }
 
-var procFD = regexp.MustCompile(`/proc/[0-9]+/fd/[0-9]+`)
+var procFD = regexp.MustCompile(`/proc/(self|[0-9]+)/fd/[0-9]+`)
 
 // level writes a text as side A's.
 func level(s string) string {

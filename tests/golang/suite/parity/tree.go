@@ -171,7 +171,7 @@ func (e Edit) apply(s *side) error {
 		s.fakeMount(s.root + "/" + e.Path)
 		return nil
 	case "bind":
-		return unix.Mount(s.root+"/"+e.Path, s.root+"/"+e.To, "", unix.MS_BIND, "")
+		return s.bind(e.Path, e.To)
 	case "hold":
 		fd, err := unix.Open(s.root+"/"+e.Path, unix.O_PATH|unix.O_CLOEXEC, 0)
 		if err == nil {
@@ -183,6 +183,32 @@ func (e Edit) apply(s *side) error {
 		return nil
 	}
 	panic("unknown edit " + e.Kind)
+}
+
+// bind mounts one entry of the side on another. No link is followed, so that the mount lies on this
+// side and nowhere else.
+func (s *side) bind(from, to string) error {
+	var fds [2]string
+	for i, path := range []string{from, to} {
+		dir, name, err := parent(s.root, path, false)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(dir)
+		fd, err := unix.Openat(dir, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err != nil {
+			return err
+		} else if kindOf(st.Mode) == 'l' {
+			return unix.ELOOP
+		}
+		fds[i] = fmt.Sprintf("/proc/self/fd/%d", fd)
+	}
+	return unix.Mount(fds[0], fds[1], "", unix.MS_BIND, "")
 }
 
 // removeTree removes an entry with all below it; mounts in the way are detached first.

@@ -22,6 +22,9 @@ const (
 	seedsVariable = "PARITY_SEEDS" // "a:b", both included, or one seed
 )
 
+// exitSandboxLost is how a worker ends whose sandbox is of no use any more.
+const exitSandboxLost = 5
+
 // message is what a worker tells its parent, one a line.
 type message struct {
 	Start     *uint64 // a seed is begun
@@ -74,8 +77,9 @@ func work(original, port Impl) {
 		c, count := Generate(seed), newTally()
 		f, err := runCase(c, original, port, count)
 		if err != nil {
-			out.Encode(message{Trouble: err.Error()})
-			os.Exit(3)
+			// An earlier case has unmounted the sandbox itself: a link as target may lead there.
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(exitSandboxLost)
 		}
 		out.Encode(message{Tally: count})
 		if f == nil {
@@ -184,7 +188,8 @@ func seedRange(text string) (first, last uint64, err error) {
 }
 
 // startWorker runs seeds first, first+stride, … up to last in a process; each message of it goes
-// to hear. It comes back when the process has ended, with the seed it died on, if it died.
+// to hear. It comes back when the process has ended, with the seed it died on, if it died, and how;
+// without a how the seed is to be begun again in another process.
 func startWorker(first, last, stride uint64, hear func(message)) (died *uint64, how string) {
 	cmd := again("worker")
 	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d:%d:%d", seedsVariable, first, last, stride))
@@ -219,6 +224,9 @@ func startWorker(first, last, stride uint64, hear func(message)) (died *uint64, 
 		hear(m)
 	}
 	if err := cmd.Wait(); err != nil {
+		if cmd.ProcessState.ExitCode() == exitSandboxLost && at != first {
+			return &at, ""
+		}
 		return &at, fmt.Sprintf("%v\n%s", err, tail(output.String(), 4000))
 	}
 	return nil, ""
