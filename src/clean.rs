@@ -25,11 +25,14 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
     let all_dir = gopath::join(&[pod_dir, SUBPATH_DIRECTORY_NAME.as_bytes()]);
     let volume_dir = gopath::join(&[pod_dir, SUBPATH_DIRECTORY_NAME.as_bytes(), volume_name]);
     log!(DEBUG, "Cleaning up subpath mounts for ", volume_dir);
-    let opened = PodDir::open(pod_dir).and_then(|pod| Ok((pod.open_to_read(&volume_dir)?, pod)));
-    let (volume, pod) = match opened {
-        Ok(opened) => opened,
+    if let Some(errno) = sys::refused(&volume_dir) {
+        return Err(cannot_read(&volume_dir, "open", errno));
+    }
+    let pod = PodDir::open(pod_dir);
+    let volume = match pod.open_to_read(&volume_dir) {
+        Ok(volume) => volume,
         Err(sys::ENOENT) => return Ok(()),
-        Err(errno) => return Err(cannot_read(&volume_dir, "open", errno)),
+        Err(errno) => return Err(why_unreadable(&pod, &volume_dir, errno, profile)),
     };
     if mounter.is_kernel() && pod.is_on_same_mount(&volume) == Ok(false) {
         return Err(is_covered(&volume_dir));
@@ -68,6 +71,18 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
     }
     log!(TRACE, "Removed ", all_dir);
     Ok(())
+}
+
+/// The error of a directory that could not be opened. Before v1.37 the original opened whatever was
+/// there (ioutil.ReadDir) and failed in reading its entries.
+fn why_unreadable(pod: &PodDir, path: &[u8], errno: i32, profile: Profile) -> Error {
+    if errno == sys::ENOTDIR && profile == Profile::Seed {
+        return match pod.open_anything(path) {
+            Ok(_) => cannot_read(path, "readdirent", sys::ENOTDIR),
+            Err(errno) => cannot_read(path, "open", errno),
+        };
+    }
+    cannot_read(path, "open", errno)
 }
 
 fn cannot_read(path: &[u8], op: &'static str, errno: i32) -> Error {
@@ -157,7 +172,7 @@ pub(crate) async fn clean_sub_path<M: AsyncMounter>(
     profile: Profile,
 ) -> Result<()> {
     let container_dir = subpath.container_dir();
-    let held = PodDir::open(&subpath.pod_dir).and_then(|pod| pod.open_dir(&container_dir)).ok();
+    let held = PodDir::open(&subpath.pod_dir).open_dir(&container_dir).ok();
     let dir = held.as_ref().map(AsFd::as_fd);
     let entry = Entry { name: subpath.index().into_bytes(), kind: Kind::Directory };
     clean_entry(mounter, dir, &container_dir, &entry, profile).await?;
@@ -175,19 +190,25 @@ pub(crate) fn remove_empty_dirs(base_dir: &[u8], end_dir: &[u8]) -> Result<()> {
             gotext::quote(base_dir)
         )));
     }
+    let clean_base = gopath::clean(base_dir);
     let pod = PodDir::open(base_dir);
     let mut current = end_dir.to_vec();
     while current != base_dir {
         let quoted = gotext::quote(&current);
-        let held = match &pod {
-            Ok(pod) => pod.locate(&current),
-            Err(errno) => Err(*errno),
+        // A base that is not clean ("pod/") is never met on the way up: like the original this goes
+        // on above it then, by path, as the base's own path is the caller's. So does what any
+        // call refuses.
+        let is_below = sys::refused(&current).is_none()
+            && gopath::clean(&current) == current
+            && current != clean_base
+            && gopath::path_within_base(&current, &clean_base);
+        let held = is_below.then(|| pod.locate(&current));
+        let kind = match &held {
+            None => sys::stat(&current),
+            Some(Ok(at)) => sys::lstat_at(at.dir(), at.name()),
+            Some(Err(errno)) => Err(*errno),
         };
-        let kind = held
-            .as_ref()
-            .map_err(|errno| *errno)
-            .and_then(|at| sys::lstat_at(at.dir(), at.name()).map(|stat| stat.kind));
-        match kind {
+        match kind.map(|stat| stat.kind) {
             Ok(Kind::Directory) => {}
             Ok(_) => return Err(Error::new(text!("path ", quoted, " not a directory"))),
             Err(sys::ENOENT) => {
@@ -200,9 +221,11 @@ pub(crate) fn remove_empty_dirs(base_dir: &[u8], end_dir: &[u8]) -> Result<()> {
                 return Err(Error::flatten(text!("error stat ", quoted, ": "), &cause));
             }
         }
-        let removed = held
-            .and_then(|at| sys::remove_at(at.dir(), at.name(), Kind::Directory))
-            .map_err(|errno| Error::path("remove", &current[..], errno));
+        let removed = match held {
+            None => sys::remove(&current),
+            Some(held) => held.and_then(|at| sys::remove_at(at.dir(), at.name(), Kind::Directory)),
+        }
+        .map_err(|errno| Error::path("remove", &current[..], errno));
         match removed {
             Ok(()) => log!(TRACE, "Removed directory ", quoted),
             Err(error) if error.is_exist() => {

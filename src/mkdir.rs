@@ -90,7 +90,6 @@ pub(crate) fn make_dir_resolved(
     let parent = open_beneath(&existing, base).map_err(|error| {
         Error::flatten(text!("cannot open directory ", prefix.path, ": "), &error)
     })?;
-    refuse_impossible_names(&existing, &missing, profile)?;
     Levels { existing: &existing, missing: &missing, perm, profile }.make(parent.fd)
 }
 
@@ -104,8 +103,22 @@ struct Levels<'a> {
 
 impl Levels<'_> {
     fn make(&self, mut parent: OwnedFd) -> Result<()> {
+        let impossible = self.impossible_level();
         for (level, name) in self.missing.iter().enumerate() {
             log!(DEBUG, "Creating ", name);
+            self.refuse_relative(&parent, level)?;
+            match impossible {
+                Some((at, errno)) if at == level => return Err(self.cannot_create(level, errno)),
+                Some(_) if level == 0 => match sys::lstat_at(&parent, name) {
+                    Ok(_) => return Err(self.cannot_create(level, sys::EEXIST)),
+                    Err(_) => match sys::may_change(&parent) {
+                        Ok(()) => continue,
+                        Err(errno) => return Err(self.cannot_create(level, errno)),
+                    },
+                },
+                Some(_) => continue,
+                None => {}
+            }
             let before = sys::inode_clock();
             let made = match sys::mkdirat(&parent, name, self.perm.for_mkdir()) {
                 Ok(()) => true,
@@ -125,17 +138,66 @@ impl Levels<'_> {
         Ok(())
     }
 
+    /// The first level whose name mkdirat(2) refuses. Nothing is made then: the original fails with
+    /// the same error, but leaves the levels above behind.
+    fn impossible_level(&self) -> Option<(usize, i32)> {
+        let mut length = match self.existing {
+            b"/" | b"." => 0,
+            existing => existing.len(),
+        };
+        for (level, name) in self.missing.iter().enumerate() {
+            length += name.len() + usize::from(length > 0 || self.existing == b"/");
+            if sys::has_nul(name) {
+                return Some((level, sys::EINVAL));
+            }
+            if length >= sys::PATH_MAX || name.len() > sys::NAME_MAX {
+                return Some((level, sys::ENAMETOOLONG));
+            }
+        }
+        None
+    }
+
     /// Opens the level that was just made, or that somebody else made first.
     fn open_level(&self, parent: &OwnedFd, level: usize, made: bool) -> Result<OwnedFd> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
         sys::openat(parent, self.missing[level], flags, 0).map_err(|errno| match errno {
             // What is in the way is no directory (a dangling link, say).
             sys::ENOTDIR | sys::ELOOP if !made => self.cannot_create(level, sys::EEXIST),
-            errno => {
-                let cause = Error::from_errno(errno);
-                Error::flatten(text!("cannot open ", self.path_of(level), ": "), &cause)
-            }
+            errno => self.cannot_open(level, errno),
         })
+    }
+
+    fn cannot_open(&self, level: usize, errno: i32) -> Error {
+        let cause = Error::from_errno(errno);
+        Error::flatten(text!("cannot open ", self.path_of(level), ": "), &cause)
+    }
+
+    /// Refuses a level where the original fails because its path is relative: it gives mkdirat(2)
+    /// the whole path and the parent's descriptor, so the kernel looks for the path below the parent.
+    fn refuse_relative(&self, parent: &OwnedFd, level: usize) -> Result<()> {
+        if self.existing.starts_with(b"/") {
+            return Ok(());
+        }
+        let no = |errno| self.cannot_create(level, errno);
+        let path = self.path_of(level);
+        if let Some(errno) = sys::refused(&path) {
+            return Err(no(errno));
+        }
+        let looked_in = gopath::dir(&path);
+        if looked_in == b"." {
+            return Ok(());
+        }
+        let other = sys::openat(parent, &looked_in, OFlag::O_PATH | OFlag::O_DIRECTORY, 0);
+        let other = other.map_err(no)?;
+        if sys::fstat(&other).map_err(no)?.same_file(&sys::fstat(parent).map_err(no)?) {
+            return Ok(()); // "../volume" from within the volume is the volume
+        }
+        if sys::lstat_at(&other, self.missing[level]).is_ok() {
+            return Err(no(sys::EEXIST));
+        }
+        sys::may_change(&other).map_err(no)?;
+        // The original makes it there, and does not find it here.
+        Err(self.cannot_open(level, sys::ENOENT))
     }
 
     fn cannot_create(&self, level: usize, errno: i32) -> Error {
@@ -145,20 +207,15 @@ impl Levels<'_> {
     /// The path of a level, put together only for an error: doing it for every level would make
     /// the work quadratic in the depth.
     fn path_of(&self, level: usize) -> Vec<u8> {
-        let mut path = self.existing.to_vec();
-        for name in &self.missing[..=level] {
-            path = join_name(path, name);
-        }
-        path
+        level_path(self.existing, &self.missing[..=level])
     }
 }
 
-fn join_name(mut path: Vec<u8>, name: &[u8]) -> Vec<u8> {
-    if path.last() != Some(&b'/') {
-        path.push(b'/');
-    }
-    path.extend_from_slice(name);
-    path
+/// The names appended to the existing path, as filepath.Join does it.
+fn level_path(existing: &[u8], names: &[&[u8]]) -> Vec<u8> {
+    let mut parts = vec![existing];
+    parts.extend_from_slice(names);
+    gopath::join(&parts)
 }
 
 fn cannot_create(path: &[u8], errno: i32, profile: Profile) -> Error {
@@ -168,25 +225,6 @@ fn cannot_create(path: &[u8], errno: i32, profile: Profile) -> Error {
         Profile::V137 => Error::wrap(prefix, cause),
         _ => Error::flatten(prefix, &cause),
     }
-}
-
-/// Refuses names that mkdirat(2) would refuse halfway, before anything is made: the original fails
-/// with the same error, but leaves the levels above behind.
-fn refuse_impossible_names(existing: &[u8], missing: &[&[u8]], profile: Profile) -> Result<()> {
-    let mut length = existing.len();
-    for (level, name) in missing.iter().enumerate() {
-        length += name.len() + usize::from(length != 1);
-        let errno = if sys::has_nul(name) {
-            sys::EINVAL
-        } else if length >= sys::PATH_MAX || name.len() > sys::NAME_MAX {
-            sys::ENAMETOOLONG
-        } else {
-            continue;
-        };
-        let path = missing[..=level].iter().fold(existing.to_vec(), |p, n| join_name(p, n));
-        return Err(cannot_create(&path, errno, profile));
-    }
-    Ok(())
 }
 
 /// Whether the open directory is the one that mkdirat(2) made a moment ago, and not one that the

@@ -16,11 +16,12 @@ const DIRECTORY: OFlag = OFlag::O_PATH.union(OFlag::O_NOFOLLOW).union(OFlag::O_D
 /// The same, to read its entries.
 const TO_READ: OFlag = OFlag::O_RDONLY.union(OFlag::O_NOFOLLOW).union(OFlag::O_DIRECTORY);
 
-/// A pod's directory, open.
+/// A pod's directory, open if it is there: a name with `..` in it leads to paths that do not need
+/// it.
 #[derive(Debug)]
 pub(crate) struct PodDir {
     path: Vec<u8>,
-    dir: OwnedFd,
+    dir: Sys<OwnedFd>,
 }
 
 /// An entry of a directory below the pod's: the open directory, and the entry's name.
@@ -49,10 +50,14 @@ impl Located<'_> {
 
 impl PodDir {
     /// Opens the pod's directory; its path is the caller's and may contain links.
-    pub(crate) fn open(path: &[u8]) -> Sys<PodDir> {
+    pub(crate) fn open(path: &[u8]) -> PodDir {
         let path = gopath::clean(path);
-        let dir = sys::open(&path, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
-        Ok(PodDir { path, dir })
+        let dir = sys::open(&path, OFlag::O_PATH | OFlag::O_DIRECTORY);
+        PodDir { path, dir }
+    }
+
+    fn dir(&self) -> Sys<BorrowedFd<'_>> {
+        self.dir.as_ref().map(AsFd::as_fd).map_err(|&errno| errno)
     }
 
     /// Opens a directory below the pod's with `O_PATH`.
@@ -65,15 +70,28 @@ impl PodDir {
         self.open_with(path, TO_READ)
     }
 
+    /// Whether the pod's directory is there.
+    pub(crate) fn is_there(&self) -> bool {
+        self.dir.is_ok()
+    }
+
     /// Whether a directory below the pod's lies on the same mount as that one.
     pub(crate) fn is_on_same_mount(&self, dir: impl AsFd) -> Sys<bool> {
-        Ok(sys::mount_id(&self.dir)? == sys::mount_id(dir)?)
+        Ok(sys::mount_id(self.dir()?)? == sys::mount_id(dir)?)
+    }
+
+    /// Opens whatever the path names but a symlink; never waits for a FIFO's writer.
+    pub(crate) fn open_anything(&self, path: &[u8]) -> Sys<OwnedFd> {
+        self.open_with(
+            path,
+            OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY,
+        )
     }
 
     fn open_with(&self, path: &[u8], flags: OFlag) -> Sys<OwnedFd> {
         let split = Split::of(&self.path, path);
         if split.anchor == self.path {
-            return open_below(self.dir.as_fd(), &split.below, flags);
+            return open_below(self.dir()?, &split.below, flags);
         }
         let anchor = sys::open(&split.anchor, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
         open_below(anchor.as_fd(), &split.below, flags)
@@ -83,7 +101,7 @@ impl PodDir {
     pub(crate) fn locate<'p>(&'p self, path: &'p [u8]) -> Sys<Located<'p>> {
         let parent = gopath::dir(path);
         let dir = if parent == self.path {
-            Held::Pods(self.dir.as_fd())
+            Held::Pods(self.dir()?)
         } else {
             Held::Own(self.open_dir(&parent)?)
         };
@@ -165,7 +183,6 @@ fn open_below(anchor: BorrowedFd<'_>, below: &[u8], flags: OFlag) -> Sys<OwnedFd
 pub(crate) fn make_all(pod_dir: &[u8], path: &[u8], mode: u32) -> Result<OwnedFd> {
     let pod_dir = gopath::clean(pod_dir);
     let split = Split::of(&pod_dir, path);
-    refuse_too_long(&split)?;
     let anchor = OFlag::O_PATH | OFlag::O_DIRECTORY;
     let mut dir = match sys::open(&split.anchor, anchor) {
         Ok(dir) => dir,
@@ -176,18 +193,36 @@ pub(crate) fn make_all(pod_dir: &[u8], path: &[u8], mode: u32) -> Result<OwnedFd
         }
     };
     let mut current = split.anchor.to_vec();
-    // Below a directory that was just made nothing exists yet.
-    let mut is_new = false;
-    for name in split.components() {
+    let mut names = split.components();
+    // Levels that exist.
+    let first = loop {
+        let Some(name) = names.next() else {
+            return Ok(dir);
+        };
+        match open_level(&dir, name) {
+            Ok(next) => dir = next,
+            Err(sys::ENOTDIR) => {
+                let path = gopath::join(&[&current, name]);
+                return Err(Error::path("mkdir", path, sys::ENOTDIR));
+            }
+            Err(_) => break name,
+        }
         current = gopath::join(&[&current, name]);
-        dir = open_or_make(&dir, name, mode, &mut is_new)
+    };
+    // Levels that do not: below a directory that was just made nothing exists.
+    let missing: Vec<&[u8]> = std::iter::once(first).chain(names).collect();
+    refuse_impossible(&dir, &current, &missing)?;
+    let mut is_new = true;
+    for name in missing {
+        current = gopath::join(&[&current, name]);
+        dir = make_level(&dir, name, mode, &mut is_new)
             .map_err(|errno| Error::path("mkdir", &current[..], errno))?;
     }
     Ok(dir)
 }
 
-/// Opens a directory, or makes it first; another caller may make or remove it meanwhile.
-fn open_or_make(parent: &OwnedFd, name: &[u8], mode: u32, is_new: &mut bool) -> Sys<OwnedFd> {
+/// Makes a directory and opens it; another caller may make or remove it meanwhile.
+fn make_level(parent: &OwnedFd, name: &[u8], mode: u32, is_new: &mut bool) -> Sys<OwnedFd> {
     const TRIES: usize = 100;
     if !*is_new {
         match open_level(parent, name) {
@@ -199,7 +234,7 @@ fn open_or_make(parent: &OwnedFd, name: &[u8], mode: u32, is_new: &mut bool) -> 
     for _ in 0..TRIES {
         match sys::mkdirat(parent, name, mode) {
             Ok(()) => *is_new = true,
-            Err(sys::EEXIST) => {}
+            Err(sys::EEXIST) => *is_new = false,
             Err(errno) => return Err(errno),
         }
         match open_level(parent, name) {
@@ -213,6 +248,25 @@ fn open_or_make(parent: &OwnedFd, name: &[u8], mode: u32, is_new: &mut bool) -> 
 fn open_level(parent: &OwnedFd, name: &[u8]) -> Sys<OwnedFd> {
     sys::openat(parent, name, DIRECTORY, 0)
         .map_err(|errno| if errno == sys::ELOOP { sys::ENOTDIR } else { errno })
+}
+
+/// A path that becomes impossible halfway is refused before anything is made.
+fn refuse_impossible(dir: &OwnedFd, existing: &[u8], missing: &[&[u8]]) -> Result<()> {
+    let mut current = existing.to_vec();
+    for (level, name) in missing.iter().enumerate() {
+        current = gopath::join(&[&current, name]);
+        let too_long = (name.len() > sys::NAME_MAX).then_some(sys::ENAMETOOLONG);
+        if let Some(errno) = sys::refused(&current).or(too_long) {
+            if level > 0
+                && let Err(errno) = sys::may_change(dir)
+            {
+                let first = gopath::join(&[existing, missing[0]]);
+                return Err(Error::path("mkdir", first, errno));
+            }
+            return Err(Error::path("mkdir", current, errno));
+        }
+    }
+    Ok(())
 }
 
 /// Go's `os.MkdirAll` of the pod's directory itself, links followed.
@@ -231,18 +285,6 @@ fn make_anchor(path: &[u8], mode: u32) -> Result<()> {
         Err(_) if sys::lstat(path).is_ok_and(|s| s.kind == sys::Kind::Directory) => Ok(()),
         Err(errno) => Err(Error::path("mkdir", path, errno)),
     }
-}
-
-/// A path that becomes too long halfway is refused before anything is made.
-fn refuse_too_long(split: &Split<'_>) -> Result<()> {
-    let mut current = split.anchor.to_vec();
-    for name in split.components() {
-        current = gopath::join(&[&current, name]);
-        if current.len() >= sys::PATH_MAX || name.len() > sys::NAME_MAX {
-            return Err(Error::path("mkdir", current, sys::ENAMETOOLONG));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ async fn bind<M: AsyncMounter>(
         if mounter.is_kernel()
             && error.errno() == Some(sys::ENOENT)
             && tries < TRIES
-            && PodDir::open(&subpath.pod_dir).is_ok()
+            && PodDir::open(&subpath.pod_dir).is_there()
         {
             continue;
         }

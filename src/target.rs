@@ -61,7 +61,7 @@ pub(crate) async fn prepare<M: AsyncMounter>(
     let mut existing = None;
     let mounted = if mounter.is_kernel() {
         // What is wrong with it, if it cannot be opened, shows when it is made.
-        existing = PodDir::open(&subpath.pod_dir).and_then(|pod| pod.open_dir(&container_dir)).ok();
+        existing = PodDir::open(&subpath.pod_dir).open_dir(&container_dir).ok();
         match &existing {
             Some(dir) => {
                 let at = Place::beneath(dir.as_fd(), &path);
@@ -80,9 +80,12 @@ pub(crate) async fn prepare<M: AsyncMounter>(
     let mut last = None;
     for _ in 0..TRIES {
         let parent = match existing.take() {
-            Some(dir) => dir,
+            Some(dir) => Some(dir),
             None => match pod_dir::make_all(&subpath.pod_dir, &container_dir, DIRECTORY_MODE) {
-                Ok(dir) => dir,
+                Ok(dir) => Some(dir),
+                // A dangling link in the pod's own path: the original lets it pass here (os.IsExist)
+                // and fails at the target.
+                Err(error) if error.is_exist() => None,
                 Err(error) => {
                     let prefix = text!("error creating directory ", container_dir, ": ");
                     let failed = Error::flatten(prefix, &error);
@@ -98,6 +101,10 @@ pub(crate) async fn prepare<M: AsyncMounter>(
         let stat = source
             .stat()
             .map_err(|error| Error::flatten(text!("lstat ", subpath.path, " failed: "), &error))?;
+        let Some(parent) = parent else {
+            let opened = sys::open(&container_dir, OFlag::O_PATH | OFlag::O_DIRECTORY);
+            return Err(cannot_make(stat.kind, &path, opened.err().unwrap_or(sys::ENOENT)));
+        };
         let at = Place::beneath(parent.as_fd(), &path);
         let made = match stat.kind {
             Kind::Directory => make_directory(at, mounter.is_kernel()),
@@ -223,7 +230,8 @@ fn same_file(subpath: &Subpath, path: &[u8], source: &SourceFile<'_>) -> Result<
         .stat()
         .map_err(|error| Error::flatten(text!("stat ", subpath.path, " failed: "), &error))?;
     let target = PodDir::open(&subpath.pod_dir)
-        .and_then(|pod| pod.locate(path).and_then(|at| sys::lstat_at(at.dir(), at.name())))
+        .locate(path)
+        .and_then(|at| sys::lstat_at(at.dir(), at.name()))
         .map_err(|errno| {
             let cause = Error::path("lstat", path, errno);
             Error::flatten(text!("lstat ", path, " failed: "), &cause)
@@ -231,14 +239,19 @@ fn same_file(subpath: &Subpath, path: &[u8], source: &SourceFile<'_>) -> Result<
     Ok(source.same_file(&target))
 }
 
+fn cannot_make(source: Kind, path: &[u8], errno: i32) -> Error {
+    let (what, op) = match source {
+        Kind::Directory => ("directory ", "mkdir"),
+        _ => ("file ", "open"),
+    };
+    Error::flatten(text!("error creating ", what, path, ": "), &Error::path(op, path, errno))
+}
+
 /// Makes the target of a directory. One that exists is kept; a symlink is replaced, and with the
 /// kernel's mounter so is a file that was left behind.
 fn make_directory(at: Place<'_>, replace: bool) -> Result<()> {
     let dir = at.dir.ok_or_else(|| Error::path("mkdir", at.path, sys::EINVAL))?;
-    let fail = |errno| {
-        let cause = Error::path("mkdir", at.path, errno);
-        Error::flatten(text!("error creating directory ", at.path, ": "), &cause)
-    };
+    let fail = |errno| cannot_make(Kind::Directory, at.path, errno);
     for _ in 0..TRIES {
         match sys::mkdirat(dir, at.name(), DIRECTORY_MODE) {
             Ok(()) => return Ok(()),
@@ -262,10 +275,7 @@ fn make_directory(at: Place<'_>, replace: bool) -> Result<()> {
 /// file on which nothing is mounted: a caller that was faster may have bound the user's file there.
 fn make_file(at: Place<'_>, replace: bool) -> Result<()> {
     let dir = at.dir.ok_or_else(|| Error::path("open", at.path, sys::EINVAL))?;
-    let fail = |errno| {
-        let cause = Error::path("open", at.path, errno);
-        Error::flatten(text!("error creating file ", at.path, ": "), &cause)
-    };
+    let fail = |errno| cannot_make(Kind::File, at.path, errno);
     let new = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
     for _ in 0..TRIES {
         match sys::openat(dir, at.name(), new, FILE_MODE) {
@@ -276,7 +286,8 @@ fn make_file(at: Place<'_>, replace: bool) -> Result<()> {
         match kind_of(dir, at.name()) {
             Ok(Kind::File) => return empty_leftover(dir, at.name()).map_err(fail),
             // Good enough to be mounted on; the original would wait for a reader for ever.
-            Ok(Kind::Fifo | Kind::Device) => return Ok(()),
+            Ok(Kind::Fifo) => return Ok(()),
+            Ok(Kind::Device) => return open_for_writing(dir, at.name()).map(drop).map_err(fail),
             Ok(Kind::Socket) => return Err(fail(sys::ENXIO)),
             Ok(Kind::Symlink) => unlink(dir, at.name()).map_err(fail)?,
             Ok(Kind::Directory) if replace => match sys::rmdir_at(dir, at.name()) {
@@ -297,12 +308,16 @@ fn kind_of(dir: impl AsFd, name: &[u8]) -> Sys<Kind> {
     sys::quick_stat_at(dir, name).map(|quick| quick.stat.kind)
 }
 
+fn open_for_writing(dir: impl AsFd, name: &[u8]) -> Sys<OwnedFd> {
+    let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    sys::openat(dir, name, flags, 0)
+}
+
 fn empty_leftover(dir: impl AsFd, name: &[u8]) -> Sys<()> {
     if sys::mount_root_at(dir.as_fd(), name)? == Some(true) {
         return Ok(());
     }
-    let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let file = sys::openat(dir.as_fd(), name, flags, 0)?;
+    let file = open_for_writing(dir.as_fd(), name)?;
     let quick = sys::quick_stat_fd(&file)?;
     if quick.stat.size == 0 || quick.stat.kind != Kind::File {
         return Ok(());

@@ -176,6 +176,13 @@ pub fn exists(path: &[u8]) -> Sys<()> {
     retry(|| nix::unistd::access(path, nix::unistd::AccessFlags::F_OK))
 }
 
+/// faccessat(2) with `AT_EACCESS`: whether entries may be made in an open directory.
+pub fn may_change(dir: impl AsFd) -> Sys<()> {
+    use nix::unistd::AccessFlags;
+    let mode = AccessFlags::W_OK | AccessFlags::X_OK;
+    retry(|| nix::unistd::faccessat(dir.as_fd(), ".", mode, AtFlags::AT_EACCESS))
+}
+
 /// mkdirat(2); the umask applies.
 pub fn mkdirat(dir: impl AsFd, name: &[u8], mode: u32) -> Sys<()> {
     let mode = Mode::from_bits_truncate(mode & 0o7777);
@@ -514,6 +521,18 @@ pub(crate) fn probe_open_tree() -> bool {
 /// while a fallback once chosen stays.
 fn means_absent(errno: RawErrno) -> bool {
     matches!(errno, ENOSYS | EPERM)
+}
+
+/// What any call with this path answers, whatever the file system holds: EINVAL where Go refuses a
+/// NUL, ENAMETOOLONG where the kernel refuses the length.
+pub fn refused(path: &[u8]) -> Option<RawErrno> {
+    if has_nul(path) {
+        Some(EINVAL)
+    } else if path.len() >= PATH_MAX {
+        Some(ENAMETOOLONG)
+    } else {
+        None
+    }
 }
 
 /// Whether a path holds a NUL byte, which no system call takes.
