@@ -55,7 +55,11 @@ func compare(a, b *outcome) []difference {
 	va, vb := values(a), values(b)
 	seen := map[string]bool{}
 	for _, f := range append(append([]facet{}, a.facets...), b.facets...) {
-		if x, y := va[f.name], vb[f.name]; x != y && !seen[f.name] {
+		x, inA := va[f.name]
+		y, inB := vb[f.name]
+		// An error that only one side has is told by its text.
+		told := inA && inB || f.name == "error text" || va["error is nil"] == vb["error is nil"]
+		if x != y && told && !seen[f.name] {
 			out = append(out, difference{f.name, x, y})
 		}
 		seen[f.name] = true
