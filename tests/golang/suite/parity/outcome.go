@@ -58,7 +58,7 @@ func compare(a, b *outcome) []difference {
 		x, inA := va[f.name]
 		y, inB := vb[f.name]
 		// An error that only one side has is told by its text.
-		told := inA && inB || f.name == "error text" || va["error is nil"] == vb["error is nil"]
+		told := inA && inB || !aboutError(f.name)
 		if x != y && told && !seen[f.name] {
 			out = append(out, difference{f.name, x, y})
 		}
@@ -71,6 +71,16 @@ func compare(a, b *outcome) []difference {
 		out = append(out, difference{"tree " + path, x, y})
 	}
 	return out
+}
+
+// aboutError names the facets that say more of an error than whether it is there and its text.
+func aboutError(facet string) bool {
+	for _, prefix := range []string{"errors.", "os.Is", "mount.Is", "is a", "unwrap", "identity"} {
+		if strings.HasPrefix(facet, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // compareEvents finds the first event at which the tapes part, and names what differs: the log,
