@@ -14,7 +14,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use mountinfo::table::{MountReader, MountRecord, MountTable};
+use mountinfo::table::{MountReader, MountRecord, MountTable, mount_refs};
 use mountinfo::{MountPoint, gopath};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
@@ -266,6 +266,28 @@ fn propagation_is_what_was_set() {
         let both = of(b"/mnt/both");
         assert!(both.shared.is_some() && both.shared != group && both.master == group, "{both:?}");
         assert!(of(b"/mnt/unbindable").unbindable);
+    });
+}
+
+#[test]
+fn mount_refs_follow_links_and_find_nothing_for_what_is_not_there() {
+    in_namespace("mount_refs_follow_links_and_find_nothing_for_what_is_not_there", || {
+        tmpfs(b"/mnt/vol ume", b"vol");
+        fs::create_dir(path(b"/mnt/vol ume/dir")).unwrap();
+        bind(b"/mnt/vol ume/dir", b"/mnt/one");
+        bind(b"/mnt/vol ume/dir", b"/mnt/t\xffwo");
+        std::os::unix::fs::symlink("vol ume/dir", "/mnt/link").unwrap();
+        for at in [&b"/mnt/vol ume/dir"[..], b"/mnt/link", b"/mnt//vol ume/./dir/"] {
+            let found = mount_refs(at).unwrap();
+            assert_eq!(found, [&b"/mnt/one"[..], b"/mnt/t\xffwo"], "{}", at.escape_ascii());
+        }
+        assert_eq!(mount_refs(b"/mnt/one").unwrap(), [b"/mnt/t\xffwo"]);
+        assert_eq!(mount_refs(b"/mnt/vol ume").unwrap(), Vec::<Vec<u8>>::new());
+        assert_eq!(mount_refs(b"/mnt/nothing").unwrap(), Vec::<Vec<u8>>::new());
+        fs::write("/mnt/file", "").unwrap();
+        let error = mount_refs(b"/mnt/file/below").unwrap_err().to_string();
+        let wanted = "error checking path /mnt/file/below: stat /mnt/file/below: not a directory";
+        assert_eq!(error, wanted);
     });
 }
 

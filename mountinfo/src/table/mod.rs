@@ -48,6 +48,7 @@ pub use filter::Filter;
 pub use options::{MountOptions, OptionalFields, Propagation};
 pub use read::{Matching, MountReader};
 pub use record::{DeviceNumber, MountRecord};
+pub use refs::mount_refs;
 
 pub(crate) use lookup::covering;
 pub(crate) use refs::path_in_file_system;
