@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr;
+use memchr::memchr2;
 
 use super::escape::{escape_path, unescape};
 use super::line::{Head, device, number};
@@ -52,11 +52,11 @@ impl<'q> Wants<'q> {
         self.printed.as_deref().unwrap_or(&self.path)
     }
 
-    /// Compares with a printed field, decoding it only when it holds an escape and is not what the
-    /// kernel prints for the path: other writers of mount tables escape more than the kernel does.
+    /// Compares with a printed field. Not only with what the kernel prints for the path: other
+    /// writers of mount tables escape more bytes, or leave a tab as it is.
     fn compare(&self, field: &[u8], same: impl Fn(&[u8], &[u8]) -> bool) -> bool {
         same(field, self.printed())
-            || (memchr(b'\\', field).is_some() && same(&unescape(field), &self.path))
+            || (memchr2(b'\\', b'\t', field).is_some() && same(&unescape(field), &self.path))
     }
 
     /// The same for a mount point, with the mark of a deleted root and without it; see

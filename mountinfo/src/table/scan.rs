@@ -1,7 +1,7 @@
 //! Lookups in a text that is in memory whole: a substring search instead of a walk over the lines.
 
 use memchr::memmem::Finder;
-use memchr::{memchr, memchr_iter, memrchr};
+use memchr::{memchr, memchr_iter, memchr2_iter, memrchr};
 
 use super::filter::Filter;
 use super::line::Malformed;
@@ -13,10 +13,12 @@ type NumberedMalformed = (Malformed, usize);
 
 /// Whether every path in the text is printed as the kernel prints it, so that a path can be found
 /// by its printed form. Escapes of other bytes, which the kernel itself uses in sources and in
-/// options, make the answer no: which field they are in is not looked at.
+/// options, and a tab that is not escaped make the answer no: which field they are in is not looked
+/// at.
 pub(super) fn is_as_printed(text: &[u8]) -> bool {
-    memchr_iter(b'\\', text).all(|backslash| {
-        matches!(text.get(backslash + 1..backslash + 4), Some(b"040" | b"011" | b"012" | b"134"))
+    memchr2_iter(b'\\', b'\t', text).all(|at| {
+        let digits = text.get(at + 1..at + 4);
+        text[at] == b'\\' && matches!(digits, Some(b"040" | b"011" | b"012" | b"134"))
     })
 }
 
