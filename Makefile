@@ -92,6 +92,21 @@ swap-test: ## test the swap itself on trees made from released versions
 bench: build ## measure against the original and bare system calls: benches/results.md, docs/bench.svg
 	@benches/run.sh
 
+# --- the original as oracle --------------------------------------------------------
+
+PROFILES ?= seed v137
+
+.PHONY: parity
+parity: build ## the original and the port side by side: [SEEDS=1:2000] [PROFILES="seed v137"]
+	@for profile in $(PROFILES); do (cd tests/golang/$$profile && \
+		PARITY_SEEDS=$(or $(SEEDS),1:2000) go test -count=1 -timeout 60m -v -run 'TestParity|TestSuiteItself|TestEveryFault' .) || exit 1; done
+
+.PHONY: fuzz
+fuzz: ## fuzz the mount table: [SECONDS_EACH=60]; needs a nightly toolchain and cargo-fuzz
+	@cargo +nightly fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing: cargo install cargo-fuzz, and rustup toolchain install nightly" >&2; exit 1; }
+	@mkdir -p fuzz/corpus/mount_table
+	@cargo +nightly fuzz run mount_table fuzz/corpus/mount_table testdata/mountinfo -- -max_total_time=$(or $(SECONDS_EACH),60)
+
 # --- everything ------------------------------------------------------------------
 
 .PHONY: test
@@ -99,6 +114,7 @@ test: ## every test: Rust, Go, the swap's, and kubernetes' own in a swapped tree
 	@cargo test --quiet --locked --workspace
 	@$(MAKE) test-go
 	@tests/as_user.sh
+	@$(MAKE) parity SEEDS=1:40
 	@$(MAKE) swap-test
 	@$(MAKE) upstream-test VERSIONS="v1.35.4 v1.37.2" RACE=1
 
