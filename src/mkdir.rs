@@ -196,8 +196,12 @@ impl Levels<'_> {
             return Err(no(sys::EEXIST));
         }
         sys::may_change(&other).map_err(no)?;
-        // The original makes it there, and does not find it here.
-        Err(self.cannot_open(level, sys::ENOENT))
+        // The original makes it there, and does not find it here, or finds a dangling link.
+        let errno = match sys::lstat_at(parent, self.missing[level]) {
+            Ok(stat) if stat.kind == Kind::Symlink => sys::ELOOP,
+            _ => sys::ENOENT,
+        };
+        Err(self.cannot_open(level, errno))
     }
 
     fn cannot_create(&self, level: usize, errno: i32) -> Error {

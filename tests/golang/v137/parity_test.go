@@ -18,3 +18,7 @@ func TestParity(t *testing.T) { parity.Run(t) }
 func TestSuiteItself(t *testing.T) { parity.SelfTest(t, Original) }
 
 func TestEveryFault(t *testing.T) { parity.EveryFault(t, Original, port) }
+
+func TestEachDeviation(t *testing.T) { parity.EachDeviation(t, Original, port) }
+
+func TestDeviationsAreListed(t *testing.T) { parity.Listed(t) }
