@@ -101,6 +101,12 @@ parity: build ## the original and the port side by side: [SEEDS=1:2000] [PROFILE
 	@for profile in $(PROFILES); do (cd tests/golang/$$profile && \
 		PARITY_SEEDS=$(or $(SEEDS),1:2000) go test -count=1 -timeout 60m -v .) || exit 1; done
 
+# --- attacks ---------------------------------------------------------------------
+
+.PHONY: attack
+attack: build ## race every operation against a volume's owner: [SECONDS=0.3] [ORIGINAL=1] [ATTACKS=regexp]
+	@ATTACKS='$(ATTACKS)' tests/golang/attack.sh $(if $(filter command line environment override,$(origin SECONDS)),$(SECONDS),0.3) $(ORIGINAL)
+
 .PHONY: fuzz
 fuzz: ## fuzz the mount table: [SECONDS_EACH=60]; needs a nightly toolchain and cargo-fuzz
 	@cargo +nightly fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing: cargo install cargo-fuzz, and rustup toolchain install nightly" >&2; exit 1; }

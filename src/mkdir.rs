@@ -236,21 +236,24 @@ fn cannot_create(path: &[u8], errno: i32, profile: Profile) -> Error {
 ///
 /// A local file system stamps an inode's birth by this machine's clock, and its owner is who made
 /// it; another directory that was made in the same moment by the same user gains nothing that its
-/// maker could not give it. Elsewhere, and without the stamp, a directory counts as fresh while it
-/// is empty.
+/// maker could not give it. Elsewhere a directory counts as fresh while it is empty, and so it does
+/// where there is no stamp.
 fn is_fresh(dir: &OwnedFd, made_after: i128) -> bool {
     let Ok(quick) = sys::quick_stat_fd(dir) else { return false };
-    match quick.born {
-        Some(born) if stamps_by_our_clock(dir) => {
-            let is_ours = quick.owner == sys::fs_user();
-            // Had the clock been set back meanwhile, the stamp would say nothing.
-            is_ours && (born >= made_after || sys::inode_clock() < made_after && is_empty(dir))
-        }
-        _ => is_empty(dir),
+    if !is_local(dir) {
+        return is_empty(dir);
     }
+    let is_new = match quick.born {
+        Some(born) if born >= made_after => true,
+        // Had the clock been set back meanwhile, the stamp would say nothing.
+        Some(_) => sys::inode_clock() < made_after && is_empty(dir),
+        None => is_empty(dir),
+    };
+    is_new && quick.owner == sys::fs_user()
 }
 
-fn stamps_by_our_clock(dir: impl AsFd) -> bool {
+/// Whether a file system stamps by this machine's clock and knows no users but this machine's.
+fn is_local(dir: impl AsFd) -> bool {
     // statfs(2): ext2/3/4, XFS, btrfs, tmpfs, F2FS, ZFS. Not overlayfs, whose upper layer may be
     // remote.
     const LOCAL: [i64; 6] =
