@@ -113,6 +113,20 @@ fuzz: ## fuzz the mount table: [SECONDS_EACH=60]; needs a nightly toolchain and 
 	@mkdir -p fuzz/corpus/mount_table
 	@cargo +nightly fuzz run mount_table fuzz/corpus/mount_table testdata/mountinfo -- -max_total_time=$(or $(SECONDS_EACH),60)
 
+# --- releases ------------------------------------------------------------------------
+
+.PHONY: dist
+dist: tools ## the release archive below target/dist: [REQUIRE=1]
+	@.ci/dist/dist.sh
+
+.PHONY: dist-test
+dist-test: tools ## build the archive twice, compare the bytes, and use what is in it
+	@.ci/dist/test.sh
+
+.PHONY: package
+package: ## both crates as cargo publishes them, built from the packages
+	@cargo package --locked --workspace $(if $(ALLOW_DIRTY),--allow-dirty)
+
 # --- everything ------------------------------------------------------------------
 
 .PHONY: test

@@ -198,7 +198,9 @@ tagged() {
 }
 
 version() {
-	sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' "$shim/../Cargo.toml" 2>/dev/null || true
+	# A release has the file VERSION, a checkout of the repository Cargo.toml.
+	cat "$shim/../VERSION" 2>/dev/null ||
+		sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' "$shim/../Cargo.toml" 2>/dev/null || true
 }
 
 make_plan() {

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Proves that the release archive is reproducible and can be used: builds it twice, from two clones
+# in folders of different names, compares the bytes, checks its checksums, and runs Go and C
+# programs on the libraries in it. Run by `make dist-test`.
+set -euo pipefail
+export LC_ALL=C GOWORK=off
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+work=$(mktemp -d)
+trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
+
+fail() {
+	printf 'dist-test: %s\n' "$*" >&2
+	exit 1
+}
+
+for clone in one "another folder"; do
+	git clone --quiet "$root" "$work/$clone"
+	(cd "$work/$clone" && env -u CARGO_TARGET_DIR .ci/dist/dist.sh) >"$work/log" || { cat "$work/log"; exit 1; }
+done
+cat "$work/log"
+archive=$(basename "$work"/one/target/dist/*.tar.gz)
+cmp "$work/one/target/dist/$archive" "$work/another folder/target/dist/$archive" ||
+	fail "two builds of $archive differ"
+echo "two builds from two folders: the same bytes"
+
+tar -xzf "$work/one/target/dist/$archive" -C "$work"
+release=$work/${archive%.tar.gz}
+(cd "$release" && sha256sum --quiet --check SHA256SUMS)
+grep -rlF -e "$work" -e "$HOME/" "$release" && fail "the files above name folders of this machine"
+echo "checksums are right, no path of this machine inside"
+
+# The package is tested where it lies in the archive, by the tests left out of it.
+cp "$root"/go-shim/*_test.go "$release/go-shim/"
+(cd "$release/go-shim" && go vet . && go test -count 1 . >"$work/log") || { cat "$work/log"; fail "the Go package in the archive fails"; }
+echo "Go tests on the archive's linux/amd64 library: passed"
+
+if [ -d "$release/musl" ]; then
+	if command -v musl-gcc >/dev/null; then
+		musl-gcc -static -I"$release/go-shim" "$root/tests/boundary/calls.c" \
+			"$release"/musl/librustsubpath_linux_"$(go env GOHOSTARCH)".a -o "$work/musl" -lgcc_eh
+		"$work/musl" >"$work/log" 2>&1 || { cat "$work/log"; fail "the calls from C fail with musl"; }
+		echo "C calls on the musl library: passed"
+	else
+		echo "not run for want of musl-gcc (Debian: musl-tools): C calls on the musl library"
+	fi
+fi
+for arm in "$release"/go-shim/librustsubpath_linux_arm64.a; do
+	[ -f "$arm" ] || continue
+	if command -v aarch64-linux-gnu-gcc >/dev/null; then
+		(cd "$release/go-shim" && GOARCH=arm64 CGO_ENABLED=1 CC=aarch64-linux-gnu-gcc go test -c -o "$work/arm64.test" .)
+		echo "Go tests on the linux/arm64 library: linked"
+	else
+		echo "not run for want of aarch64-linux-gnu-gcc (Debian: gcc-aarch64-linux-gnu): linking the linux/arm64 library"
+	fi
+done
