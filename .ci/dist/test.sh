@@ -36,9 +36,11 @@ cp "$root"/go-shim/*_test.go "$release/go-shim/"
 echo "Go tests on the archive's linux/amd64 library: passed"
 
 if [ -d "$release/musl" ]; then
+	# Debian's libgcc_eh is made for glibc; Rust brings an unwinder for musl.
+	unwinder=$(rustc --print target-libdir --target "$(uname -m)-unknown-linux-musl")/self-contained/libunwind.a
 	if command -v musl-gcc >/dev/null; then
 		musl-gcc -static -I"$release/go-shim" "$root/tests/boundary/calls.c" \
-			"$release"/musl/librustsubpath_linux_"$(go env GOHOSTARCH)".a -o "$work/musl" -lgcc_eh
+			"$release"/musl/librustsubpath_linux_"$(go env GOHOSTARCH)".a "$unwinder" -o "$work/musl"
 		"$work/musl" >"$work/log" 2>&1 || { cat "$work/log"; fail "the calls from C fail with musl"; }
 		echo "C calls on the musl library: passed"
 	else
