@@ -40,3 +40,25 @@ func Info() string {
 	}
 	return f.result
 }
+
+// Info tells in one line the library's version, the profile, which way it mounts, and the newer
+// kernel features it uses: for a log line or a health check.
+func (s *Subpather) Info() string {
+	if libraryProblem != nil {
+		return libraryProblem.Error()
+	}
+	profile := fmt.Sprintf("profile %d, which is unknown", s.profile)
+	switch s.profile {
+	case ProfileSeed:
+		profile = "profile seed"
+	case ProfileV137:
+		profile = "profile v1.37"
+	}
+	way := fmt.Sprintf("mounts by the caller's %T", s.mounter)
+	if s.native {
+		way = "mounts by system calls of its own"
+	} else if s.mounter == nil {
+		way = "has no mounter"
+	}
+	return fmt.Sprintf("%s; %s; %s", Info(), profile, way)
+}

@@ -107,6 +107,25 @@ pub fn clean_sub_paths<M: Mounter + ?Sized>(
     run_now(resumable::clean_sub_paths(&Direct(mounter), pod_dir, volume_name, profile))
 }
 
+/// Tells in one line the crate's version, the profile, which way it mounts, and the newer kernel
+/// features it uses: for a log line or a health check.
+///
+/// # Examples
+/// ```
+/// let line = subpath::info(&subpath::KernelMounter, subpath::Profile::V137);
+/// assert!(line.contains("profile v1.37; mounts by system calls of its own"));
+/// assert!(line.contains("kernel features: openat2="));
+/// ```
+pub fn info<M: Mounter + ?Sized>(mounter: &M, profile: Profile) -> String {
+    let profile = match profile {
+        Profile::V137 => "v1.37",
+        _ => "seed",
+    };
+    let way = if mounter.is_kernel() { "system calls of its own" } else { "the caller's mounter" };
+    let (version, features) = (env!("CARGO_PKG_VERSION"), Features::get());
+    format!("subpath {version}, kernel features: {features}; profile {profile}; mounts by {way}")
+}
+
 /// The operations for a mounter that answers later ([`mountinfo::mounter::AsyncMounter`]).
 pub mod resumable {
     pub use crate::clean::clean_sub_paths;

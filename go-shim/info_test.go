@@ -1,0 +1,36 @@
+//go:build cgo
+
+// A Subpather tells what it is.
+
+package rustsubpath
+
+import (
+	"strings"
+	"testing"
+
+	"k8s.io/mount-utils"
+)
+
+func TestInfoTellsVersionProfileMounterAndFeatures(t *testing.T) {
+	kernel := mount.New("")
+	for _, row := range []struct {
+		name    string
+		mounter mount.Interface
+		forward string
+		profile Profile
+		want    string
+	}{
+		{"native", kernel, "", ProfileSeed, "; profile seed; mounts by system calls of its own"},
+		{"switched off", kernel, "forward", ProfileV137, "; profile v1.37; mounts by the caller's *mount.Mounter"},
+		{"another mounter", &recorder{}, "", ProfileV137, "; profile v1.37; mounts by the caller's *rustsubpath.recorder"},
+		{"none", nil, "", Profile(7), "; profile 7, which is unknown; has no mounter"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Setenv(mounterVariable, row.forward)
+			got := New(row.mounter, row.profile).Info()
+			if !strings.HasPrefix(got, "rustsubpath ") || !strings.Contains(got, "kernel features: openat2=") || !strings.HasSuffix(got, row.want) {
+				t.Errorf("Info() = %q, expected it to end in %q", got, row.want)
+			}
+		})
+	}
+}
