@@ -125,7 +125,8 @@ dist-test: tools ## build the archive twice, compare the bytes, and use what is 
 
 .PHONY: package
 package: ## both crates as cargo publishes them, built from the packages
-	@cargo package --locked --workspace $(if $(ALLOW_DIRTY),--allow-dirty)
+	@# Cargo keeps what it unpacked for a target folder, and would build an older state of the version.
+	@work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && cargo package --quiet --locked --workspace --target-dir "$$work" && ls -l "$$work"/package/*.crate
 
 # --- everything ------------------------------------------------------------------
 
