@@ -176,11 +176,19 @@ pub fn exists(path: &[u8]) -> Sys<()> {
     retry(|| nix::unistd::access(path, nix::unistd::AccessFlags::F_OK))
 }
 
-/// faccessat(2) with `AT_EACCESS`: whether entries may be made in an open directory.
+/// Whether entries may be made in an open directory, with the errno that mkdirat(2) would answer:
+/// it looks first for the right to search, then whether the mount is read-only, and last for the
+/// right to write.
 pub fn may_change(dir: impl AsFd) -> Sys<()> {
     use nix::unistd::AccessFlags;
-    let mode = AccessFlags::W_OK | AccessFlags::X_OK;
-    retry(|| nix::unistd::faccessat(dir.as_fd(), ".", mode, AtFlags::AT_EACCESS))
+    let allowed =
+        |mode| retry(|| nix::unistd::faccessat(dir.as_fd(), ".", mode, AtFlags::AT_EACCESS));
+    allowed(AccessFlags::X_OK)?;
+    let about = retry_rustix(|| rustix::fs::fstatvfs(dir.as_fd()))?;
+    if about.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
+        return Err(libc::EROFS);
+    }
+    allowed(AccessFlags::W_OK)
 }
 
 /// mkdirat(2); the umask applies.
