@@ -41,6 +41,14 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
     if let Some(errno) = failed {
         return Err(cannot_read(&volume_dir, "readdirent", errno));
     }
+    if profile == Profile::Seed
+        && !mounter.is_kernel()
+        && !containers.is_empty()
+        && let Err(errno) = sys::may_search(&volume)
+    {
+        // Before v1.37 the original looked each entry up while it listed them (ioutil.ReadDir).
+        return Err(cannot_read(&volume_dir, "fstatat", errno));
+    }
     for container in containers {
         if container.kind != Kind::Directory {
             log!(DEBUG, "Container file is not a directory: ", container.name);
@@ -123,7 +131,10 @@ async fn clean_container<M: AsyncMounter>(
     let (entries, _) = sys::read_dir(&dir);
     for entry in entries {
         if entry.kind == Kind::Symlink {
-            remove_link(&dir, &entry.name, path)?;
+            // On another mount it is somebody's, and is left where it is.
+            if sys::mount_id(&dir) == sys::mount_id(volume) {
+                remove_link(&dir, &entry.name, path)?;
+            }
         } else {
             clean_entry(mounter, Some(dir.as_fd()), path, &entry, profile).await?;
         }

@@ -229,13 +229,16 @@ fn same_file(subpath: &Subpath, path: &[u8], source: &SourceFile<'_>) -> Result<
     let source = source
         .stat()
         .map_err(|error| Error::flatten(text!("stat ", subpath.path, " failed: "), &error))?;
-    let target = PodDir::open(&subpath.pod_dir)
-        .locate(path)
-        .and_then(|at| sys::lstat_at(at.dir(), at.name()))
-        .map_err(|errno| {
-            let cause = Error::path("lstat", path, errno);
-            Error::flatten(text!("lstat ", path, " failed: "), &cause)
-        })?;
+    let target = match sys::refused(path) {
+        Some(errno) => Err(errno),
+        None => PodDir::open(&subpath.pod_dir)
+            .locate(path)
+            .and_then(|at| sys::lstat_at(at.dir(), at.name())),
+    }
+    .map_err(|errno| {
+        let cause = Error::path("lstat", path, errno);
+        Error::flatten(text!("lstat ", path, " failed: "), &cause)
+    })?;
     Ok(source.same_file(&target))
 }
 

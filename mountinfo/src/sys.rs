@@ -177,18 +177,28 @@ pub fn exists(path: &[u8]) -> Sys<()> {
 }
 
 /// Whether entries may be made in an open directory, with the errno that mkdirat(2) would answer:
-/// it looks first for the right to search, then whether the mount is read-only, and last for the
-/// right to write.
+/// it looks first for the right to search, then whether the directory was removed, then whether the
+/// mount is read-only, and last for the right to write.
 pub fn may_change(dir: impl AsFd) -> Sys<()> {
-    use nix::unistd::AccessFlags;
-    let allowed =
-        |mode| retry(|| nix::unistd::faccessat(dir.as_fd(), ".", mode, AtFlags::AT_EACCESS));
-    allowed(AccessFlags::X_OK)?;
+    may_search(dir.as_fd())?;
+    if retry(|| nix::sys::stat::fstat(dir.as_fd()))?.st_nlink == 0 {
+        return Err(ENOENT);
+    }
     let about = retry_rustix(|| rustix::fs::fstatvfs(dir.as_fd()))?;
     if about.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
         return Err(libc::EROFS);
     }
-    allowed(AccessFlags::W_OK)
+    allows(dir, nix::unistd::AccessFlags::W_OK)
+}
+
+/// Whether entries of an open directory may be looked up.
+pub fn may_search(dir: impl AsFd) -> Sys<()> {
+    allows(dir, nix::unistd::AccessFlags::X_OK)
+}
+
+/// faccessat(2) with `AT_EACCESS`.
+fn allows(dir: impl AsFd, mode: nix::unistd::AccessFlags) -> Sys<()> {
+    retry(|| nix::unistd::faccessat(dir.as_fd(), ".", mode, AtFlags::AT_EACCESS))
 }
 
 /// mkdirat(2); the umask applies.
