@@ -133,6 +133,7 @@ package: ## both crates as cargo publishes them, built from the packages
 .PHONY: test
 test: ## every test: Rust, Go, the swap's, and kubernetes' own in a swapped tree
 	@cargo test --quiet --locked --workspace
+	@cargo test --quiet --locked --features fault-injection --test faults
 	@$(MAKE) test-go
 	@tests/as_user.sh
 	@$(MAKE) parity SEEDS=1:40

@@ -58,28 +58,27 @@ pub(crate) async fn prepare<M: AsyncMounter>(
 ) -> Result<Target> {
     let path = subpath.target();
     let container_dir = gopath::dir(&path);
-    let mut existing = None;
-    let mounted = if mounter.is_kernel() {
-        // What is wrong with it, if it cannot be opened, shows when it is made.
-        existing = PodDir::open(&subpath.pod_dir).open_dir(&container_dir).ok();
-        match &existing {
-            Some(dir) => {
-                let at = Place::beneath(dir.as_fd(), &path);
-                is_mounted_in_kernel(mounter, subpath, at, &source, profile).await?
-            }
-            None => false,
-        }
-    } else {
-        is_mounted(mounter, subpath, &path, &source, profile).await?
-    };
-    if mounted {
+    let already_mounted = |path| {
         log!(TRACE, "Skipping bind-mounting subpath ", path, ": already mounted");
-        return Ok(Target { path, parent: None });
+        Ok(Target { path, parent: None })
+    };
+    if !mounter.is_kernel() && is_mounted(mounter, subpath, &path, &source, profile).await? {
+        return already_mounted(path);
     }
 
     let mut last = None;
     for _ in 0..TRIES {
-        let parent = match existing.take() {
+        let mut existing = None;
+        if mounter.is_kernel() {
+            existing = open_existing(subpath, &container_dir, &path)?;
+        }
+        if let Some(dir) = &existing {
+            let at = Place::beneath(dir.as_fd(), &path);
+            if is_mounted_in_kernel(mounter, subpath, at, &source, profile).await? {
+                return already_mounted(path);
+            }
+        }
+        let parent = match existing {
             Some(dir) => Some(dir),
             None => match pod_dir::make_all(&subpath.pod_dir, &container_dir, DIRECTORY_MODE) {
                 Ok(dir) => Some(dir),
@@ -111,13 +110,38 @@ pub(crate) async fn prepare<M: AsyncMounter>(
             _ => make_file(at, mounter.is_kernel()),
         };
         match made {
-            Ok(()) => return Ok(Target { path, parent: Some(parent) }),
+            // Another process was faster: what it mounted has to be looked at.
+            Ok(Made::Found)
+                if mounter.is_kernel() && mounter.is_mount_point(at).await == Ok(true) =>
+            {
+                last = Some(cannot_make(stat.kind, &path, sys::EBUSY));
+            }
+            Ok(_) => return Ok(Target { path, parent: Some(parent) }),
             // The directory was removed after it was opened.
             Err(error) if error.errno() == Some(sys::ENOENT) => last = Some(error),
             Err(error) => return Err(error),
         }
     }
     Err(last.unwrap_or_else(|| Error::path("mkdir", path, sys::ENOENT)))
+}
+
+/// Opens the directory that holds the target, if it exists. What stands in its way shows when it is
+/// made.
+fn open_existing(subpath: &Subpath, container_dir: &[u8], path: &[u8]) -> Result<Option<OwnedFd>> {
+    match PodDir::open(&subpath.pod_dir).open_dir(container_dir) {
+        Ok(dir) => Ok(Some(dir)),
+        Err(sys::ENOENT | sys::ENOTDIR | sys::ELOOP | sys::ENAMETOOLONG | sys::EINVAL) => Ok(None),
+        Err(errno) => {
+            let cause = Error::path("open", container_dir, errno);
+            Err(Error::wrap(text!("error checking path ", path, " for mount: "), cause))
+        }
+    }
+}
+
+/// Whether a target is new, or was found.
+enum Made {
+    New,
+    Found,
 }
 
 /// Asks the caller's mounter, as the original does.
@@ -252,17 +276,17 @@ fn cannot_make(source: Kind, path: &[u8], errno: i32) -> Error {
 
 /// Makes the target of a directory. One that exists is kept; a symlink is replaced, and with the
 /// kernel's mounter so is a file that was left behind.
-fn make_directory(at: Place<'_>, replace: bool) -> Result<()> {
+fn make_directory(at: Place<'_>, replace: bool) -> Result<Made> {
     let dir = at.dir.ok_or_else(|| Error::path("mkdir", at.path, sys::EINVAL))?;
     let fail = |errno| cannot_make(Kind::Directory, at.path, errno);
     for _ in 0..TRIES {
         match sys::mkdirat(dir, at.name(), DIRECTORY_MODE) {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(Made::New),
             Err(sys::EEXIST) => match kind_of(dir, at.name()) {
-                Ok(Kind::Directory) => return Ok(()),
+                Ok(Kind::Directory) => return Ok(Made::Found),
                 Ok(Kind::Symlink) => unlink(dir, at.name()).map_err(fail)?,
                 Ok(_) if replace => unlink(dir, at.name()).map_err(fail)?,
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(Made::Found),
                 Err(sys::ENOENT) => {}
                 Err(errno) => return Err(fail(errno)),
             },
@@ -276,21 +300,22 @@ fn make_directory(at: Place<'_>, replace: bool) -> Result<()> {
 ///
 /// What was left behind is emptied, as the original's os.WriteFile empties it, but only if it is a
 /// file on which nothing is mounted: a caller that was faster may have bound the user's file there.
-fn make_file(at: Place<'_>, replace: bool) -> Result<()> {
+fn make_file(at: Place<'_>, replace: bool) -> Result<Made> {
     let dir = at.dir.ok_or_else(|| Error::path("open", at.path, sys::EINVAL))?;
     let fail = |errno| cannot_make(Kind::File, at.path, errno);
     let new = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
     for _ in 0..TRIES {
         match sys::openat(dir, at.name(), new, FILE_MODE) {
-            Ok(_) => return Ok(()),
+            Ok(_) => return Ok(Made::New),
             Err(sys::EEXIST) => {}
             Err(errno) => return Err(fail(errno)),
         }
         match kind_of(dir, at.name()) {
-            Ok(Kind::File) => return empty_leftover(dir, at.name()).map_err(fail),
+            Ok(Kind::File | Kind::Device) => {
+                return empty_leftover(dir, at.name()).map(|()| Made::Found).map_err(fail);
+            }
             // Good enough to be mounted on; the original would wait for a reader for ever.
-            Ok(Kind::Fifo) => return Ok(()),
-            Ok(Kind::Device) => return open_for_writing(dir, at.name()).map(drop).map_err(fail),
+            Ok(Kind::Fifo) => return Ok(Made::Found),
             Ok(Kind::Socket) => return Err(fail(sys::ENXIO)),
             Ok(Kind::Symlink) => unlink(dir, at.name()).map_err(fail)?,
             Ok(Kind::Directory) if replace => match sys::rmdir_at(dir, at.name()) {
@@ -311,16 +336,12 @@ fn kind_of(dir: impl AsFd, name: &[u8]) -> Sys<Kind> {
     sys::quick_stat_at(dir, name).map(|quick| quick.stat.kind)
 }
 
-fn open_for_writing(dir: impl AsFd, name: &[u8]) -> Sys<OwnedFd> {
-    let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    sys::openat(dir, name, flags, 0)
-}
-
 fn empty_leftover(dir: impl AsFd, name: &[u8]) -> Sys<()> {
     if sys::mount_root_at(dir.as_fd(), name)? == Some(true) {
         return Ok(());
     }
-    let file = open_for_writing(dir.as_fd(), name)?;
+    let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let file = sys::openat(dir.as_fd(), name, flags, 0)?;
     let quick = sys::quick_stat_fd(&file)?;
     if quick.stat.size == 0 || quick.stat.kind != Kind::File {
         return Ok(());

@@ -4,6 +4,18 @@
 //! All answer the raw errno, retry EINTR as Go's os package does, open with `O_CLOEXEC`, and give
 //! EINVAL for a path with a NUL byte.
 
+mod dirs;
+#[cfg(feature = "fault-injection")]
+pub mod fault;
+#[cfg(not(feature = "fault-injection"))]
+mod fault {
+    //! No call fails but by the kernel's doing.
+    pub(super) fn strike() -> Result<(), super::RawErrno> {
+        Ok(())
+    }
+}
+mod quick;
+
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -14,7 +26,11 @@ use nix::{fcntl, libc};
 use rustix::fs::{StatxAttributes, StatxFlags};
 use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 
-use crate::features::Features;
+pub use dirs::{Entry, is_empty, read_dir};
+pub use quick::{
+    Quick, fs_magic, fs_user, inode_clock, mount_id, mount_root_at, mount_root_path, quick_stat_at,
+    quick_stat_fd,
+};
 
 /// The raw errno of a failed call.
 pub type RawErrno = i32;
@@ -95,6 +111,10 @@ fn raw(errno: Errno) -> RawErrno {
 const TRIES: usize = 1000;
 
 fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> Sys<T> {
+    let mut call = || {
+        fault::strike().map_err(Errno::from_raw)?;
+        call()
+    };
     for _ in 1..TRIES {
         match call() {
             Err(Errno::EINTR) => {}
@@ -105,6 +125,10 @@ fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> Sys<T> {
 }
 
 fn retry_rustix<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> Sys<T> {
+    let mut call = || {
+        fault::strike().map_err(rustix::io::Errno::from_raw_os_error)?;
+        call()
+    };
     for _ in 1..TRIES {
         match call() {
             Err(rustix::io::Errno::INTR) => {}
@@ -257,85 +281,6 @@ pub fn rmdir_at(dir: impl AsFd, name: &[u8]) -> Sys<()> {
     retry(|| unlinkat(dir.as_fd(), name, UnlinkatFlags::RemoveDir))
 }
 
-/// One entry of a directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// Its name.
-    pub name: Vec<u8>,
-    /// Its kind as the directory tells it; what is mounted on it does not show.
-    pub kind: Kind,
-}
-
-/// getdents64(2): all entries but `.` and `..`, sorted by name as Go's `os.ReadDir` sorts them,
-/// and the errno that ended the listing early. The directory must have been opened for reading.
-///
-/// A file system may leave the kind of an entry unknown; what is mounted there tells it then, and
-/// an entry that is gone by now is left out, as `os.ReadDir` leaves it out.
-pub fn read_dir(dir: impl AsFd) -> (Vec<Entry>, Option<RawErrno>) {
-    let mut buffer = Vec::with_capacity(8 * 1024);
-    let mut listing = rustix::fs::RawDir::new(dir.as_fd(), buffer.spare_capacity_mut());
-    let mut entries = Vec::new();
-    let mut failed = None;
-    let mut tries = 0;
-    while let Some(entry) = listing.next() {
-        match entry {
-            Ok(entry) => {
-                let name = entry.file_name().to_bytes();
-                if name == b"." || name == b".." {
-                    continue;
-                }
-                let kind = match kind_of_entry(entry.file_type()) {
-                    Some(kind) => kind,
-                    None => match quick_stat_at(dir.as_fd(), name) {
-                        Ok(quick) => quick.stat.kind,
-                        Err(ENOENT) => continue,
-                        // Something that does not answer is mounted there.
-                        Err(_) => Kind::Directory,
-                    },
-                };
-                entries.push(Entry { name: name.to_vec(), kind });
-            }
-            Err(rustix::io::Errno::INTR) if tries < TRIES => tries += 1,
-            Err(errno) => {
-                failed = Some(errno.raw_os_error());
-                break;
-            }
-        }
-    }
-    entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    (entries, failed)
-}
-
-/// getdents64(2): whether a directory that was opened for reading has no entry. It looks at no
-/// more than it needs: a FUSE server may list entries for ever.
-pub fn is_empty(dir: impl AsFd) -> Sys<bool> {
-    let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
-    let mut listing = rustix::fs::RawDir::new(dir.as_fd(), &mut buffer);
-    // `.` and `..` come once each.
-    for _ in 0..3 {
-        match listing.next() {
-            None => return Ok(true),
-            Some(Ok(entry)) if matches!(entry.file_name().to_bytes(), b"." | b"..") => {}
-            Some(Ok(_)) => return Ok(false),
-            Some(Err(errno)) => return Err(errno.raw_os_error()),
-        }
-    }
-    Ok(false)
-}
-
-fn kind_of_entry(kind: rustix::fs::FileType) -> Option<Kind> {
-    use rustix::fs::FileType;
-    Some(match kind {
-        FileType::Directory => Kind::Directory,
-        FileType::RegularFile => Kind::File,
-        FileType::Symlink => Kind::Symlink,
-        FileType::Fifo => Kind::Fifo,
-        FileType::Socket => Kind::Socket,
-        FileType::CharacterDevice | FileType::BlockDevice => Kind::Device,
-        FileType::Unknown => return None,
-    })
-}
-
 /// umount2(2) of the entry `name` of `dir`; a symlink is not followed.
 ///
 /// There is no call that takes the descriptor; /proc/self/fd/N names the directory, and nobody can
@@ -386,130 +331,6 @@ pub fn clone_tree(source: impl AsFd) -> Sys<OwnedFd> {
 pub fn attach_tree(tree: impl AsFd, target: impl AsFd) -> Sys<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     retry_rustix(|| rustix::mount::move_mount(tree.as_fd(), c"", target.as_fd(), c"", flags))
-}
-
-/// What statx(2) tells without asking a remote server or waking an automount.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Quick {
-    /// Device, inode, kind and size as the kernel knows them.
-    pub stat: Stat,
-    /// Whether the entry is the root of a mount; `None` where the kernel does not tell.
-    pub mount_root: Option<bool>,
-    /// When the inode was made, in nanoseconds of the file system's clock, if it keeps that.
-    pub born: Option<i128>,
-    /// Who owns it.
-    pub owner: u32,
-}
-
-/// statx(2) of an entry: no link followed, no automount, no answer awaited from a server
-/// (`AT_STATX_DONT_SYNC`), so that a hung file system cannot hold it up. Without statx(2) it can.
-///
-/// The size is not asked for: CIFS would write out the file first, whatever the flag says.
-pub fn quick_stat_at(dir: impl AsFd, name: &[u8]) -> Sys<Quick> {
-    let mask = StatxFlags::TYPE | StatxFlags::INO;
-    quick_stat(dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW, mask)
-}
-
-/// The same of an open descriptor, with all that [`Quick`] holds.
-pub fn quick_stat_fd(fd: impl AsFd) -> Sys<Quick> {
-    let mask =
-        StatxFlags::TYPE | StatxFlags::INO | StatxFlags::SIZE | StatxFlags::BTIME | StatxFlags::UID;
-    quick_stat(fd, b"", rustix::fs::AtFlags::EMPTY_PATH, mask)
-}
-
-/// Whether an entry is the root of a mount, as statx(2) tells it; `None` where it does not.
-///
-/// Nothing is asked of the file system itself, which therefore cannot refuse either: FUSE answers
-/// EACCES to whoever is not the mount's owner, but not to a question about nothing.
-pub fn mount_root_at(dir: impl AsFd, name: &[u8]) -> Sys<Option<bool>> {
-    mount_root(dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
-}
-
-/// The same by path, following links.
-pub fn mount_root_path(path: &[u8]) -> Sys<Option<bool>> {
-    mount_root(fcntl::AT_FDCWD, path, rustix::fs::AtFlags::empty())
-}
-
-fn mount_root(dir: impl AsFd, name: &[u8], flags: rustix::fs::AtFlags) -> Sys<Option<bool>> {
-    if !Features::get().statx_mount_root {
-        return Ok(None);
-    }
-    quick_stat(dir, name, flags, StatxFlags::empty()).map(|quick| quick.mount_root)
-}
-
-fn quick_stat(
-    dir: impl AsFd,
-    name: &[u8],
-    flags: rustix::fs::AtFlags,
-    mask: StatxFlags,
-) -> Sys<Quick> {
-    if !Features::get().statx {
-        let flags = AtFlags::from_bits_truncate(flags.bits() as i32) | AtFlags::AT_NO_AUTOMOUNT;
-        let stat = retry(|| nix::sys::stat::fstatat(dir.as_fd(), name, flags))?;
-        let owner = stat.st_uid;
-        return Ok(Quick { stat: Stat::from(stat), mount_root: None, born: None, owner });
-    }
-    let flags = flags | rustix::fs::AtFlags::NO_AUTOMOUNT | rustix::fs::AtFlags::STATX_DONT_SYNC;
-    let x = retry_rustix(|| rustix::fs::statx(dir.as_fd(), name, flags, mask))?;
-    let tells = x.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT);
-    let mount_root = (tells && Features::get().statx_mount_root)
-        .then(|| x.stx_attributes.contains(StatxAttributes::MOUNT_ROOT));
-    let born = StatxFlags::from_bits_retain(x.stx_mask)
-        .contains(StatxFlags::BTIME)
-        .then(|| nanoseconds(x.stx_btime.tv_sec, x.stx_btime.tv_nsec));
-    Ok(Quick {
-        stat: Stat {
-            dev: rustix::fs::makedev(x.stx_dev_major, x.stx_dev_minor),
-            ino: x.stx_ino,
-            kind: kind_of(u32::from(x.stx_mode)),
-            size: i64::try_from(x.stx_size).unwrap_or(i64::MAX),
-        },
-        mount_root,
-        born,
-        owner: x.stx_uid,
-    })
-}
-
-/// The user that this thread makes files as (setfsuid(2), which changes nothing when asked for an
-/// impossible one).
-pub fn fs_user() -> u32 {
-    nix::unistd::setfsuid(nix::unistd::Uid::from_raw(u32::MAX)).as_raw()
-}
-
-fn nanoseconds(seconds: i64, nanoseconds: u32) -> i128 {
-    i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds)
-}
-
-/// The clock by which local file systems stamp inodes (`CLOCK_REALTIME_COARSE`), in nanoseconds.
-pub fn inode_clock() -> i128 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
-    nanoseconds(now.tv_sec, u32::try_from(now.tv_nsec).unwrap_or(0))
-}
-
-/// The magic number of the file system that holds an open file (statfs(2)).
-#[allow(clippy::unnecessary_cast)] // its type differs between architectures
-pub fn fs_magic(fd: impl AsFd) -> Sys<i64> {
-    retry_rustix(|| rustix::fs::fstatfs(fd.as_fd())).map(|s| s.f_type as i64)
-}
-
-/// The mount that an open descriptor lies on: statx(2), or `mnt_id` of /proc/self/fdinfo/N where it
-/// does not tell (kernel 3.15). Two descriptors' numbers can be compared.
-pub fn mount_id(fd: impl AsFd) -> Sys<u64> {
-    if Features::get().statx_mount_root {
-        let flags = rustix::fs::AtFlags::EMPTY_PATH | rustix::fs::AtFlags::STATX_DONT_SYNC;
-        let told = retry_rustix(|| rustix::fs::statx(fd.as_fd(), c"", flags, StatxFlags::MNT_ID));
-        if let Ok(x) = told
-            && StatxFlags::from_bits_retain(x.stx_mask).contains(StatxFlags::MNT_ID)
-        {
-            return Ok(x.stx_mnt_id);
-        }
-    }
-    let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
-    let info = std::fs::read(path).map_err(|e| e.raw_os_error().unwrap_or(libc::EIO))?;
-    info.split(|&b| b == b'\n')
-        .find_map(|line| line.strip_prefix(b"mnt_id:"))
-        .and_then(|value| std::str::from_utf8(value).ok()?.trim().parse().ok())
-        .ok_or(libc::EIO)
 }
 
 /// Whether openat2(2) is here and allowed.

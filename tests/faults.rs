@@ -1,0 +1,288 @@
+//! Every system call of every operation fails once, with one errno after another, and then every
+//! call from there on: whatever fails, nothing is left behind, the error says why, no user's file is
+//! touched, and the next call works.
+//!
+//! Needs the feature `fault-injection`; `make test` runs it.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use common::{Layout, bind, bytes, in_namespace, open_descriptors};
+use mountinfo::gotext::errno_text;
+use mountinfo::sys::fault;
+use nix::errno::Errno;
+use subpath::{FakeMounter, FileMode, KernelMounter, Mounter, Profile, Result, mountinfo};
+
+const ERRNOS: [Errno; 12] = [
+    Errno::EIO,
+    Errno::ENOMEM,
+    Errno::EMFILE,
+    Errno::ENOSPC,
+    Errno::EACCES,
+    Errno::EPERM,
+    Errno::ENOSYS,
+    Errno::ENOENT,
+    Errno::EEXIST,
+    Errno::EBUSY,
+    Errno::ENOTDIR,
+    Errno::EINVAL,
+];
+
+/// An operation never makes more calls than this; where it seems to, it repeats them for ever.
+const MOST_CALLS: usize = 3000;
+
+/// One way of calling an operation, and how the world is laid out for it.
+struct Scenario<'a> {
+    name: &'a str,
+    lay_out: &'a dyn Fn(),
+    call: &'a dyn Fn() -> Result<()>,
+    /// Looks at what is there after a success.
+    done: &'a dyn Fn(),
+    /// Looks at what is there after a failure; `true` where nothing failed but one call.
+    failed: &'a dyn Fn(bool),
+    tear_down: &'a dyn Fn(),
+}
+
+impl Scenario<'_> {
+    fn run(&self) {
+        // What is looked up once in a process's life is looked up here.
+        (self.lay_out)();
+        (self.call)().unwrap();
+        (self.done)();
+        (self.tear_down)();
+        for lasting in [false, true] {
+            for errno in ERRNOS {
+                let mut skip = 0;
+                while self.strikes(skip, errno, lasting) {
+                    skip += 1;
+                    assert!(skip < MOST_CALLS, "{}: it never ends", self.name);
+                }
+                assert!(skip > 1, "{}: {skip} calls only", self.name);
+            }
+        }
+    }
+
+    /// Lets one call fail; `false` when the operation does not make so many.
+    fn strikes(&self, skip: usize, errno: Errno, lasting: bool) -> bool {
+        let which = if lasting { "from call" } else { "call" };
+        let what = format!("{}: {errno} at {which} {skip}", self.name);
+        (self.lay_out)();
+        let descriptors = open_descriptors();
+        fault::arm(skip, errno as i32, lasting);
+        let outcome = (self.call)();
+        let struck = fault::disarm();
+        println!("{what}: {outcome:?}");
+        assert_eq!(open_descriptors(), descriptors, "{what}");
+        match outcome {
+            Ok(()) => {
+                if struck && matches!(errno, Errno::ENOENT | Errno::EEXIST) {
+                    // "Nothing is there" and "others are still in it" are answers, not failures; what
+                    // was passed over for them is seen by the next call.
+                    (self.call)().unwrap_or_else(|error| panic!("{what}: next call: {error}"));
+                }
+                (self.done)();
+            }
+            Err(error) => {
+                assert!(struck, "{what}: {error}");
+                let said = error.errno().unwrap_or_else(|| panic!("{what}: no errno: {error}"));
+                let text = errno_text(said).into_owned();
+                assert!(error.to_string().ends_with(&text), "{what}: {error}");
+                (self.failed)(!lasting);
+                (self.call)().unwrap_or_else(|error| panic!("{what}: next call: {error}"));
+                (self.done)();
+            }
+        }
+        (self.tear_down)();
+        struck
+    }
+}
+
+fn check_user_files(layout: &Layout) {
+    assert_eq!(fs::read_to_string(layout.volume.join("d/file")).unwrap(), "precious");
+    assert_eq!(fs::read_to_string(layout.volume.join("f")).unwrap(), "precious");
+}
+
+fn lay_out_volume(layout: &Layout) {
+    fs::create_dir_all(layout.volume.join("d")).unwrap();
+    fs::write(layout.volume.join("d/file"), "precious").unwrap();
+    fs::write(layout.volume.join("f"), "precious").unwrap();
+    symlink("d", layout.volume.join("link")).unwrap();
+}
+
+/// Takes the pod's sub paths away by hand.
+fn tear_down(layout: &Layout) {
+    while nix::mount::umount(&layout.target()).is_ok() {}
+    check_user_files(layout);
+    let all = layout.pod.join("volume-subpaths");
+    if all.exists() {
+        fs::remove_dir_all(all).unwrap();
+    }
+}
+
+fn prepare<M: Mounter>(layout: &Layout, m: &M, sub_path: &str, profile: Profile) -> Result<()> {
+    subpath::prepare_safe_subpath(m, &layout.request(sub_path), profile).map(drop)
+}
+
+fn clean<M: Mounter>(layout: &Layout, m: &M, profile: Profile) -> Result<()> {
+    subpath::clean_sub_paths(m, &bytes(&layout.pod), b"vol", profile)
+}
+
+const PROFILES: [Profile; 2] = [Profile::Seed, Profile::V137];
+
+#[test]
+fn safe_make_dir_survives_every_fault() {
+    in_namespace("safe_make_dir_survives_every_fault", |layout| {
+        lay_out_volume(layout);
+        for (name, sub_path) in [("new", "new/deep"), ("below a link", "link/new"), ("old", "d")] {
+            Scenario {
+                name,
+                lay_out: &|| {},
+                call: &|| {
+                    let volume = bytes(&layout.volume);
+                    let mode = FileMode::new(0o750);
+                    subpath::safe_make_dir(sub_path.as_bytes(), &volume, mode, Profile::V137)
+                },
+                done: &|| assert!(layout.volume.join(sub_path).is_dir()),
+                failed: &|_| check_user_files(layout),
+                tear_down: &|| {
+                    for made in ["new", "d/new"] {
+                        let _ = fs::remove_dir_all(layout.volume.join(made));
+                    }
+                    check_user_files(layout);
+                },
+            }
+            .run();
+        }
+        assert_eq!(fs::read_dir(&layout.outside).unwrap().count(), 0);
+    });
+}
+
+#[test]
+fn prepare_survives_every_fault() {
+    in_namespace("prepare_survives_every_fault", |layout| {
+        lay_out_volume(layout);
+        for profile in PROFILES {
+            for sub_path in ["d", "f", "link"] {
+                let bound = || {
+                    assert_eq!(layout.mounts_at(&layout.target()), 1);
+                    check_user_files(layout);
+                };
+                Scenario {
+                    name: sub_path,
+                    lay_out: &|| {},
+                    call: &|| prepare(layout, &KernelMounter, sub_path, profile),
+                    done: &bound,
+                    failed: &|once| {
+                        assert_eq!(layout.mounts_at(&layout.target()), 0);
+                        // With nothing else amiss, what was made for the mount is taken away; the
+                        // original too leaves directories when it gets no further than them.
+                        let target = fs::symlink_metadata(layout.target());
+                        assert!(!once || target.is_err(), "the target is left");
+                        check_user_files(layout);
+                    },
+                    tear_down: &|| tear_down(layout),
+                }
+                .run();
+            }
+            Scenario {
+                name: "already bound",
+                lay_out: &|| prepare(layout, &KernelMounter, "d", profile).unwrap(),
+                call: &|| prepare(layout, &KernelMounter, "d", profile),
+                done: &|| assert_eq!(layout.mounts_at(&layout.target()), 1),
+                failed: &|_| assert!(layout.mounts_at(&layout.target()) <= 1),
+                tear_down: &|| tear_down(layout),
+            }
+            .run();
+            Scenario {
+                name: "something else is bound",
+                lay_out: &|| {
+                    fs::create_dir_all(layout.target()).unwrap();
+                    bind(&layout.outside, &layout.target());
+                },
+                call: &|| prepare(layout, &KernelMounter, "f", profile),
+                done: &|| {
+                    assert_eq!(layout.mounts_at(&layout.target()), 1);
+                    assert_eq!(fs::read_to_string(layout.target()).unwrap(), "precious");
+                },
+                failed: &|_| assert!(layout.mounts_at(&layout.target()) <= 1),
+                tear_down: &|| tear_down(layout),
+            }
+            .run();
+        }
+    });
+}
+
+#[test]
+fn clean_survives_every_fault() {
+    in_namespace("clean_survives_every_fault", |layout| {
+        lay_out_volume(layout);
+        for profile in PROFILES {
+            for sub_path in ["d", "f"] {
+                Scenario {
+                    name: sub_path,
+                    lay_out: &|| {
+                        prepare(layout, &KernelMounter, sub_path, profile).unwrap();
+                        // Beside it a leftover, and a mount on the mount.
+                        fs::create_dir(layout.target().with_file_name("1")).unwrap();
+                        bind(&layout.volume.join(sub_path), &layout.target());
+                    },
+                    call: &|| clean(layout, &KernelMounter, profile),
+                    done: &|| {
+                        check_user_files(layout);
+                        assert_eq!(layout.left_in_pod(), Vec::<std::path::PathBuf>::new());
+                    },
+                    failed: &|_| check_user_files(layout),
+                    tear_down: &|| tear_down(layout),
+                }
+                .run();
+            }
+        }
+    });
+}
+
+#[test]
+fn with_a_mounter_of_the_callers_own_they_survive_every_fault_too() {
+    in_namespace("with_a_mounter_of_the_callers_own_they_survive_every_fault_too", |layout| {
+        lay_out_volume(layout);
+        for profile in PROFILES {
+            let mounter = FakeMounter::new();
+            let mounts = || mounter.list().unwrap().len();
+            let forget = || {
+                for mount in mounter.list().unwrap() {
+                    mounter.unmount(subpath::Place::at(&mount.path)).unwrap();
+                }
+                tear_down(layout);
+            };
+            Scenario {
+                name: "prepare",
+                lay_out: &|| {},
+                call: &|| prepare(layout, &mounter, "d", profile),
+                done: &|| assert_eq!(mounts(), 1),
+                failed: &|_| assert_eq!(mounts(), 0),
+                tear_down: &forget,
+            }
+            .run();
+            Scenario {
+                name: "clean",
+                lay_out: &|| prepare(layout, &mounter, "f", profile).unwrap(),
+                call: &|| clean(layout, &mounter, profile),
+                done: &|| {
+                    check_user_files(layout);
+                    // As with the original, a clean-up that failed at its very last step leaves
+                    // an empty directory that the next one does not look at.
+                    for left in layout.left_in_pod() {
+                        assert_eq!(left, layout.pod.join("volume-subpaths"));
+                        assert_eq!(fs::read_dir(left).unwrap().count(), 0);
+                    }
+                },
+                failed: &|_| check_user_files(layout),
+                tear_down: &forget,
+            }
+            .run();
+        }
+    });
+}
