@@ -143,6 +143,6 @@ test: ## every test: Rust, Go, the swap's, and kubernetes' own in a swapped tree
 .PHONY: lint
 lint: lint-go ## formatting, clippy, documentation, vet
 	@cargo fmt --all --check
-	@cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+	@cargo clippy --quiet --locked --workspace --all-targets --features fault-injection -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --workspace --no-deps
 	@cargo test --quiet --locked --test header

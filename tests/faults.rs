@@ -4,7 +4,7 @@
 //!
 //! Needs the feature `fault-injection`; `make test` runs it.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 
