@@ -137,6 +137,7 @@ test: ## every test: Rust, Go, the swap's, and kubernetes' own in a swapped tree
 	@$(MAKE) test-go
 	@tests/as_user.sh
 	@$(MAKE) parity SEEDS=1:40
+	@$(MAKE) attack SECONDS=0.1
 	@$(MAKE) swap-test
 	@$(MAKE) upstream-test VERSIONS="v1.35.4 v1.37.2" RACE=1
 
