@@ -1,10 +1,12 @@
 //! mount-utils' clean-up of a mount point, and the questions it asks first.
 
+use std::os::fd::AsFd;
+
 use crate::error::{Error, Result};
 use crate::mounter::{AsyncMounter, Direct, Mounter, Place, run_now};
 use crate::profile::Profile;
 use crate::sys;
-use crate::{gotext, kernel, log};
+use crate::{check, gotext, kernel, log};
 
 /// Whether an errno tells of a mount whose server or device is gone (`IsCorruptedMnt`): ENOTCONN,
 /// ESTALE, EIO, EACCES, EHOSTDOWN, EWOULDBLOCK or ENODEV.
@@ -77,6 +79,9 @@ pub fn path_exists(path: &[u8]) -> Result<Existence> {
 /// With `extensive` the mounter's exact check decides whether it is a mount point at all, else its
 /// cheap one, which may call a bind mount none.
 ///
+/// The kernel's mounter takes every mount away that lies there, stacked ones too, and asks nothing
+/// of them: neither a dead server nor one that hangs matters.
+///
 /// # Errors
 /// What the mounter answers; `Error checking path: …`; `failed to cleanup mount point …` when it is
 /// still mounted afterwards; a path error of `remove`.
@@ -100,20 +105,22 @@ pub mod resumable {
         extensive: bool,
         profile: Profile,
     ) -> Result<()> {
-        if let (true, Some(dir)) = (mounter.is_kernel(), at.dir) {
-            return kernel::clear(dir, at.path, sys::Kind::Directory);
+        if mounter.is_kernel() {
+            if let Some(dir) = at.dir {
+                return kernel::clear(dir, at.path, sys::Kind::Directory);
+            }
+            let path = check::without_trailing_slashes(at.path);
+            match kernel::directory_of(path) {
+                Ok(Some(dir)) => return kernel::clear(dir.as_fd(), path, sys::Kind::Directory),
+                Err(sys::ENOENT) => return skip(at.path, profile),
+                // Else as mount-utils does, by path.
+                Ok(None) | Err(_) => {}
+            }
         }
         let corrupted = match path_exists(at.path) {
             Ok(Existence::Yes) => false,
             Ok(Existence::Corrupted(_)) => true,
-            Ok(Existence::No) => {
-                let opening = match profile {
-                    Profile::Seed => "Warning: mount",
-                    Profile::V137 => "Mount",
-                };
-                log!(WARN, opening, " cleanup skipped because path does not exist: ", at.path);
-                return Ok(());
-            }
+            Ok(Existence::No) => return skip(at.path, profile),
             Err(error) => return Err(Error::flatten("Error checking path: ", &error)),
         };
         if corrupted || mounter.can_safely_skip_mount_point_check().await {
@@ -146,6 +153,16 @@ pub mod resumable {
             Err(Check::NotMounted(error)) => Err(error),
         }
     }
+}
+
+/// Nothing is there.
+pub(crate) fn skip(path: &[u8], profile: Profile) -> Result<()> {
+    let opening = match profile {
+        Profile::Seed => "Warning: mount",
+        Profile::V137 => "Mount",
+    };
+    log!(WARN, opening, " cleanup skipped because path does not exist: ", path);
+    Ok(())
 }
 
 /// Why `remove_if_not_mount_point` failed, and what it took the place for.

@@ -3,16 +3,16 @@
 //! It runs no mount(8) or umount(8), and never waits for a file system to find out what is
 //! mounted.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use nix::fcntl::OFlag;
 
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::mounter::{MountPoint, Mounter, Place, Source};
-use crate::sys::{self, Kind, Sys};
+use crate::sys::{self, Kind, Sys, Unmount};
 use crate::table::MountTable;
-use crate::{gopath, gotext, log};
+use crate::{check, gotext, log};
 
 /// How many mounts may lie on one place before taking them away is given up. A mount table holds
 /// 100,000 by default (fs.mount-max).
@@ -27,11 +27,15 @@ pub struct KernelMounter;
 
 impl Mounter for KernelMounter {
     fn is_mount_point(&self, at: Place<'_>) -> Result<bool> {
-        is_mount_root(at).map_err(|errno| match errno {
+        check::is_mount_root(at).map_err(|errno| match errno {
             // mount-utils answers the sentinel itself.
             sys::ENOENT => Error::not_exist(),
             errno => Error::path("statx", at.path, errno),
         })
+    }
+
+    fn is_likely_not_mount_point(&self, at: Place<'_>) -> Result<bool> {
+        check::is_mount_root(at).map(|mounted| !mounted).map_err(Error::from_errno)
     }
 
     fn can_safely_skip_mount_point_check(&self) -> bool {
@@ -63,11 +67,11 @@ impl Mounter for KernelMounter {
 
     fn unmount(&self, at: Place<'_>) -> Result<()> {
         log!(DEBUG, "Unmounting ", at.path);
-        unmount_once(at, false).map(drop)
+        unmount_once(at, Unmount::Plainly).map(drop)
     }
 
     fn unmount_lazily(&self, at: Place<'_>) -> Result<()> {
-        unmount_once(at, true).map(drop)
+        unmount_once(at, Unmount::Lazily).map(drop)
     }
 
     fn list(&self) -> Result<Vec<MountPoint>> {
@@ -79,48 +83,11 @@ impl Mounter for KernelMounter {
     }
 }
 
-/// Whether the place is the root of a mount.
-///
-/// By path alone links are followed, as mount-utils follows them; by descriptor they are not.
-fn is_mount_root(at: Place<'_>) -> Sys<bool> {
-    let told = match at.dir {
-        Some(dir) => sys::mount_root_at(dir, at.name()),
-        None => sys::mount_root_path(without_trailing_slashes(at.path)),
-    };
-    match told {
-        Ok(Some(answer)) => Ok(answer),
-        Err(errno @ (sys::ENOENT | sys::ENOTDIR | sys::EINVAL)) => Err(errno),
-        // The kernel is older than 5.8, or the mounted file system refused to be looked at.
-        Ok(None) | Err(_) => is_mount_root_by_id(at),
-    }
-}
-
-/// The same by mount numbers: an entry that lies on another mount than its directory is the root
-/// of that mount. It opens nothing but the entry itself, and so waits for no file system either.
-fn is_mount_root_by_id(at: Place<'_>) -> Sys<bool> {
-    let path = OFlag::O_PATH | OFlag::O_NOFOLLOW;
-    let Some(dir) = at.dir else {
-        let real = gopath::eval_symlinks(at.path).map_err(|e| e.errno().unwrap_or(sys::EINVAL))?;
-        if real == b"/" {
-            return Ok(true);
-        }
-        let parent = sys::open(&gopath::dir(&real), OFlag::O_PATH)?;
-        return Ok(sys::mount_id(&parent)? != sys::mount_id(sys::open(&real, path)?)?);
-    };
-    let entry = sys::openat(dir, at.name(), path, 0)?;
-    Ok(sys::mount_id(dir)? != sys::mount_id(&entry)?)
-}
-
-fn without_trailing_slashes(path: &[u8]) -> &[u8] {
-    let end = path.iter().rposition(|&b| b != b'/').map_or(path.len().min(1), |i| i + 1);
-    &path[..end]
-}
-
 /// Takes away the topmost mount of the place; `false` when nothing is mounted there.
-fn unmount_once(at: Place<'_>, detach: bool) -> Result<bool> {
+pub(crate) fn unmount_once(at: Place<'_>, how: Unmount) -> Result<bool> {
     let answer = match at.dir {
-        Some(dir) => sys::umount_at(dir, at.name(), detach),
-        None => sys::umount(at.path, false, detach),
+        Some(dir) => sys::umount_at(dir, at.name(), how),
+        None => sys::umount(at.path, how),
     };
     match answer {
         Ok(()) => Ok(true),
@@ -128,9 +95,27 @@ fn unmount_once(at: Place<'_>, detach: bool) -> Result<bool> {
         // whoever removes its mount point is told EBUSY.
         Err(sys::EINVAL) => Ok(false),
         // The privilege is asked for before anything is looked up.
-        Err(sys::EPERM) if is_mount_root(at) == Ok(false) => Ok(false),
+        Err(sys::EPERM) if check::is_mount_root(at) == Ok(false) => Ok(false),
         Err(errno) => Err(Error::path("unmount", at.path, errno)),
     }
+}
+
+/// Opens the directory that holds the entry a path names. `None` where [`clear`] is not meant: the
+/// path names no entry of a directory (`/`, `..`), or a symlink, which mount-utils follows.
+pub(crate) fn directory_of(path: &[u8]) -> Sys<Option<OwnedFd>> {
+    let name = Place::at(path).name();
+    if matches!(name, b"" | b"." | b"..") {
+        return Ok(None);
+    }
+    // Not gopath::dir(), which takes `link/..` for the directory that holds the link.
+    let dir = match &path[..path.len() - name.len()] {
+        b"" => b".",
+        dir => dir,
+    };
+    let dir = sys::open(dir, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
+    // Opened so, the entry is not asked what it is, which a server that hangs would not answer.
+    let entry = sys::openat(&dir, name, OFlag::O_PATH | OFlag::O_NOFOLLOW, 0)?;
+    Ok((!sys::is_symlink(entry)).then_some(dir))
 }
 
 /// Takes away every mount that lies on an entry of an open directory, then the entry itself.
@@ -144,9 +129,14 @@ fn unmount_once(at: Place<'_>, detach: bool) -> Result<bool> {
 /// EBUSY while a process uses the mount; EPERM without `CAP_SYS_ADMIN`; ENOTEMPTY where the entry
 /// is a directory that is not empty.
 pub fn clear(dir: BorrowedFd<'_>, path: &[u8], likely: Kind) -> Result<()> {
+    clear_by(Unmount::Plainly, dir, path, likely)
+}
+
+/// [`clear`] by another way of unmounting.
+pub(crate) fn clear_by(how: Unmount, dir: BorrowedFd<'_>, path: &[u8], likely: Kind) -> Result<()> {
     let at = Place::beneath(dir, path);
     for _ in 0..MOST_LAYERS {
-        let unmounted = match unmount_once(at, false) {
+        let unmounted = match unmount_once(at, how) {
             Err(error) if error.errno() == Some(sys::ENOENT) => false,
             answer => answer?,
         };
@@ -191,19 +181,5 @@ mod tests {
         // Other tests mount and unmount meanwhile; what was there all the time must agree.
         let shared = told.iter().filter(|line| listed.contains(line)).count();
         assert!(shared * 10 >= told.len() * 9 && shared > 0, "{shared} of {}", told.len());
-    }
-
-    #[test]
-    fn trailing_slashes_do_not_count() {
-        assert_eq!(without_trailing_slashes(b"/proc///"), b"/proc");
-        assert_eq!(without_trailing_slashes(b"///"), b"/");
-        assert_eq!(without_trailing_slashes(b""), b"");
-        for path in [&b"/"[..], b"/proc", b"/proc/", b"/../proc//"] {
-            assert_eq!(KernelMounter.is_mount_point(Place::at(path)), Ok(true), "{path:?}");
-        }
-        assert_eq!(KernelMounter.is_mount_point(Place::at(b"/proc/self")), Ok(false));
-        let missing = KernelMounter.is_mount_point(Place::at(b"/no such file")).unwrap_err();
-        assert!(missing.is_not_exist());
-        assert_eq!(missing.to_string(), "file does not exist");
     }
 }

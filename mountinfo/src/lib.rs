@@ -1,10 +1,12 @@
 //! A mount table that is right, and the mount point checks of kubernetes' mount-utils.
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod cleanup;
 pub mod error;
 pub mod fake;
 pub mod features;
+pub mod force;
 pub mod gopath;
 pub mod gotext;
 pub mod kernel;
@@ -17,10 +19,12 @@ pub mod replay;
 pub mod sys;
 pub mod table;
 
+pub use check::{is_likely_not_mount_point, is_mount_point, is_not_mount_point};
 pub use cleanup::{cleanup_mount_point, is_corrupted_mount, path_exists};
 pub use error::{Error, ErrorKind, Foreign, Result};
 pub use fake::FakeMounter;
 pub use features::Features;
+pub use force::{ForceMounter, cleanup_mount_with_force};
 pub use kernel::KernelMounter;
 pub use mounter::{MountPoint, Mounter, Place, Source};
 pub use profile::Profile;

@@ -39,7 +39,7 @@ pub type Sys<T> = Result<T, RawErrno>;
 
 pub use nix::libc::{
     EACCES, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOSYS, ENOTCONN, ENOTDIR,
-    ENOTEMPTY, ENXIO, EPERM, ESTALE, EXDEV,
+    ENOTEMPTY, ENXIO, EPERM, ESTALE, ETIMEDOUT, EXDEV,
 };
 
 /// The longest path the kernel takes, with its closing NUL (limits.h).
@@ -195,6 +195,12 @@ pub fn readlink(path: &[u8]) -> Sys<Vec<u8>> {
     retry(|| fcntl::readlink(path)).map(OsStringExt::into_vec)
 }
 
+/// Whether a descriptor that was opened with `O_PATH | O_NOFOLLOW` is a symbolic link. Only a file
+/// system that holds one is asked: readlinkat(2) of the descriptor itself (kernel 2.6.39).
+pub fn is_symlink(entry: impl AsFd) -> bool {
+    retry(|| fcntl::readlinkat(entry.as_fd(), c"")).is_ok()
+}
+
 /// access(2) with `F_OK`.
 pub fn exists(path: &[u8]) -> Sys<()> {
     retry(|| nix::unistd::access(path, nix::unistd::AccessFlags::F_OK))
@@ -285,17 +291,39 @@ pub fn rmdir_at(dir: impl AsFd, name: &[u8]) -> Sys<()> {
 ///
 /// There is no call that takes the descriptor; /proc/self/fd/N names the directory, and nobody can
 /// exchange what a descriptor refers to.
-pub fn umount_at(dir: impl AsFd, name: &[u8], detach: bool) -> Sys<()> {
+pub fn umount_at(dir: impl AsFd, name: &[u8], how: Unmount) -> Sys<()> {
     let path = proc_path_of(dir.as_fd(), Some(name));
-    umount(&path, true, detach)
+    umount2(&path, how.flags() | MntFlags::UMOUNT_NOFOLLOW)
 }
 
-/// umount2(2) by path.
-pub fn umount(path: &[u8], no_follow: bool, detach: bool) -> Sys<()> {
-    let mut flags = MntFlags::empty();
-    flags.set(MntFlags::UMOUNT_NOFOLLOW, no_follow);
-    flags.set(MntFlags::MNT_DETACH, detach);
+/// umount2(2) by path; a symlink is followed.
+pub fn umount(path: &[u8], how: Unmount) -> Sys<()> {
+    umount2(path, how.flags())
+}
+
+fn umount2(path: &[u8], flags: MntFlags) -> Sys<()> {
     retry(|| nix::mount::umount2(path, flags))
+}
+
+/// How to unmount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unmount {
+    /// Unless it is busy.
+    Plainly,
+    /// Out of the tree at once, busy or not (`MNT_DETACH`).
+    Lazily,
+    /// Requests to a server that does not answer are aborted first (`MNT_FORCE`).
+    Forcibly,
+}
+
+impl Unmount {
+    fn flags(self) -> MntFlags {
+        match self {
+            Unmount::Plainly => MntFlags::empty(),
+            Unmount::Lazily => MntFlags::MNT_DETACH,
+            Unmount::Forcibly => MntFlags::MNT_FORCE,
+        }
+    }
 }
 
 /// /proc/self/fd/N, or an entry below it.

@@ -334,6 +334,8 @@ fn a_file_that_is_not_there_is_an_error_that_says_so() {
     assert!(MountReader::open("/proc/self/no such table").is_err());
     let error = MountTable::open("/proc/self").unwrap_err();
     assert_eq!(error.to_string(), "read /proc/self: is a directory");
+    let error = MountTable::open("/proc/self/\0").unwrap_err();
+    assert_eq!(error.to_string(), "open /proc/self/\0: invalid argument");
 }
 
 #[test]

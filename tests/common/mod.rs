@@ -100,6 +100,8 @@ pub struct Layout {
 impl Layout {
     fn new() -> Self {
         let root = std::env::temp_dir().join(format!("subpath-test-{}", std::process::id()));
+        // A test that was killed left one behind, and its number came again.
+        let _ = fs::remove_dir(&root);
         fs::create_dir(&root).expect("a directory for the test");
         mount_tmpfs(&root);
         let at = |name: &str| {

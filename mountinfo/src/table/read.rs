@@ -13,6 +13,7 @@ use super::line::Malformed;
 use super::parse::Parser;
 use super::record::MountRecord;
 use crate::error::{Error, Result};
+use crate::sys;
 
 /// Reads a mount table record by record. Holds one line, however long the table is.
 ///
@@ -169,6 +170,10 @@ fn fill<'r>(input: &'r mut impl BufRead, name: &[u8]) -> Result<&'r [u8]> {
 }
 
 fn open(path: &Path) -> Result<File> {
+    let bytes = path.as_os_str().as_bytes();
+    if sys::has_nul(bytes) {
+        return Err(Error::path("open", bytes, sys::EINVAL));
+    }
     File::open(path).map_err(|error| io_error("open", path.as_os_str().as_bytes(), &error))
 }
 

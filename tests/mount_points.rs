@@ -1,0 +1,255 @@
+//! Mount point checks and clean-up by path on real mounts of every kind, also of servers that are
+//! dead or hang, with each set of system calls that a kernel may lack.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use common::fuse::{self, Fuse};
+use common::{
+    BACKENDS, Layout, bind, bytes, in_namespace, mount_tmpfs, open_descriptors, with_fuse,
+};
+use mountinfo::{
+    Error, KernelMounter, Profile, Result, cleanup_mount_point, cleanup_mount_with_force,
+    is_likely_not_mount_point, is_mount_point, is_not_mount_point,
+};
+use nix::errno::Errno;
+
+/// The three checks, which must agree.
+#[track_caller]
+fn check(path: &Path) -> Result<bool> {
+    let path = bytes(path);
+    let mounted = is_mount_point(&path);
+    assert_eq!(is_not_mount_point(&KernelMounter, &path).map(|not| !not), mounted);
+    let likely = is_likely_not_mount_point(&path).map(|not| !not);
+    match &mounted {
+        Ok(_) => assert_eq!(likely, mounted),
+        // mount-utils returns the errno alone here.
+        Err(error) => assert_eq!(likely, Err(Error::from_errno(error.errno().unwrap()))),
+    }
+    mounted
+}
+
+fn clean(path: &Path) -> Result<()> {
+    cleanup_mount_point(&KernelMounter, &bytes(path), true, Profile::V137)
+}
+
+const LONG: Duration = Duration::from_secs(50);
+
+fn clean_with_force(path: &Path, timeout: Duration) -> Result<()> {
+    cleanup_mount_with_force(&KernelMounter, &bytes(path), true, timeout, Profile::V137)
+}
+
+/// Mounts of every kind below the layout's root.
+fn scene(layout: &Layout) -> impl Fn(&str) -> PathBuf {
+    let root = layout.root.clone();
+    let at = move |name: &str| root.join(name);
+    for dir in ["plain", "tmpfs", "bound", "self", "stack", "odd \n\\040", "gone", "of gone"] {
+        fs::create_dir(at(dir)).unwrap();
+    }
+    for file in ["file", "file.bound", "file.self"] {
+        fs::write(at(file), "").unwrap();
+    }
+    for dir in ["tmpfs", "stack", "stack", "stack", "odd \n\\040"] {
+        mount_tmpfs(&at(dir));
+    }
+    for (source, target) in [
+        ("plain", "bound"),
+        ("self", "self"),
+        ("file", "file.bound"),
+        ("file.self", "file.self"),
+        ("gone", "of gone"),
+    ] {
+        bind(&at(source), &at(target));
+    }
+    fs::remove_dir(at("gone")).unwrap();
+    for (to, link) in [
+        ("bound", "link"),
+        ("link", "link.link"),
+        ("file.bound", "link.file"),
+        ("plain", "link.plain"),
+        ("missing", "dangling"),
+        ("loop", "loop"),
+    ] {
+        symlink(to, at(link)).unwrap();
+    }
+    at
+}
+
+#[test]
+fn every_kind_of_mount_point_is_known() {
+    in_namespace("every_kind_of_mount_point_is_known", |layout| {
+        let descriptors = open_descriptors();
+        let at = scene(layout);
+        for name in [
+            "",
+            "tmpfs",
+            "bound",
+            "self",
+            "stack",
+            "odd \n\\040",
+            "of gone",
+            "file.bound",
+            "file.self",
+            "link",
+            "link.link",
+            "link.file",
+            "tmpfs/",
+            "tmpfs//.",
+            "link///",
+            "file.bound/",
+            "plain/../self",
+            "plain/..",
+        ] {
+            assert_eq!(check(&at(name)), Ok(true), "{name:?}");
+        }
+        for name in ["plain", "file", "link.plain", "plain//", "file/", "tmpfs/../plain"] {
+            assert_eq!(check(&at(name)), Ok(false), "{name:?}");
+        }
+        for path in ["/", "//", "/proc", "/proc/.."] {
+            assert_eq!(check(Path::new(path)), Ok(true), "{path:?}");
+        }
+        for name in ["missing", "dangling", "plain/missing"] {
+            assert_eq!(check(&at(name)), Err(Error::not_exist()), "{name:?}");
+        }
+        for (name, errno) in [("file/below", Errno::ENOTDIR), ("loop", Errno::ELOOP)] {
+            let error = check(&at(name)).unwrap_err();
+            let told = (error.errno(), error.path_bytes().map(<[u8]>::to_vec));
+            assert_eq!(told, (Some(errno as i32), Some(bytes(&at(name)))), "{name:?}");
+        }
+        assert_eq!(check(Path::new("")), Err(Error::not_exist()));
+        // A relative path, and a file that is open.
+        std::env::set_current_dir(at("bound")).unwrap();
+        assert_eq!(check(Path::new(".")), Ok(true));
+        assert_eq!(check(Path::new("../plain")), Ok(false));
+        assert_eq!(check(Path::new("/proc/self/cwd")), Ok(true));
+        std::env::set_current_dir("/").unwrap();
+        assert_eq!(open_descriptors(), descriptors);
+    });
+}
+
+#[test]
+fn a_dead_and_a_hung_server_are_mount_points_and_are_cleaned() {
+    with_fuse(&BACKENDS, "a_dead_and_a_hung_server_are_mount_points_and_are_cleaned", |layout| {
+        for forced in [false, true] {
+            let (dead, hung) = (layout.root.join("dead"), layout.root.join("hung"));
+            let link = layout.root.join("link");
+            fs::create_dir(&dead).unwrap();
+            fs::create_dir(&hung).unwrap();
+            symlink("hung", &link).unwrap();
+            Fuse::mount(&dead, "").die();
+            let server = Fuse::mount(&hung, "");
+            server.hang();
+            for path in [&dead, &hung, &link] {
+                assert_eq!(check(path), Ok(true), "{path:?}");
+            }
+            assert_eq!(server.asked(), 0);
+            for path in [&dead, &hung] {
+                let clean = |path: &Path| {
+                    if forced { clean_with_force(path, LONG) } else { clean(path) }
+                };
+                clean(path).unwrap();
+                assert!(fs::symlink_metadata(path).is_err(), "{path:?}");
+            }
+            assert_eq!(server.asked(), 0);
+            fs::remove_file(&link).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_path_below_a_dead_server_tells_of_it() {
+    with_fuse(&BACKENDS, "a_path_below_a_dead_server_tells_of_it", |layout| {
+        let mut server = Fuse::mount(&layout.volume, "");
+        server.add_directory("d");
+        server.die();
+        let below = layout.volume.join("d");
+        let error = check(&below).unwrap_err();
+        assert_eq!(error.errno(), Some(Errno::ENOTCONN as i32), "{error}");
+        assert!(mountinfo::is_corrupted_mount(&error));
+        for error in [clean(&below).unwrap_err(), clean_with_force(&below, LONG).unwrap_err()] {
+            assert_eq!(error.errno(), Some(Errno::ENOTCONN as i32), "{error}");
+            assert!(error.to_string().contains(below.to_str().unwrap()), "{error}");
+        }
+    });
+}
+
+#[test]
+fn cleaning_takes_everything_away_that_is_mounted_there() {
+    in_namespace("cleaning_takes_everything_away_that_is_mounted_there", |layout| {
+        let descriptors = open_descriptors();
+        let at = scene(layout);
+        fs::write(at("plain").join("kept"), "").unwrap();
+        for (number, name) in [
+            "tmpfs//",
+            "self",
+            "stack",
+            "odd \n\\040",
+            "of gone",
+            "file.bound",
+            "file.self",
+            "link",
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let path = at(name);
+            if number % 2 == 0 { clean(&path) } else { clean_with_force(&path, LONG) }.unwrap();
+            let path = layout.root.join(name.trim_end_matches('/'));
+            assert!(fs::symlink_metadata(&path).is_err(), "{name:?}");
+            assert_eq!(layout.mounts_at(&path), 0, "{name:?}");
+        }
+        // Behind the link it was unmounted, and nothing of what is there was touched.
+        assert_eq!(check(&at("bound")), Ok(false));
+        assert!(at("plain").join("kept").exists());
+        for clean in [clean, |path: &Path| clean_with_force(path, LONG)] {
+            let error = clean(&at("plain")).unwrap_err();
+            let text = format!("remove {}: directory not empty", at("plain").display());
+            assert_eq!(error.to_string(), text);
+            clean(&at("missing")).unwrap();
+            clean(&at("missing/below")).unwrap();
+        }
+        assert!(at("file").exists());
+        assert_eq!(open_descriptors(), descriptors);
+    });
+}
+
+#[test]
+fn a_mount_in_use_is_an_error_and_stays() {
+    in_namespace("a_mount_in_use_is_an_error_and_stays", |layout| {
+        let at = scene(layout);
+        let held = fs::File::open(at("tmpfs")).unwrap();
+        for clean in [clean, |path: &Path| clean_with_force(path, LONG)] {
+            let error = clean(&at("tmpfs")).unwrap_err();
+            assert_eq!(error.errno(), Some(Errno::EBUSY as i32), "{error}");
+            assert_eq!(check(&at("tmpfs")), Ok(true));
+        }
+        drop(held);
+        clean(&at("tmpfs")).unwrap();
+    });
+}
+
+/// The way to the mount point leads through a server that hangs: neither the plain unmount nor the
+/// one with force comes back.
+#[test]
+fn the_caller_comes_back_although_the_unmount_hangs() {
+    with_fuse(&[""], "the_caller_comes_back_although_the_unmount_hangs", |layout| {
+        let server = Fuse::mount(&layout.volume, "");
+        server.add_directory("d");
+        let target = layout.volume.join("d");
+        mount_tmpfs(&target);
+        server.hang();
+        let error = clean_with_force(&target, Duration::from_millis(200)).unwrap_err();
+        let text = format!("unmount {}: connection timed out", target.display());
+        assert_eq!(error.to_string(), text);
+        assert!(server.asked() > 0);
+        assert_eq!(layout.mounts_at(&target), 1);
+        // Lets the threads go that hang in the kernel.
+        fuse::abort_all();
+    });
+}
