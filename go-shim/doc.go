@@ -11,6 +11,7 @@
 // puts it beside these files, which can then be copied or vendored as a folder.
 //
 //	subpather_linux.go  the operations
+//	mounts_linux.go     the mount table and the mount point checks, under mount-utils' names
 //	whitebox_linux.go   the original's inner steps, for tests that call them
 //	mounter_linux.go    which mounter is used, and what it is asked
 //	operation_linux.go  one operation's way through the library and back

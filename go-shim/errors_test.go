@@ -6,12 +6,15 @@ package rustsubpath
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"k8s.io/mount-utils"
 )
 
 func TestAFileInTheWayIsAPathError(t *testing.T) {
@@ -66,26 +69,44 @@ func TestALibraryOfAnotherVersionFailsEveryOperationWithOneSentence(t *testing.T
 	if libraryProblem != nil {
 		t.Fatalf("the library linked here does not fit: %v", libraryProblem)
 	}
-	libraryProblem = checkLibrary(2)
+	libraryProblem = checkLibrary(libraryVersion() + 1)
 	s := newSite(t)
 	subpather := New(&recorder{}, ProfileSeed)
 	_, _, prepare := subpather.PrepareSafeSubpath(s.subpath("dir"))
 	_, open := DoSafeOpen(s.volume, s.volume)
 	_, _, prefix := FindExistingPrefix(s.volume, s.volume)
 	_, _, target := PrepareSubpathTarget(&recorder{}, s.subpath("dir"), ProfileSeed, nil)
+	_, table := ParseMountInfo("/proc/self/mountinfo")
+	_, list := List()
+	_, search := SearchMountPoints("/", "/proc/self/mountinfo")
+	_, refs := GetMountRefs("/")
+	_, is := IsMountPoint("/")
+	likelyNot, likely := IsLikelyNotMountPoint("/")
+	isNot, not := IsNotMountPoint(mount.New(""), "/")
+	if !likelyNot || !isNot {
+		t.Error("an error says that something is mounted")
+	}
 	for name, err := range map[string]error{
-		"PrepareSafeSubpath":   prepare,
-		"SafeMakeDir":          subpather.SafeMakeDir("made", s.volume, 0o755),
-		"CleanSubPaths":        subpather.CleanSubPaths(s.pod, "vol"),
-		"CleanupMountPoint":    CleanupMountPoint(s.pod, &recorder{}, true),
-		"DoSafeOpen":           open,
-		"DoSafeMakeDir":        DoSafeMakeDir(s.volume+"/made", s.volume, 0o755, ProfileSeed),
-		"FindExistingPrefix":   prefix,
-		"RemoveEmptyDirs":      RemoveEmptyDirs(s.pod, s.pod),
-		"PrepareSubpathTarget": target,
-		"Info":                 errors.New(Info()),
+		"PrepareSafeSubpath":    prepare,
+		"SafeMakeDir":           subpather.SafeMakeDir("made", s.volume, 0o755),
+		"CleanSubPaths":         subpather.CleanSubPaths(s.pod, "vol"),
+		"CleanupMountPoint":     CleanupMountPoint(s.pod, &recorder{}, true),
+		"CleanupMountWithForce": CleanupMountWithForce(s.pod, mount.New("").(*mount.Mounter), true, 0),
+		"ParseMountInfo":        table,
+		"List":                  list,
+		"SearchMountPoints":     search,
+		"GetMountRefs":          refs,
+		"IsMountPoint":          is,
+		"IsLikelyNotMountPoint": likely,
+		"IsNotMountPoint":       not,
+		"DoSafeOpen":            open,
+		"DoSafeMakeDir":         DoSafeMakeDir(s.volume+"/made", s.volume, 0o755, ProfileSeed),
+		"FindExistingPrefix":    prefix,
+		"RemoveEmptyDirs":       RemoveEmptyDirs(s.pod, s.pod),
+		"PrepareSubpathTarget":  target,
+		"Info":                  errors.New(Info()),
 	} {
-		if err == nil || !strings.Contains(err.Error(), "version 2: run \"make build\"") {
+		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("version %d: run \"make build\"", libraryVersion()+1)) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -28,7 +28,7 @@
 
 // The version of this boundary. A caller compares it with what rsp_abi_version() answers and
 // passes it in rsp_options; any other number is refused.
-#define RSP_ABI_VERSION 1
+#define RSP_ABI_VERSION 2
 
 // rsp_options.profile: behave as kubernetes v1.29 … v1.36.
 #define RSP_PROFILE_SEED 0
@@ -318,6 +318,65 @@ void rsp_error_free(struct rsp_error *error);
 
 // Frees a result that had no room in its step. NULL is allowed.
 void rsp_bytes_free(const uint8_t *bytes, size_t len);
+
+// Whether something is mounted at a path (mount-utils' IsMountPoint), 0 or 1 in number. Argument:
+// the path.
+uint32_t rsp_is_mount_point(const struct rsp_options *options,
+                            const uint8_t *args,
+                            size_t args_len,
+                            struct rsp_step *step);
+
+// Whether nothing is mounted at a path (mount-utils' IsLikelyNotMountPoint), 0 or 1 in number. An
+// error is the bare errno. Argument: the path.
+uint32_t rsp_is_likely_not_mount_point(const struct rsp_options *options,
+                                       const uint8_t *args,
+                                       size_t args_len,
+                                       struct rsp_step *step);
+
+// The mount table in a file (mount-utils' ParseMountInfo), as many mounts as number says. Argument:
+// the path of the file.
+//
+// The result is one run of bytes. A number in it is eight little-endian bytes; a string is its
+// length as a number, then its bytes; a list is the number of its strings, then the strings. First
+// comes a number: how many strings are in all lists together. Then for each mount, in the table's
+// order: the numbers mount id, parent id, major and minor; the strings root, mount point, file
+// system type and source; the lists optional fields, mount options and super options. The kernel's
+// escapes are decoded.
+uint32_t rsp_mount_table(const struct rsp_options *options,
+                         const uint8_t *args,
+                         size_t args_len,
+                         struct rsp_step *step);
+
+// Every mount that the calling thread sees, as /proc/mounts tells of them (mount-utils' List), as
+// many as number says. No arguments.
+//
+// The result is packed as that of rsp_mount_table(). For each mount: the strings source, mount
+// point and file system type; the list of the options.
+uint32_t rsp_list_mounts(const struct rsp_options *options, struct rsp_step *step);
+
+// Where else the directory or file at a path is mounted, by the mount table in a file (mount-utils'
+// SearchMountPoints). Results in packed fields. Arguments: the path, without links; the path of the
+// file.
+uint32_t rsp_search_mount_points(const struct rsp_options *options,
+                                 const uint8_t *args,
+                                 size_t args_len,
+                                 struct rsp_step *step);
+
+// Where else the directory or file at a path is mounted, links resolved (mount-utils'
+// GetMountRefs). Results in packed fields. Argument: the path.
+uint32_t rsp_mount_refs(const struct rsp_options *options,
+                        const uint8_t *args,
+                        size_t args_len,
+                        struct rsp_step *step);
+
+// Unmounts a path and removes what is left of it, by force when that takes longer than a number of
+// nanoseconds (mount-utils' CleanupMountWithForce). Comes back after twice that time at the latest,
+// whatever hangs. Argument: the path. Uses the library's own mounter, whatever rsp_options says.
+uint32_t rsp_cleanup_mount_with_force(const struct rsp_options *options,
+                                      const uint8_t *args,
+                                      size_t args_len,
+                                      uint64_t timeout,
+                                      struct rsp_step *step);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -102,16 +102,3 @@ func clean(mounter mount.Interface, native bool, podDir, volumeName string, prof
 	f.pack(podDir, volumeName)
 	return f.finish(C.rsp_clean_sub_paths(&f.options, f.argsAt(), f.argsLen(), &f.step))
 }
-
-// CleanupMountPoint unmounts the path and removes what is left of it, as mount-utils' function of
-// that name does. With extensiveMountPointCheck the mounter's IsMountPoint decides whether it is a
-// mount point, else its IsLikelyNotMountPoint.
-func CleanupMountPoint(mountPath string, mounter mount.Interface, extensiveMountPointCheck bool) error {
-	if libraryProblem != nil {
-		return libraryProblem
-	}
-	f := borrowFrame(mounter, choose(mounter), ProfileV137)
-	defer f.giveBack()
-	f.pack(mountPath)
-	return f.finish(C.rsp_cleanup_mount_point(&f.options, f.argsAt(), f.argsLen(), number(extensiveMountPointCheck), &f.step))
-}

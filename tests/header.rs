@@ -8,7 +8,8 @@ use cbindgen::{Builder, Config};
 
 const HEADER: &str = "go-shim/rustsubpath.h";
 /// In the order a reader of the header wants.
-const SOURCES: [&str; 3] = ["src/ffi/abi.rs", "src/ffi/operation.rs", "src/ffi/exports.rs"];
+const SOURCES: [&str; 4] =
+    ["src/ffi/abi.rs", "src/ffi/operation.rs", "src/ffi/exports.rs", "src/ffi/mounts.rs"];
 
 fn generate(root: &Path) -> String {
     let config = Config::from_file(root.join("cbindgen.toml")).unwrap();

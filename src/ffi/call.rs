@@ -34,6 +34,12 @@ impl From<Vec<u8>> for Reply {
     }
 }
 
+impl From<bool> for Reply {
+    fn from(flag: bool) -> Self {
+        Reply { number: i64::from(flag), ..Reply::default() }
+    }
+}
+
 impl From<(bool, Vec<u8>)> for Reply {
     fn from((flag, bytes): (bool, Vec<u8>)) -> Self {
         Reply { number: i64::from(flag), bytes, ..Reply::default() }
@@ -153,7 +159,7 @@ fn settle(doing: &str, mut step: StepOut, body: impl FnOnce() -> Result<Progress
         .unwrap_or_else(|error| Progress::Ended(Err(error)));
     match progress {
         Progress::Ended(Ok(reply)) => {
-            step.result(reply.number, &reply.bytes);
+            step.result(reply.number, reply.bytes);
             match reply.error {
                 None => step.state(abi::RSP_DONE),
                 Some(error) => {

@@ -13,11 +13,11 @@ use super::operation::Operation;
 /// Bytes that now belong to the caller, as pointer and length; NULL when there are none.
 ///
 /// The caller returns them by [`take_back`] with the same length.
-pub(super) fn hand_over(bytes: &[u8]) -> (*const u8, usize) {
-    if bytes.is_empty() {
+pub(super) fn hand_over(bytes: impl Into<Box<[u8]>>) -> (*const u8, usize) {
+    let boxed = bytes.into();
+    if boxed.is_empty() {
         return (ptr::null(), 0);
     }
-    let boxed: Box<[u8]> = bytes.into();
     let len = boxed.len();
     (Box::into_raw(boxed).cast::<u8>().cast_const(), len)
 }
@@ -100,12 +100,13 @@ impl StepOut {
 
     /// The result: its number, and its bytes in the step's room where they fit. A length is always
     /// the sign of a result, since an empty one has NULL for its pointer either way.
-    pub(super) fn result(&mut self, number: i64, bytes: &[u8]) {
-        let text = if bytes.len() <= RSP_ROOM {
+    pub(super) fn result(&mut self, number: i64, bytes: Vec<u8>) {
+        let len = bytes.len();
+        let text = if len <= RSP_ROOM {
             // SAFETY: as in `state`; the bytes fit by the line above and are not in the step.
             unsafe {
                 let room = (&raw mut (*self.0).room).cast::<u8>();
-                ptr::copy_nonoverlapping(bytes.as_ptr(), room, bytes.len());
+                ptr::copy_nonoverlapping(bytes.as_ptr(), room, len);
             }
             ptr::null()
         } else {
@@ -115,7 +116,7 @@ impl StepOut {
         unsafe {
             (&raw mut (*self.0).number).write(number);
             (&raw mut (*self.0).text).write(text);
-            (&raw mut (*self.0).text_len).write(bytes.len());
+            (&raw mut (*self.0).text_len).write(len);
         }
     }
 
@@ -167,7 +168,7 @@ fn give_error(error: &Error) -> *mut ErrorNode {
     for layer in layers.into_iter().rev() {
         let (op, op_len) = hand_over(layer.op().unwrap_or_default().as_bytes());
         let (path, path_len) = hand_over(layer.path_bytes().unwrap_or_default());
-        let (text, text_len) = hand_over(&layer.text());
+        let (text, text_len) = hand_over(layer.text());
         source = Box::into_raw(Box::new(ErrorNode {
             kind: super::errors::kind_number(layer),
             os_error: layer.errno().unwrap_or(0),
@@ -227,9 +228,12 @@ pub(super) fn unpack_one(packed: &[u8]) -> Result<(&[u8], &[u8])> {
 /// The inverse of [`unpack`], for results that are a list.
 pub(super) fn pack<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut packed = Vec::new();
-    for field in fields {
-        packed.extend_from_slice(&(field.len() as u64).to_le_bytes());
-        packed.extend_from_slice(field);
-    }
+    fields.for_each(|field| pack_one(&mut packed, field));
     packed
+}
+
+/// Appends one field.
+pub(super) fn pack_one(packed: &mut Vec<u8>, field: &[u8]) {
+    packed.extend_from_slice(&(field.len() as u64).to_le_bytes());
+    packed.extend_from_slice(field);
 }

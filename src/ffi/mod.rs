@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `abi.rs` | the types and numbers that cross, as the header shows them |
 //! | `exports.rs` | one function per operation |
+//! | `mounts.rs` | the same for the mount table and the mount point checks |
 //! | `call.rs` | what every export does: check, run, catch panics, hand over the outcome |
 //! | `operation.rs` | an operation that waits for its caller's mounter |
 //! | `errors.rs` | errors as a chain of plain structures |
@@ -31,6 +32,7 @@ mod errors;
 pub mod exports;
 mod log;
 mod memory;
+pub mod mounts;
 pub mod operation;
 #[cfg(test)]
 mod tests;

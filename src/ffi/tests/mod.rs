@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use mountinfo::mounter::{AsyncMounter, Place, Source};
+use mountinfo::table::MountTable;
 use mountinfo::{Error, Result, log};
 
 mod misuse;
@@ -16,6 +17,7 @@ use super::abi::*;
 use super::call::{self, Call, Reply, ended};
 use super::exports::*;
 use super::memory;
+use super::mounts;
 use super::operation::{AskingMounter, Progress};
 
 fn options() -> Options {
@@ -407,4 +409,24 @@ fn without_a_function_lines_go_nowhere() {
         Ok(Reply::default())
     });
     assert_eq!(state, RSP_DONE);
+}
+
+#[test]
+fn a_table_is_packed_as_the_header_says() {
+    let line = b"7 18446744073709551615 8:1 /a /b\\040c rw,ro shared:1 - ext4  rw\n";
+    let reply = mounts::pack_table(&MountTable::from_bytes(*line)).unwrap();
+    let mut packed = Vec::new();
+    let number = |packed: &mut Vec<u8>, number: u64| packed.extend(number.to_le_bytes());
+    for n in [4, 7, u64::MAX, 8, 1] {
+        number(&mut packed, n);
+    }
+    packed.extend(pack(&[b"/a", b"/b c", b"ext4", b""]));
+    for list in [&[&b"shared:1"[..]][..], &[b"rw", b"ro"], &[b"rw"]] {
+        number(&mut packed, list.len() as u64);
+        packed.extend(pack(list));
+    }
+    assert_eq!((reply.number, reply.bytes), (1, packed));
+    let nothing = mounts::pack_table(&MountTable::from_bytes(*b"")).unwrap();
+    assert_eq!((nothing.number, nothing.bytes), (0, vec![0; 8]));
+    assert!(mounts::pack_table(&MountTable::from_bytes(*b"7\n")).is_err());
 }

@@ -1,0 +1,257 @@
+//go:build cgo
+
+// The mount table and the mount point checks: mount-utils' functions under their own names, with
+// its types.
+
+package rustsubpath
+
+// #include "rustsubpath.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"k8s.io/mount-utils"
+)
+
+// ParseMountInfo parses a mount table, /proc/self/mountinfo say. Every string is what the file
+// system holds: the kernel's octal escapes are decoded, and bytes that are no UTF-8 stay as they
+// are. Lists keep order and duplicates; a comma in a quoted or escaped value splits nothing; an empty
+// source is empty. The Root of a mount whose directory was deleted ends in "//deleted".
+//
+// A malformed line is an error that names file, line and field. All strings are parts of one: a
+// program that keeps one of them keeps the table, unless it keeps a strings.Clone.
+func ParseMountInfo(filename string) ([]mount.MountInfo, error) {
+	if libraryProblem != nil {
+		return nil, libraryProblem
+	}
+	f := borrowFrame(nil, true, ProfileV137)
+	defer f.giveBack()
+	f.pack(filename)
+	if err := f.finish(C.rsp_mount_table(&f.options, f.argsAt(), f.argsLen(), &f.step)); err != nil {
+		return nil, err
+	}
+	p := f.unpackMounts()
+	infos := make([]mount.MountInfo, 0, p.mounts)
+	for len(infos) < p.mounts && p.err == nil {
+		id, parent, major, minor := p.number(), p.number(), p.number(), p.number()
+		info := mount.MountInfo{ID: int(id), ParentID: int(parent), Major: int(major), Minor: int(minor)}
+		info.Root, info.MountPoint, info.FsType, info.Source = p.string(), p.string(), p.string(), p.string()
+		info.OptionalFields, info.MountOptions, info.SuperOptions = p.list(), p.list(), p.list()
+		if len(info.OptionalFields) == 0 {
+			info.OptionalFields = nil
+		}
+		if id|parent|major|minor > math.MaxInt {
+			return nil, fmt.Errorf("%s: mount %d: its IDs %d and %d and device %d:%d do not all fit an int",
+				filename, len(infos)+1, id, parent, major, minor)
+		}
+		infos = append(infos, info)
+	}
+	if p.err != nil {
+		return nil, p.err
+	}
+	return infos, nil
+}
+
+// List lists every mount that the calling thread sees, as the List of mount-utils' mounter does, its
+// strings decoded as those of ParseMountInfo.
+func List() ([]mount.MountPoint, error) {
+	if libraryProblem != nil {
+		return nil, libraryProblem
+	}
+	f := borrowFrame(nil, true, ProfileV137)
+	defer f.giveBack()
+	if err := f.finish(C.rsp_list_mounts(&f.options, &f.step)); err != nil {
+		return nil, err
+	}
+	p := f.unpackMounts()
+	mounts := make([]mount.MountPoint, 0, p.mounts)
+	for len(mounts) < p.mounts && p.err == nil {
+		mounts = append(mounts, mount.MountPoint{Device: p.string(), Path: p.string(), Type: p.string(), Opts: p.list()})
+	}
+	if p.err != nil {
+		return nil, p.err
+	}
+	return mounts, nil
+}
+
+// SearchMountPoints finds where else the directory or file at hostSource is mounted, by the mount
+// table in the file. hostSource is a mount point or lies on a mount; it has no symlinks in it.
+func SearchMountPoints(hostSource, mountInfoPath string) ([]string, error) {
+	if libraryProblem != nil {
+		return nil, libraryProblem
+	}
+	f := borrowFrame(nil, true, ProfileV137)
+	defer f.giveBack()
+	f.pack(hostSource, mountInfoPath)
+	err := f.finish(C.rsp_search_mount_points(&f.options, f.argsAt(), f.argsLen(), &f.step))
+	return f.paths(err)
+}
+
+// GetMountRefs finds where else the directory or file at a path is mounted, symlinks resolved, as
+// the GetMountRefs of mount-utils' mounter does. A path that is not there has none.
+func GetMountRefs(pathname string) ([]string, error) {
+	if libraryProblem != nil {
+		return nil, libraryProblem
+	}
+	f := borrowFrame(nil, true, ProfileV137)
+	defer f.giveBack()
+	f.pack(pathname)
+	err := f.finish(C.rsp_mount_refs(&f.options, f.argsAt(), f.argsLen(), &f.step))
+	return f.paths(err)
+}
+
+// IsMountPoint says whether something is mounted at the path, as the IsMountPoint of mount-utils'
+// mounter does; symlinks are followed. It is one system call, in a table of any length, and waits
+// for no server that is dead or hangs. When nothing is there the error is fs.ErrNotExist.
+func IsMountPoint(file string) (bool, error) {
+	if libraryProblem != nil {
+		return false, libraryProblem
+	}
+	f := borrowFrame(nil, true, ProfileV137)
+	defer f.giveBack()
+	f.pack(file)
+	err := f.finish(C.rsp_is_mount_point(&f.options, f.argsAt(), f.argsLen(), &f.step))
+	return err == nil && f.step.number != 0, err
+}
+
+// IsLikelyNotMountPoint says whether nothing is mounted at the path. It has the signature of
+// mount-utils' method and is as sure as IsMountPoint: a bind mount is not missed. Beside an error,
+// which is the errno itself, it says true.
+func IsLikelyNotMountPoint(file string) (bool, error) {
+	if libraryProblem != nil {
+		return true, libraryProblem
+	}
+	f := borrowFrame(nil, true, ProfileV137)
+	defer f.giveBack()
+	f.pack(file)
+	err := f.finish(C.rsp_is_likely_not_mount_point(&f.options, f.argsAt(), f.argsLen(), &f.step))
+	return err != nil || f.step.number != 0, err
+}
+
+// IsNotMountPoint says whether the mounter knows of nothing mounted at the path. Beside an error it
+// says true. With mount-utils' own *mount.Mounter it is the opposite of IsMountPoint.
+func IsNotMountPoint(mounter mount.Interface, file string) (bool, error) {
+	is := IsMountPoint
+	if !choose(mounter) {
+		is = mounter.IsMountPoint
+	}
+	mounted, err := is(file)
+	return err != nil || !mounted, err
+}
+
+// CleanupMountPoint unmounts the path and removes what is left of it, as mount-utils' function of
+// that name does. With extensiveMountPointCheck the mounter's IsMountPoint decides whether it is a
+// mount point, else its IsLikelyNotMountPoint.
+//
+// With mount-utils' own *mount.Mounter the library unmounts by system calls itself. It takes every
+// mount away that lies there, and waits for no server.
+func CleanupMountPoint(mountPath string, mounter mount.Interface, extensiveMountPointCheck bool) error {
+	if libraryProblem != nil {
+		return libraryProblem
+	}
+	f := borrowFrame(mounter, choose(mounter), ProfileV137)
+	defer f.giveBack()
+	f.pack(mountPath)
+	return f.finish(C.rsp_cleanup_mount_point(&f.options, f.argsAt(), f.argsLen(), number(extensiveMountPointCheck), &f.step))
+}
+
+// CleanupMountWithForce is CleanupMountPoint in bounded time: an unmount that takes longer than
+// umountTimeout is tried again with force, which aborts what waits for a server and may lose data.
+//
+// With mount-utils' own *mount.Mounter it returns after twice the timeout at the latest. A thread
+// that hangs in the kernel stays behind then. Any other mounter is used by mount-utils' function.
+func CleanupMountWithForce(mountPath string, mounter mount.MounterForceUnmounter, extensiveMountPointCheck bool, umountTimeout time.Duration) error {
+	if !choose(mounter) {
+		return mount.CleanupMountWithForce(mountPath, mounter, extensiveMountPointCheck, umountTimeout)
+	}
+	if libraryProblem != nil {
+		return libraryProblem
+	}
+	if umountTimeout < 0 {
+		umountTimeout = 0
+	}
+	f := borrowFrame(mounter, true, ProfileV137)
+	defer f.giveBack()
+	f.pack(mountPath)
+	return f.finish(C.rsp_cleanup_mount_with_force(&f.options, f.argsAt(), f.argsLen(), C.uint64_t(umountTimeout), &f.step))
+}
+
+// PathWithinBase says whether the path is the base or lies below it, by their names alone. It is
+// mount-utils' own function, which is right.
+func PathWithinBase(fullPath, basePath string) bool {
+	return mount.PathWithinBase(fullPath, basePath)
+}
+
+// paths are those of a result that is packed paths.
+func (f *frame) paths(err error) ([]string, error) {
+	if err != nil || f.result == "" {
+		return nil, err
+	}
+	return unpack(f.result), nil
+}
+
+// packedMounts is a packed list of mounts on its way out; see rsp_mount_table() in the header.
+type packedMounts struct {
+	rest   string
+	mounts int
+	// listed has room for the strings of all lists, so that no list is allocated by itself.
+	listed []string
+	err    error
+}
+
+// unpackMounts begins with the result. No mount and no string is shorter than eight bytes, which
+// bounds what is allocated for a number.
+func (f *frame) unpackMounts() *packedMounts {
+	p := &packedMounts{rest: f.result, mounts: int(f.step.number)}
+	p.listed = make([]string, 0, p.count())
+	if p.mounts < 0 || p.mounts > len(f.result)/8 {
+		p.fail()
+		p.mounts = 0
+	}
+	return p
+}
+
+func (p *packedMounts) fail() {
+	p.rest, p.err = "", errors.New("rustsubpath: its library packed a mount table in a way that its Go files do not know")
+}
+
+func (p *packedMounts) number() uint64 {
+	if len(p.rest) < 8 {
+		p.fail()
+		return 0
+	}
+	b := p.rest[:8]
+	p.rest = p.rest[8:]
+	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+		uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+}
+
+// count is a number of things that lie in the rest.
+func (p *packedMounts) count() int {
+	n := p.number()
+	if n > uint64(len(p.rest)) {
+		p.fail()
+		return 0
+	}
+	return int(n)
+}
+
+func (p *packedMounts) string() string {
+	n := p.count()
+	s := p.rest[:n]
+	p.rest = p.rest[n:]
+	return s
+}
+
+func (p *packedMounts) list() []string {
+	start := len(p.listed)
+	for n := p.count(); n > 0 && p.err == nil; n-- {
+		p.listed = append(p.listed, p.string())
+	}
+	end := len(p.listed)
+	return p.listed[start:end:end]
+}

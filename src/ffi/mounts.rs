@@ -1,0 +1,273 @@
+//! The mount table and the mount point checks: one function per question, none of which asks its
+//! caller anything.
+//!
+//! Every comment on a function here goes into the header.
+
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::Duration;
+
+use mountinfo::table::{MountOptions, MountTable, mount_refs};
+use mountinfo::{KernelMounter, Mounter, Result};
+
+use super::abi::{Options, Step};
+use super::call::{self, Call, Reply, ended};
+use super::memory;
+
+/// Whether something is mounted at a path (mount-utils' IsMountPoint), 0 or 1 in number. Argument:
+/// the path.
+///
+/// # Safety
+/// See the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsp_is_mount_point(
+    options: *const Options,
+    args: *const u8,
+    args_len: usize,
+    step: *mut Step,
+) -> u32 {
+    let doing = "looking whether something is mounted";
+    // SAFETY: the caller's promise, passed on.
+    unsafe {
+        call::begin(doing, options, args, args_len, step, |call: Call<'_, 1>| {
+            let [path] = call.fields;
+            Ok(ended(mountinfo::is_mount_point(path)))
+        })
+    }
+}
+
+/// Whether nothing is mounted at a path (mount-utils' IsLikelyNotMountPoint), 0 or 1 in number. An
+/// error is the bare errno. Argument: the path.
+///
+/// # Safety
+/// See the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsp_is_likely_not_mount_point(
+    options: *const Options,
+    args: *const u8,
+    args_len: usize,
+    step: *mut Step,
+) -> u32 {
+    let doing = "looking whether nothing is mounted";
+    // SAFETY: the caller's promise, passed on.
+    unsafe {
+        call::begin(doing, options, args, args_len, step, |call: Call<'_, 1>| {
+            let [path] = call.fields;
+            Ok(ended(mountinfo::is_likely_not_mount_point(path)))
+        })
+    }
+}
+
+/// The mount table in a file (mount-utils' ParseMountInfo), as many mounts as number says. Argument:
+/// the path of the file.
+///
+/// The result is one run of bytes. A number in it is eight little-endian bytes; a string is its
+/// length as a number, then its bytes; a list is the number of its strings, then the strings. First
+/// comes a number: how many strings are in all lists together. Then for each mount, in the table's
+/// order: the numbers mount id, parent id, major and minor; the strings root, mount point, file
+/// system type and source; the lists optional fields, mount options and super options. The kernel's
+/// escapes are decoded.
+///
+/// # Safety
+/// See the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsp_mount_table(
+    options: *const Options,
+    args: *const u8,
+    args_len: usize,
+    step: *mut Step,
+) -> u32 {
+    let doing = "reading a mount table";
+    // SAFETY: the caller's promise, passed on.
+    unsafe {
+        call::begin(doing, options, args, args_len, step, |call: Call<'_, 1>| {
+            let [file] = call.fields;
+            Ok(ended(MountTable::open(path(file)).and_then(|table| pack_table(&table))))
+        })
+    }
+}
+
+/// Every mount that the calling thread sees, as /proc/mounts tells of them (mount-utils' List), as
+/// many as number says. No arguments.
+///
+/// The result is packed as that of rsp_mount_table(). For each mount: the strings source, mount
+/// point and file system type; the list of the options.
+///
+/// # Safety
+/// See the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsp_list_mounts(options: *const Options, step: *mut Step) -> u32 {
+    let doing = "listing mounts";
+    // SAFETY: the caller's promise, passed on.
+    unsafe {
+        call::begin(doing, options, std::ptr::null(), 0, step, |_: Call<'_, 0>| {
+            Ok(ended(list_mounts()))
+        })
+    }
+}
+
+/// Where else the directory or file at a path is mounted, by the mount table in a file (mount-utils'
+/// SearchMountPoints). Results in packed fields. Arguments: the path, without links; the path of the
+/// file.
+///
+/// # Safety
+/// See the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsp_search_mount_points(
+    options: *const Options,
+    args: *const u8,
+    args_len: usize,
+    step: *mut Step,
+) -> u32 {
+    let doing = "searching mount points";
+    // SAFETY: the caller's promise, passed on.
+    unsafe {
+        call::begin(doing, options, args, args_len, step, |call: Call<'_, 2>| {
+            let [source, file] = call.fields;
+            Ok(ended(search_mount_points(source, path(file)).map(pack_paths)))
+        })
+    }
+}
+
+/// Where else the directory or file at a path is mounted, links resolved (mount-utils'
+/// GetMountRefs). Results in packed fields. Argument: the path.
+///
+/// # Safety
+/// See the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsp_mount_refs(
+    options: *const Options,
+    args: *const u8,
+    args_len: usize,
+    step: *mut Step,
+) -> u32 {
+    let doing = "searching mount references";
+    // SAFETY: the caller's promise, passed on.
+    unsafe {
+        call::begin(doing, options, args, args_len, step, |call: Call<'_, 1>| {
+            let [path] = call.fields;
+            Ok(ended(mount_refs(path).map(pack_paths)))
+        })
+    }
+}
+
+/// Unmounts a path and removes what is left of it, by force when that takes longer than a number of
+/// nanoseconds (mount-utils' CleanupMountWithForce). Comes back after twice that time at the latest,
+/// whatever hangs. Argument: the path. Uses the library's own mounter, whatever rsp_options says.
+///
+/// # Safety
+/// See the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsp_cleanup_mount_with_force(
+    options: *const Options,
+    args: *const u8,
+    args_len: usize,
+    timeout: u64,
+    step: *mut Step,
+) -> u32 {
+    let doing = "cleaning a mount point by force";
+    // SAFETY: the caller's promise, passed on.
+    unsafe {
+        call::begin(doing, options, args, args_len, step, |call: Call<'_, 1>| {
+            let ([path], profile) = (call.fields, call.profile);
+            let timeout = Duration::from_nanos(timeout);
+            let clean = mountinfo::cleanup_mount_with_force;
+            Ok(ended(clean(&KernelMounter, path, true, timeout, profile)))
+        })
+    }
+}
+
+fn path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}
+
+/// The mounts of a table; see [`rsp_mount_table`].
+pub(super) fn pack_table(table: &MountTable) -> Result<Reply> {
+    // Most of a line is text, and every field adds a length.
+    let mut packed = Packed::new(2 * table.as_bytes().len());
+    for record in table {
+        let record = record?;
+        let device = record.device;
+        packed.mounts += 1;
+        packed.number(record.id);
+        packed.number(record.parent_id);
+        packed.number(device.major.into());
+        packed.number(device.minor.into());
+        for field in [&record.root, &record.mount_point, &record.fs_type, &record.source] {
+            memory::pack_one(&mut packed.bytes, field);
+        }
+        packed.list(record.optional_fields.iter().map(Cow::Borrowed));
+        for options in [&record.mount_options, &record.super_options] {
+            packed.list(MountOptions::iter(options));
+        }
+    }
+    Ok(packed.into())
+}
+
+/// See [`rsp_list_mounts`].
+fn list_mounts() -> Result<Reply> {
+    let mounts = KernelMounter.list()?;
+    let mut packed = Packed::new(256 * mounts.len());
+    for mount in &mounts {
+        packed.mounts += 1;
+        for field in [&mount.device, &mount.path, &mount.fs_type] {
+            memory::pack_one(&mut packed.bytes, field);
+        }
+        packed.list(mount.options.iter().map(|option| Cow::Borrowed(&option[..])));
+    }
+    Ok(packed.into())
+}
+
+/// A search by a table of which every line was looked at: whoever goes by the answer may remove what
+/// nothing refers to, which half a table must not allow.
+fn search_mount_points(source: &[u8], file: &Path) -> Result<Vec<Vec<u8>>> {
+    let table = MountTable::open(file)?;
+    for record in &table {
+        record?;
+    }
+    table.search_mount_points(source)
+}
+
+fn pack_paths(paths: Vec<Vec<u8>>) -> Vec<u8> {
+    memory::pack(paths.iter().map(Vec::as_slice))
+}
+
+/// A packed list of mounts that is being written.
+struct Packed {
+    bytes: Vec<u8>,
+    mounts: i64,
+    listed: u64,
+}
+
+impl Packed {
+    fn new(capacity: usize) -> Self {
+        let mut bytes = Vec::with_capacity(capacity + 8);
+        bytes.extend_from_slice(&[0; 8]); // the number of listed strings goes here
+        Packed { bytes, mounts: 0, listed: 0 }
+    }
+
+    fn number(&mut self, number: u64) {
+        self.bytes.extend_from_slice(&number.to_le_bytes());
+    }
+
+    fn list<'a>(&mut self, strings: impl Iterator<Item = Cow<'a, [u8]>>) {
+        let at = self.bytes.len();
+        self.number(0);
+        let mut count: u64 = 0;
+        for string in strings {
+            memory::pack_one(&mut self.bytes, &string);
+            count += 1;
+        }
+        self.bytes[at..at + 8].copy_from_slice(&count.to_le_bytes());
+        self.listed += count;
+    }
+}
+
+impl From<Packed> for Reply {
+    fn from(mut packed: Packed) -> Self {
+        packed.bytes[..8].copy_from_slice(&packed.listed.to_le_bytes());
+        Reply { number: packed.mounts, bytes: packed.bytes, error: None }
+    }
+}
