@@ -31,7 +31,7 @@ as_user unshare --user --map-root-user --mount true || {
 }
 
 if [ $# -eq 0 ]; then
-	cargo test --quiet --locked --no-run --lib --test real_mounts --test broken_layouts \
+	cargo test --quiet --locked --no-run --lib --test real_mounts --test broken_layouts --test mount_points \
 		--message-format=json 2>/dev/null |
 		sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' >"$place/list"
 	[ -s "$place/list" ] || { echo "no test program of the crate was built" >&2; exit 1; }

@@ -197,8 +197,12 @@ pub fn readlink(path: &[u8]) -> Sys<Vec<u8>> {
 
 /// Whether a descriptor that was opened with `O_PATH | O_NOFOLLOW` is a symbolic link. Only a file
 /// system that holds one is asked: readlinkat(2) of the descriptor itself (kernel 2.6.39).
-pub fn is_symlink(entry: impl AsFd) -> bool {
-    retry(|| fcntl::readlinkat(entry.as_fd(), c"")).is_ok()
+pub fn is_symlink(entry: impl AsFd) -> Sys<bool> {
+    match retry(|| fcntl::readlinkat(entry.as_fd(), c"")) {
+        Ok(_) => Ok(true),
+        Err(ENOENT | EINVAL) => Ok(false),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// access(2) with `F_OK`.
