@@ -52,6 +52,10 @@ test-go: build ## the C boundary and the Go package: [COUNT=1]
 	@tests/boundary/run.sh
 	@COUNT=$(or $(COUNT),1) tests/boundary/go.sh
 
+.PHONY: mounts-test
+mounts-test: build ## the mount table against mount-utils, moby's parser and real mounts
+	@cd tests/golang/mountutils && go test -count=1 -timeout 5m
+
 .PHONY: sanitize
 sanitize: build ## the C boundary under Miri, and under the address sanitizer from C and Go
 	@tests/boundary/sanitize.sh
@@ -59,7 +63,7 @@ sanitize: build ## the C boundary under Miri, and under the address sanitizer fr
 .PHONY: lint-go
 lint-go: build
 	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }
-	@for module in go-shim examples/demo; do (cd $$module && go vet ./... && go mod tidy -diff) || exit 1; done
+	@for module in go-shim examples/demo tests/golang/mountutils; do (cd $$module && go vet ./... && go mod tidy -diff) || exit 1; done
 
 # --- kubernetes ---------------------------------------------------------------
 # The tree is looked at before anything is built, so that a wrong one is refused at once.
@@ -135,6 +139,7 @@ test: ## every test: Rust, Go, the swap's, and kubernetes' own in a swapped tree
 	@cargo test --quiet --locked --workspace
 	@cargo test --quiet --locked --features fault-injection --test faults
 	@$(MAKE) test-go
+	@$(MAKE) mounts-test
 	@tests/as_user.sh
 	@$(MAKE) parity SEEDS=1:40
 	@$(MAKE) attack SECONDS=0.1
