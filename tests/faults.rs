@@ -245,6 +245,33 @@ fn clean_survives_every_fault() {
 }
 
 #[test]
+fn clean_up_by_path_survives_every_fault() {
+    in_namespace("clean_up_by_path_survives_every_fault", |layout| {
+        lay_out_volume(layout);
+        for (sub_path, profile) in ["d", "f"].into_iter().zip(PROFILES) {
+            Scenario {
+                name: sub_path,
+                lay_out: &|| {
+                    prepare(layout, &KernelMounter, sub_path, profile).unwrap();
+                    bind(&layout.volume.join(sub_path), &layout.target());
+                },
+                call: &|| {
+                    let target = bytes(&layout.target());
+                    mountinfo::cleanup_mount_point(&KernelMounter, &target, true, profile)
+                },
+                done: &|| {
+                    assert!(fs::symlink_metadata(layout.target()).is_err());
+                    check_user_files(layout);
+                },
+                failed: &|_| check_user_files(layout),
+                tear_down: &|| tear_down(layout),
+            }
+            .run();
+        }
+    });
+}
+
+#[test]
 fn with_a_mounter_of_the_callers_own_they_survive_every_fault_too() {
     in_namespace("with_a_mounter_of_the_callers_own_they_survive_every_fault_too", |layout| {
         lay_out_volume(layout);
