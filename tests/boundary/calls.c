@@ -81,6 +81,21 @@ int main(void)
 		   "no such file or directory"));
 	rsp_error_free(step.error);
 
+	const char *const root[] = {"/", NULL};
+	len = pack(args, root);
+	CHECK(rsp_is_likely_not_mount_point(&options, args, len, &step) == RSP_DONE);
+	const int64_t likely_not = step.number;
+	CHECK(rsp_is_mount_point(&options, args, len, &step) == RSP_DONE && step.number == !likely_not);
+	const char *const table[] = {"/proc/self/mountinfo", NULL};
+	len = pack(args, table);
+	CHECK(rsp_mount_table(&options, args, len, &step) == RSP_DONE);
+	// The strings in all lists, then for each mount four numbers and the lengths of four strings.
+	CHECK(step.number > 0 && step.text_len > 8 + 64 * (size_t)step.number);
+	const int64_t mounts = step.number;
+	rsp_bytes_free(step.text, step.text_len);
+	CHECK(rsp_list_mounts(&options, &step) == RSP_DONE && step.number == mounts);
+	rsp_bytes_free(step.text, step.text_len);
+
 	char volume[] = "/tmp/rustsubpath-c-XXXXXX";
 	CHECK(mkdtemp(volume) != NULL);
 	char target[128];
