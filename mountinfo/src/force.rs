@@ -123,7 +123,11 @@ fn within<T: Send + 'static>(
     // The new thread has the namespaces, the working directory and the rights of this one.
     std::thread::Builder::new()
         .name("unmount".to_owned())
-        .spawn(move || drop(sender.send(work(&watched))))
+        .spawn(move || {
+            // A signal for the process is for a thread that comes back.
+            let _ = sys::block_signals();
+            drop(sender.send(work(&watched)));
+        })
         .map_err(|error| failed(path, &error))?;
     match receiver.recv_timeout(timeout) {
         Ok(result) => Ok(Some(result)),

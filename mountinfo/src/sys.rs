@@ -309,6 +309,11 @@ fn umount2(path: &[u8], flags: MntFlags) -> Sys<()> {
     retry(|| nix::mount::umount2(path, flags))
 }
 
+/// sigprocmask(2): this thread takes no signal any more, so that none is lost on a thread that hangs.
+pub fn block_signals() -> Sys<()> {
+    nix::sys::signal::SigSet::all().thread_block().map_err(raw)
+}
+
 /// How to unmount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unmount {

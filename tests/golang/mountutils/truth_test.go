@@ -3,6 +3,7 @@
 package mountutils
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	moby "github.com/moby/sys/mountinfo"
 	"k8s.io/mount-utils"
@@ -319,7 +321,7 @@ func TestServersThatAreDeadOrHang(t *testing.T) {
 // A thread in another mount namespace is told of its own mounts.
 func TestAThreadSeesItsOwnMounts(t *testing.T) {
 	dir := scratch(t)
-	must(t, os.Mkdir(dir+"/own", 0o755))
+	must(t, os.MkdirAll(dir+"/own/kept", 0o755))
 	ended := make(chan error)
 	go func() {
 		// Never unlocked: the thread ends with the goroutine, and its namespace with it.
@@ -334,15 +336,28 @@ func TestAThreadSeesItsOwnMounts(t *testing.T) {
 			if mounted, err := rustsubpath.IsMountPoint(dir + "/own"); !mounted || err != nil {
 				return fmt.Errorf("IsMountPoint: %v, %v", mounted, err)
 			}
+			outside := make(chan error)
+			go func() {
+				mounted, err := rustsubpath.IsMountPoint(dir + "/own")
+				if mounted {
+					err = errors.New("another thread sees the mount")
+				}
+				outside <- err
+			}()
+			if err := <-outside; err != nil {
+				return err
+			}
 			listed, err := rustsubpath.List()
 			if err != nil || listed[len(listed)-1].Path != dir+"/own" {
 				return fmt.Errorf("List: %v, %v", listed, err)
+			}
+			// What another thread does for this one is done in this one's namespace, too.
+			err = rustsubpath.CleanupMountWithForce(dir+"/own", mount.New("").(*mount.Mounter), true, time.Minute)
+			if mounted, is := rustsubpath.IsMountPoint(dir + "/own"); mounted || is != nil || !errors.Is(err, syscall.ENOTEMPTY) {
+				return fmt.Errorf("after CleanupMountWithForce: %v, IsMountPoint: %v, %v", err, mounted, is)
 			}
 			return nil
 		}()
 	}()
 	must(t, <-ended)
-	if mounted, err := rustsubpath.IsMountPoint(dir + "/own"); mounted || err != nil {
-		t.Errorf("outside: %v, %v", mounted, err)
-	}
 }
