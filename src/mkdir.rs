@@ -90,7 +90,7 @@ pub(crate) fn make_dir_resolved(
     let parent = open_beneath(&existing, base).map_err(|error| {
         Error::flatten(text!("cannot open directory ", prefix.path, ": "), &error)
     })?;
-    Levels { existing: &existing, missing: &missing, perm, profile }.make(parent.fd)
+    Levels { existing: &existing, missing: &missing, perm, profile }.make(parent)
 }
 
 /// The levels that are to be made below an existing directory.

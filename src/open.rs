@@ -1,8 +1,9 @@
 //! Opens a path strictly below a directory, through no symlink.
 
+use std::borrow::Cow;
 use std::os::fd::{AsFd, OwnedFd};
 
-use mountinfo::sys::{self, Kind, Sys};
+use mountinfo::sys::{self, Kind, Stat, Sys};
 use mountinfo::{Error, Features, Result, gopath, log, text};
 use nix::fcntl::OFlag;
 
@@ -12,20 +13,12 @@ const PATH: OFlag = OFlag::O_PATH.union(OFlag::O_NOFOLLOW);
 /// trailing slash does (openat(2), "automount").
 const DIRECTORY: OFlag = PATH.union(OFlag::O_DIRECTORY);
 
-/// A file or directory that was opened with `O_PATH` below its base.
-#[derive(Debug)]
-pub(crate) struct Opened {
-    pub(crate) fd: OwnedFd,
-    /// Whether it is a directory, as the open descriptor says.
-    pub(crate) is_directory: bool,
-}
-
 /// Opens `pathname` below `base` with `O_PATH`; neither may contain a symlink (`doSafeOpen`).
 ///
 /// Only the components below `base` are guarded: `base` is the caller's own, and its last component
 /// must not be a symlink. Where the kernel has openat2(2) one call does it; otherwise, and to find
 /// the component to name in an error, the path is opened component by component.
-pub(crate) fn open_beneath(pathname: &[u8], base: &[u8]) -> Result<Opened> {
+pub(crate) fn open_beneath(pathname: &[u8], base: &[u8]) -> Result<OwnedFd> {
     let pathname = gopath::clean(pathname);
     let base = gopath::clean(base);
     let relative = gopath::rel(&base, &pathname)?;
@@ -43,6 +36,59 @@ pub(crate) fn open_beneath(pathname: &[u8], base: &[u8]) -> Result<Opened> {
     open_by_component(parent, &base, &relative)
 }
 
+/// A path that leads through no symlink, and the file that it names, opened with `O_PATH`.
+#[derive(Debug)]
+pub(crate) struct Straight<'p> {
+    /// The path and its base without slashes at their ends: filepath.EvalSymlinks leaves them so.
+    pub(crate) path: &'p [u8],
+    pub(crate) base: &'p [u8],
+    pub(crate) fd: OwnedFd,
+    pub(crate) stat: Stat,
+}
+
+impl Straight<'_> {
+    /// The lines that [`open_beneath`] would have logged.
+    pub(crate) fn trace(&self) {
+        trace_components(self.base, &self.path[self.base.len() + 1..]);
+    }
+}
+
+/// Resolves both paths and opens the one below the other in two calls, where neither has a link in
+/// it. `None` says nothing: resolving each and [`open_beneath`] have to tell.
+///
+/// It must find nothing that those would not. Like `gopath::eval_symlinks` it asks only about clean
+/// paths, by openat2(2) that refuses links. The base is opened for reading, as [`open_beneath`] does;
+/// what the base's lstat(2) would have been refused (a dead FUSE server, a stale handle), that open
+/// is refused too, or else the fstat(2) of what lies below.
+pub(crate) fn open_straight<'p>(path: &'p [u8], base: &'p [u8]) -> Option<Straight<'p>> {
+    let (Cow::Borrowed(cleaned), Cow::Borrowed(base)) =
+        (gopath::clean_cow(path), gopath::clean_cow(base))
+    else {
+        return None;
+    };
+    let relative = cleaned.strip_prefix(base)?.strip_prefix(b"/")?;
+    if !Features::get().openat2 || !gopath::is_abs(base) || relative.is_empty() {
+        return None;
+    }
+    if sys::refused(cleaned).is_some() {
+        // What follows the base may be short enough all the same.
+        return None;
+    }
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY;
+    let parent = sys::open_without_symlinks(base, flags).ok()?;
+    let fd = match sys::open_beneath(&parent, relative, DIRECTORY) {
+        // A slash after what is no directory is an error.
+        Err(sys::ENOTDIR) if cleaned.len() == path.len() => {
+            sys::open_beneath(&parent, relative, PATH)
+        }
+        opened => opened,
+    }
+    .ok()?;
+    let stat = sys::fstat(&fd).ok()?;
+    // `O_PATH` with `O_NOFOLLOW` opens a symlink itself (openat2(2)).
+    (stat.kind != Kind::Symlink).then_some(Straight { path: cleaned, base, fd, stat })
+}
+
 /// Opens the base for reading, as the original does, but never waits for a FIFO's writer.
 fn open_base(base: &[u8]) -> Sys<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW;
@@ -54,39 +100,36 @@ fn open_base(base: &[u8]) -> Sys<OwnedFd> {
 }
 
 /// openat2(2) of the whole path. Any error sends the caller to [`open_by_component`].
-fn open_at_once(base: &OwnedFd, relative: &[u8]) -> Sys<Opened> {
+fn open_at_once(base: &OwnedFd, relative: &[u8]) -> Sys<OwnedFd> {
     match sys::open_beneath(base, relative, DIRECTORY) {
-        Ok(fd) => Ok(Opened { fd, is_directory: true }),
         Err(sys::ENOTDIR) => {
             let fd = sys::open_beneath(base, relative, PATH)?;
             match sys::fstat(&fd)?.kind {
                 // `O_PATH` with `O_NOFOLLOW` opens a symlink itself (openat2(2)).
                 Kind::Symlink => Err(sys::ELOOP),
-                kind => Ok(Opened { fd, is_directory: kind == Kind::Directory }),
+                _ => Ok(fd),
             }
         }
-        Err(errno) => Err(errno),
+        opened => opened,
     }
 }
 
-fn open_by_component(mut parent: OwnedFd, base: &[u8], relative: &[u8]) -> Result<Opened> {
+fn open_by_component(mut parent: OwnedFd, base: &[u8], relative: &[u8]) -> Result<OwnedFd> {
     let mut current = base.to_vec();
-    let mut is_directory = true;
     for segment in gopath::split_segments(relative) {
         current = gopath::join(&[&current, segment]);
         if !gopath::path_within_base(&current, base) {
             return Err(Error::new(text!("path ", current, " is outside of allowed base ", base)));
         }
         log!(TRACE, "Opening path ", current);
-        let opened = open_component(&parent, segment, &current)?;
-        (parent, is_directory) = (opened.fd, opened.is_directory);
+        parent = open_component(&parent, segment, &current)?;
     }
-    Ok(Opened { fd: parent, is_directory })
+    Ok(parent)
 }
 
-fn open_component(parent: impl AsFd, segment: &[u8], current: &[u8]) -> Result<Opened> {
+fn open_component(parent: impl AsFd, segment: &[u8], current: &[u8]) -> Result<OwnedFd> {
     if let Ok(fd) = sys::openat(parent.as_fd(), segment, DIRECTORY, 0) {
-        return Ok(Opened { fd, is_directory: true });
+        return Ok(fd);
     }
     // No directory, or an automount that failed: what counts is the plain open.
     let fd = sys::openat(parent, segment, PATH, 0).map_err(|errno| {
@@ -99,7 +142,7 @@ fn open_component(parent: impl AsFd, segment: &[u8], current: &[u8]) -> Result<O
     if stat.kind == Kind::Symlink {
         return Err(Error::new(text!("unexpected symlink found ", current)));
     }
-    Ok(Opened { fd, is_directory: stat.kind == Kind::Directory })
+    Ok(fd)
 }
 
 /// The lines that [`open_by_component`] would have logged.

@@ -1,7 +1,7 @@
 //! Binds a sub path into the pod's directory (`doBindSubPath`): resolve, open below the volume,
 //! make the target, bind the open descriptor, and undo it all if that fails.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use mountinfo::mounter::AsyncMounter;
@@ -9,7 +9,7 @@ use mountinfo::{Error, Place, Profile, Result, Source, gopath, gotext, log, sys,
 
 use crate::clean::clean_sub_path;
 use crate::lock::lock;
-use crate::open::{Opened, open_beneath};
+use crate::open::{open_beneath, open_straight};
 use crate::pod_dir::PodDir;
 use crate::request::Subpath;
 use crate::target::{self, SourceFile};
@@ -24,13 +24,11 @@ pub async fn bind_sub_path<M: AsyncMounter>(
     subpath: &Subpath,
     profile: Profile,
 ) -> Result<Vec<u8>> {
-    let resolve = |path: &[u8]| {
-        gopath::eval_symlinks(path).map_err(|error| {
-            Error::flatten(text!("error resolving symlinks in ", gotext::quote(path), ": "), &error)
-        })
+    let straight = open_straight(&subpath.path, &subpath.volume_path);
+    let (volume_path, path) = match &straight {
+        Some(found) => (found.base.to_vec(), found.path.to_vec()),
+        None => (resolve(&subpath.volume_path)?, resolve(&subpath.path)?),
     };
-    let volume_path = resolve(&subpath.volume_path)?;
-    let path = resolve(&subpath.path)?;
     log!(
         TRACE,
         "doBindSubPath ",
@@ -40,45 +38,56 @@ pub async fn bind_sub_path<M: AsyncMounter>(
         ") for volumepath ",
         gotext::quote(&subpath.volume_path)
     );
+    let (fd, stat) = match straight {
+        Some(found) => {
+            found.trace();
+            (found.fd, Some(found.stat))
+        }
+        None => (open_sub_path(&path, &volume_path)?, None),
+    };
     let subpath = Subpath { path, volume_path, ..subpath.clone() };
-    let source = open_sub_path(&subpath)?;
 
     let patience = if mounter.is_kernel() { 10 } else { 1 };
     let _one_at_a_time = lock(&subpath.target(), Duration::from_secs(patience));
-    bind(mounter, &subpath, &source, profile).await
+    bind(mounter, &subpath, &fd, SourceFile::Open(&fd, stat), profile).await
+}
+
+fn resolve(path: &[u8]) -> Result<Vec<u8>> {
+    gopath::eval_symlinks(path).map_err(|error| {
+        Error::flatten(text!("error resolving symlinks in ", gotext::quote(path), ": "), &error)
+    })
 }
 
 /// Opens the sub path below its volume (`safeOpenSubPath`).
-fn open_sub_path(subpath: &Subpath) -> Result<Opened> {
-    if !gopath::path_within_base(&subpath.path, &subpath.volume_path) {
+fn open_sub_path(path: &[u8], volume_path: &[u8]) -> Result<OwnedFd> {
+    if !gopath::path_within_base(path, volume_path) {
         return Err(Error::new(text!(
             "subpath ",
-            gotext::quote(&subpath.path),
+            gotext::quote(path),
             " not within volume path ",
-            gotext::quote(&subpath.volume_path)
+            gotext::quote(volume_path)
         )));
     }
-    open_beneath(&subpath.path, &subpath.volume_path).map_err(|error| {
-        Error::flatten(text!("error opening subpath ", subpath.path, ": "), &error)
-    })
+    open_beneath(path, volume_path)
+        .map_err(|error| Error::flatten(text!("error opening subpath ", path, ": "), &error))
 }
 
 async fn bind<M: AsyncMounter>(
     mounter: &M,
     subpath: &Subpath,
-    source: &Opened,
+    source: &OwnedFd,
+    file: SourceFile<'_>,
     profile: Profile,
 ) -> Result<Vec<u8>> {
     let mut tries = 0;
     loop {
         tries += 1;
-        let target =
-            target::prepare(mounter, subpath, SourceFile::Open(&source.fd), profile).await?;
+        let target = target::prepare(mounter, subpath, file, profile).await?;
         let Some(parent) = target.parent else {
             return Ok(target.path);
         };
         let at = Place::beneath(parent.as_fd(), &target.path);
-        let source = Source { fd: source.fd.as_fd() };
+        let source = Source { fd: source.as_fd() };
         log!(
             TRACE,
             "bind mounting ",

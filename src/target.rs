@@ -22,9 +22,10 @@ const TRIES: usize = 100;
 const MOST_LAYERS: usize = 100_000;
 
 /// Where the facts about the source come from.
+#[derive(Clone, Copy)]
 pub(crate) enum SourceFile<'a> {
-    /// The open descriptor that will be bound.
-    Open(&'a OwnedFd),
+    /// The open descriptor that will be bound, and what fstat(2) told of it if it was asked.
+    Open(&'a OwnedFd, Option<Stat>),
     /// The sub path's path, for a caller that has opened nothing.
     Path(&'a [u8]),
 }
@@ -32,7 +33,8 @@ pub(crate) enum SourceFile<'a> {
 impl SourceFile<'_> {
     fn stat(&self) -> Result<Stat> {
         match self {
-            SourceFile::Open(fd) => sys::fstat(fd).map_err(Error::from_errno),
+            SourceFile::Open(_, Some(stat)) => Ok(*stat),
+            SourceFile::Open(fd, None) => sys::fstat(fd).map_err(Error::from_errno),
             SourceFile::Path(path) => {
                 sys::lstat(path).map_err(|errno| Error::path("lstat", *path, errno))
             }

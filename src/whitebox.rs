@@ -10,7 +10,7 @@ use crate::target::{self, SourceFile};
 
 /// `doSafeOpen`.
 pub fn open_beneath(pathname: &[u8], base: &[u8]) -> Result<OwnedFd> {
-    crate::open::open_beneath(pathname, base).map(|opened| opened.fd)
+    crate::open::open_beneath(pathname, base)
 }
 
 /// `doSafeMakeDir`.
