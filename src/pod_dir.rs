@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use mountinfo::sys::{self, Kind, Sys};
 use mountinfo::{Error, Features, Result, gopath};
-use nix::fcntl::OFlag;
+use nix::fcntl::{AT_FDCWD, OFlag};
 
 /// Refers to a directory, and to nothing but a directory.
 const DIRECTORY: OFlag = OFlag::O_PATH.union(OFlag::O_NOFOLLOW).union(OFlag::O_DIRECTORY);
@@ -175,14 +175,51 @@ fn open_below(anchor: BorrowedFd<'_>, below: &[u8], flags: OFlag) -> Sys<OwnedFd
     dir.ok_or(sys::ENOENT)
 }
 
+/// Opens a directory below the pod's with `O_PATH`: in one call where no element of the whole path
+/// is a link, else from the pod's directory on.
+pub(crate) fn open_dir(pod_dir: &[u8], path: &[u8]) -> Sys<OwnedFd> {
+    if Features::get().openat2 {
+        match sys::open_without_symlinks(path, DIRECTORY) {
+            Ok(dir) => return Ok(dir),
+            // A link that stands before what is missing would have been refused.
+            Err(sys::ENOENT) => return Err(sys::ENOENT),
+            Err(_) => {}
+        }
+    }
+    PodDir::open(pod_dir).open_dir(path)
+}
+
 /// Makes a directory below the pod's with every missing level, and opens it (`os.MkdirAll`).
 ///
 /// # Errors
 /// A path error of `mkdir` that names the level, with the errno of mkdirat(2); ENOTDIR where
 /// something else, or a symlink, stands in the way.
 pub(crate) fn make_all(pod_dir: &[u8], path: &[u8], mode: u32) -> Result<OwnedFd> {
-    let pod_dir = gopath::clean(pod_dir);
+    let pod_dir = gopath::clean_cow(pod_dir);
     let split = Split::of(&pod_dir, path);
+    match make_boldly(&split, path, mode) {
+        Some(dir) => Ok(dir),
+        None => make_carefully(&split, mode),
+    }
+}
+
+/// Makes each level without looking first. What goes wrong is left to [`make_carefully`], which can
+/// say it, and goes on from what is made.
+fn make_boldly(split: &Split<'_>, path: &[u8], mode: u32) -> Option<OwnedFd> {
+    if sys::refused(path).is_some() || split.components().any(|name| name.len() > sys::NAME_MAX) {
+        return None;
+    }
+    let mut names = split.components();
+    let first = gopath::join(&[&split.anchor, names.next()?]);
+    // By its path: links in it are followed up to its last element, as those of the pod's own are.
+    let mut dir = make_level(AT_FDCWD, &first, mode, &mut true).ok()?;
+    for name in names {
+        dir = make_level(&dir, name, mode, &mut true).ok()?;
+    }
+    Some(dir)
+}
+
+fn make_carefully(split: &Split<'_>, mode: u32) -> Result<OwnedFd> {
     let anchor = OFlag::O_PATH | OFlag::O_DIRECTORY;
     let mut dir = match sys::open(&split.anchor, anchor) {
         Ok(dir) => dir,
@@ -222,22 +259,22 @@ pub(crate) fn make_all(pod_dir: &[u8], path: &[u8], mode: u32) -> Result<OwnedFd
 }
 
 /// Makes a directory and opens it; another caller may make or remove it meanwhile.
-fn make_level(parent: &OwnedFd, name: &[u8], mode: u32, is_new: &mut bool) -> Sys<OwnedFd> {
+fn make_level(parent: impl AsFd, name: &[u8], mode: u32, is_new: &mut bool) -> Sys<OwnedFd> {
     const TRIES: usize = 100;
     if !*is_new {
-        match open_level(parent, name) {
+        match open_level(&parent, name) {
             Err(sys::ENOTDIR) => return Err(sys::ENOTDIR),
             Err(_) => {}
             dir => return dir,
         }
     }
     for _ in 0..TRIES {
-        match sys::mkdirat(parent, name, mode) {
+        match sys::mkdirat(&parent, name, mode) {
             Ok(()) => *is_new = true,
             Err(sys::EEXIST) => *is_new = false,
             Err(errno) => return Err(errno),
         }
-        match open_level(parent, name) {
+        match open_level(&parent, name) {
             Err(sys::ENOENT) => {}
             other => return other,
         }
@@ -245,7 +282,7 @@ fn make_level(parent: &OwnedFd, name: &[u8], mode: u32, is_new: &mut bool) -> Sy
     Err(sys::ENOENT)
 }
 
-fn open_level(parent: &OwnedFd, name: &[u8]) -> Sys<OwnedFd> {
+fn open_level(parent: impl AsFd, name: &[u8]) -> Sys<OwnedFd> {
     sys::openat(parent, name, DIRECTORY, 0)
         .map_err(|errno| if errno == sys::ELOOP { sys::ENOTDIR } else { errno })
 }

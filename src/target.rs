@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use mountinfo::cleanup::is_corrupted_mount;
 use mountinfo::mounter::AsyncMounter;
-use mountinfo::sys::{self, Kind, Stat, Sys};
+use mountinfo::sys::{self, Kind, Quick, Stat, Sys};
 use mountinfo::{Error, Place, Profile, Result, gopath, log, text};
 use nix::fcntl::OFlag;
 
@@ -70,11 +70,13 @@ pub(crate) async fn prepare<M: AsyncMounter>(
 
     let mut last = None;
     for _ in 0..TRIES {
-        let mut existing = None;
-        if mounter.is_kernel() {
-            existing = open_existing(subpath, &container_dir, &path)?;
-        }
-        if let Some(dir) = &existing {
+        let existing = if mounter.is_kernel() {
+            open_existing(subpath, &container_dir, &path)?
+        } else {
+            // It exists by now for every sub path but a container's first.
+            pod_dir::open_dir(&subpath.pod_dir, &container_dir).ok()
+        };
+        if let (Some(dir), true) = (&existing, mounter.is_kernel()) {
             let at = Place::beneath(dir.as_fd(), &path);
             if is_mounted_in_kernel(mounter, subpath, at, &source, profile).await? {
                 return already_mounted(path);
@@ -130,7 +132,7 @@ pub(crate) async fn prepare<M: AsyncMounter>(
 /// Opens the directory that holds the target, if it exists. What stands in its way shows when it is
 /// made.
 fn open_existing(subpath: &Subpath, container_dir: &[u8], path: &[u8]) -> Result<Option<OwnedFd>> {
-    match PodDir::open(&subpath.pod_dir).open_dir(container_dir) {
+    match pod_dir::open_dir(&subpath.pod_dir, container_dir) {
         Ok(dir) => Ok(Some(dir)),
         Err(sys::ENOENT | sys::ENOTDIR | sys::ELOOP | sys::ENAMETOOLONG | sys::EINVAL) => Ok(None),
         Err(errno) => {
@@ -206,7 +208,16 @@ async fn is_mounted_in_kernel<M: AsyncMounter>(
         .stat()
         .map_err(|error| Error::flatten(text!("stat ", subpath.path, " failed: "), &error))?;
     for _ in 0..MOST_LAYERS {
-        match mounter.is_mount_point(at).await {
+        // An answer of the mounted file system, were one awaited, might never come; whatever it
+        // is, a mount that cannot even be looked at is not the one that is wanted.
+        let quick = sys::quick_stat_at(dir, at.name());
+        let mounted = match quick {
+            Ok(Quick { mount_root: Some(mounted), .. }) => Ok(mounted),
+            Err(sys::ENOENT) => Ok(false),
+            _ => mounter.is_mount_point(at).await,
+        };
+        match mounted {
+            Ok(true) if quick.is_ok_and(|quick| quick.stat.same_file(&stat)) => return Ok(true),
             Ok(true) => {}
             Ok(false) => return Ok(false),
             Err(error) if error.is_not_exist() => return Ok(false),
@@ -214,11 +225,6 @@ async fn is_mounted_in_kernel<M: AsyncMounter>(
                 let prefix = text!("error checking path ", at.path, " for mount: ");
                 return Err(Error::wrap(prefix, error));
             }
-        }
-        // An answer of the mounted file system, were one awaited, might never come; whatever it
-        // is, a mount that cannot even be looked at is not the one that is wanted.
-        if sys::quick_stat_at(dir, at.name()).is_ok_and(|q| q.stat.same_file(&stat)) {
-            return Ok(true);
         }
         unmount_stale(mounter, at, profile).await?;
     }
