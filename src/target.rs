@@ -313,8 +313,15 @@ fn make_file(at: Place<'_>, replace: bool) -> Result<Made> {
     let fail = |errno| cannot_make(Kind::File, at.path, errno);
     let new = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
     for _ in 0..TRIES {
-        match sys::openat(dir, at.name(), new, FILE_MODE) {
-            Ok(_) => return Ok(Made::New),
+        let made = match sys::make_file(dir, at.name(), FILE_MODE) {
+            Err(errno) if errno != sys::EEXIST => {
+                // A sandbox or a server may know only how to create files.
+                sys::openat(dir, at.name(), new, FILE_MODE).map(drop)
+            }
+            made => made,
+        };
+        match made {
+            Ok(()) => return Ok(Made::New),
             Err(sys::EEXIST) => {}
             Err(errno) => return Err(fail(errno)),
         }

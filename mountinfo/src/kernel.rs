@@ -5,7 +5,7 @@
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use nix::fcntl::OFlag;
+use nix::fcntl::{AT_FDCWD, OFlag};
 
 use crate::error::{Error, Result};
 use crate::features::Features;
@@ -45,15 +45,13 @@ impl Mounter for KernelMounter {
     fn bind(&self, source: Source<'_>, at: Place<'_>) -> Result<()> {
         let fail = |errno| Error::path("mount", at.path, errno);
         // A symlink as target is opened itself here, and nothing can be mounted on one.
-        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
-        let target = match at.dir {
-            Some(dir) => sys::openat(dir, at.name(), flags, 0),
-            None => sys::open(at.path, flags),
-        }
-        .map_err(fail)?;
+        let (dir, name) = match at.dir {
+            Some(dir) => (dir, at.name()),
+            None => (AT_FDCWD, at.path),
+        };
         if Features::get().open_tree {
             let attached =
-                sys::clone_tree(source.fd).and_then(|tree| sys::attach_tree(&tree, &target));
+                sys::clone_tree(source.fd).and_then(|tree| sys::attach_tree(&tree, dir, name));
             match attached {
                 Ok(()) => return Ok(()),
                 // A seccomp profile may know mount(2) but not these; without the privilege
@@ -62,6 +60,8 @@ impl Mounter for KernelMounter {
                 Err(errno) => return Err(fail(errno)),
             }
         }
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
+        let target = sys::openat(dir, name, flags, 0).map_err(fail)?;
         sys::bind_by_proc(source.fd, &target).map_err(fail)
     }
 

@@ -246,6 +246,13 @@ pub fn mkdir(path: &[u8], mode: u32) -> Sys<()> {
     mkdirat(fcntl::AT_FDCWD, path, mode)
 }
 
+/// mknodat(2) of a regular file: what openat(2) with `O_CREAT` and `O_EXCL` does, without a
+/// descriptor to close.
+pub fn make_file(dir: impl AsFd, name: &[u8], mode: u32) -> Sys<()> {
+    let mode = Mode::from_bits_truncate(mode);
+    retry(|| nix::sys::stat::mknodat(dir.as_fd(), name, SFlag::S_IFREG, mode, 0))
+}
+
 /// fchmod(2).
 pub fn fchmod(fd: impl AsFd, mode: u32) -> Sys<()> {
     retry(|| nix::sys::stat::fchmod(fd.as_fd(), Mode::from_bits_truncate(mode)))
@@ -364,10 +371,11 @@ pub fn clone_tree(source: impl AsFd) -> Sys<OwnedFd> {
     retry_rustix(|| rustix::mount::open_tree(source.as_fd(), c"", flags))
 }
 
-/// move_mount(2): attaches a detached mount on what `target` refers to.
-pub fn attach_tree(tree: impl AsFd, target: impl AsFd) -> Sys<()> {
-    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    retry_rustix(|| rustix::mount::move_mount(tree.as_fd(), c"", target.as_fd(), c"", flags))
+/// move_mount(2): attaches a detached mount on the entry `name` of `dir`; a symlink is not followed,
+/// an automount not triggered.
+pub fn attach_tree(tree: impl AsFd, dir: impl AsFd, name: &[u8]) -> Sys<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    retry_rustix(|| rustix::mount::move_mount(tree.as_fd(), c"", dir.as_fd(), name, flags))
 }
 
 /// Whether openat2(2) is here and allowed.
