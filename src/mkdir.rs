@@ -8,7 +8,7 @@ use mountinfo::sys::{self, Kind, Sys};
 use mountinfo::{Error, Profile, Result, gopath, gotext, log, text};
 use nix::fcntl::OFlag;
 
-use crate::open::open_beneath;
+use crate::open::{self, open_beneath, open_straight_directory};
 use crate::request::FileMode;
 
 /// Makes `subdir` below `base` with every missing level, and gives each level that it makes exactly
@@ -35,6 +35,10 @@ use crate::request::FileMode;
 /// # Ok::<(), subpath::Error>(())
 /// ```
 pub fn safe_make_dir(subdir: &[u8], base: &[u8], perm: FileMode, profile: Profile) -> Result<()> {
+    if let Some((real_base, dir)) = open_straight_directory(base) {
+        let real_path = gopath::join(&[real_base, subdir]);
+        return make_dir(&real_path, real_base, Some(dir), perm, profile);
+    }
     let real_base = gopath::eval_symlinks(base).map_err(|error| {
         Error::flatten(text!("error resolving symlinks in ", base, ": "), &error)
     })?;
@@ -46,6 +50,17 @@ pub fn safe_make_dir(subdir: &[u8], base: &[u8], perm: FileMode, profile: Profil
 pub(crate) fn make_dir_resolved(
     pathname: &[u8],
     base: &[u8],
+    perm: FileMode,
+    profile: Profile,
+) -> Result<()> {
+    make_dir(pathname, base, None, perm, profile)
+}
+
+/// The same, with the base open for reading if it is known that no element of its path is a link.
+fn make_dir(
+    pathname: &[u8],
+    base: &[u8],
+    open_base: Option<OwnedFd>,
     perm: FileMode,
     profile: Profile,
 ) -> Result<()> {
@@ -65,6 +80,17 @@ pub(crate) fn make_dir_resolved(
             return Ok(());
         }
         Ok(_) => return Err(Error::path("mkdir", pathname, sys::ENOTDIR)),
+        Err(sys::ENOENT) => {
+            if let Some(prefix) =
+                open_base.and_then(|dir| StraightPrefix::find(dir, base, pathname))
+            {
+                let StraightPrefix { path, below_base, missing, dir } = prefix;
+                let levels = Levels { existing: path, missing: &missing, perm, profile };
+                levels.announce();
+                open::trace_components(base, below_base);
+                return levels.make(dir);
+            }
+        }
         Err(_) => {}
     }
 
@@ -80,17 +106,12 @@ pub(crate) fn make_dir_resolved(
         return Err(Error::new(text!("path ", existing, " is outside of allowed base %!s(<nil>)")));
     }
     let missing: Vec<&[u8]> = prefix.missing.iter().map(Vec::as_slice).collect();
-    log!(
-        DEBUG,
-        gotext::quote(&existing),
-        " already exists, ",
-        gotext::quote(&gopath::join(&missing)),
-        " to create"
-    );
+    let levels = Levels { existing: &existing, missing: &missing, perm, profile };
+    levels.announce();
     let parent = open_beneath(&existing, base).map_err(|error| {
         Error::flatten(text!("cannot open directory ", prefix.path, ": "), &error)
     })?;
-    Levels { existing: &existing, missing: &missing, perm, profile }.make(parent)
+    levels.make(parent)
 }
 
 /// The levels that are to be made below an existing directory.
@@ -102,8 +123,19 @@ struct Levels<'a> {
 }
 
 impl Levels<'_> {
+    fn announce(&self) {
+        log!(
+            DEBUG,
+            gotext::quote(self.existing),
+            " already exists, ",
+            gotext::quote(&gopath::join(self.missing)),
+            " to create"
+        );
+    }
+
     fn make(&self, mut parent: OwnedFd) -> Result<()> {
         let impossible = self.impossible_level();
+        let mut freshness = Freshness::default();
         for (level, name) in self.missing.iter().enumerate() {
             log!(DEBUG, "Creating ", name);
             self.refuse_relative(&parent, level)?;
@@ -126,7 +158,7 @@ impl Levels<'_> {
                 Err(errno) => return Err(self.cannot_create(level, errno)),
             };
             let child = self.open_level(&parent, level, made)?;
-            if made && is_fresh(&child, before) {
+            if made && freshness.of(&child, before) {
                 sys::fchmod(&child, self.perm.for_chmod()).map_err(|errno| {
                     let cause = Error::from_errno(errno);
                     let path = gotext::quote(&self.path_of(level));
@@ -231,39 +263,92 @@ fn cannot_create(path: &[u8], errno: i32, profile: Profile) -> Error {
     }
 }
 
-/// Whether the open directory is the one that mkdirat(2) made a moment ago, and not one that the
-/// volume's owner moved into its place: that one's mode is not ours to change.
+/// Tells a directory that mkdirat(2) made a moment ago from one that the volume's owner moved into
+/// its place: that one's mode is not ours to change.
 ///
 /// A local file system stamps an inode's birth by this machine's clock, and its owner is who made
 /// it; another directory that was made in the same moment by the same user gains nothing that its
 /// maker could not give it. Elsewhere a directory counts as fresh while it is empty, and so it does
 /// where there is no stamp.
-fn is_fresh(dir: &OwnedFd, made_after: i128) -> bool {
-    let Ok(quick) = sys::quick_stat_fd(dir) else { return false };
-    if !is_local(dir) {
-        return is_empty(dir);
-    }
-    let is_new = match quick.born {
-        Some(born) if born >= made_after => true,
-        // Had the clock been set back meanwhile, the stamp would say nothing.
-        Some(_) => sys::inode_clock() < made_after && is_empty(dir),
-        None => is_empty(dir),
-    };
-    is_new && quick.owner == sys::fs_user()
+#[derive(Default)]
+struct Freshness {
+    /// The device that was asked about last, and whether it is local.
+    device: Option<(u64, bool)>,
+    user: Option<u32>,
 }
 
-/// Whether a file system stamps by this machine's clock and knows no users but this machine's.
-fn is_local(dir: impl AsFd) -> bool {
-    // statfs(2): ext2/3/4, XFS, btrfs, tmpfs, F2FS, ZFS. Not overlayfs, whose upper layer may be
-    // remote.
-    const LOCAL: [i64; 6] =
-        [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0xF2F5_2010, 0x2FC1_2FC1];
-    sys::fs_magic(dir).is_ok_and(|magic| LOCAL.contains(&(magic & 0xFFFF_FFFF)))
+impl Freshness {
+    fn of(&mut self, dir: &OwnedFd, made_after: i128) -> bool {
+        let Ok(quick) = sys::quick_stat_fd(dir) else { return false };
+        if !self.is_local(dir, quick.stat.dev) {
+            return is_empty(dir);
+        }
+        let is_new = match quick.born {
+            Some(born) if born >= made_after => true,
+            // Had the clock been set back meanwhile, the stamp would say nothing.
+            Some(_) => sys::inode_clock() < made_after && is_empty(dir),
+            None => is_empty(dir),
+        };
+        is_new && quick.owner == *self.user.get_or_insert_with(sys::fs_user)
+    }
+
+    /// Whether a file system stamps by this machine's clock and knows no users but this machine's.
+    fn is_local(&mut self, dir: impl AsFd, device: u64) -> bool {
+        // statfs(2): ext2/3/4, XFS, btrfs, tmpfs, F2FS, ZFS. Not overlayfs, whose upper layer may be
+        // remote.
+        const LOCAL: [i64; 6] =
+            [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0xF2F5_2010, 0x2FC1_2FC1];
+        match self.device {
+            Some((known, local)) if known == device => local,
+            _ => {
+                let magic = sys::fs_magic(dir);
+                let local = magic.is_ok_and(|magic| LOCAL.contains(&(magic & 0xFFFF_FFFF)));
+                self.device = Some((device, local));
+                local
+            }
+        }
+    }
 }
 
 fn is_empty(dir: &OwnedFd) -> bool {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
     sys::openat(dir, b".", flags, 0).and_then(sys::is_empty) == Ok(true)
+}
+
+/// How much of a path exists when no link is in that part, and the directory where it ends.
+///
+/// Only for a path that is known not to exist: its last element is not looked for.
+struct StraightPrefix<'p> {
+    path: &'p [u8],
+    /// The same from the base on.
+    below_base: &'p [u8],
+    missing: Vec<&'p [u8]>,
+    dir: OwnedFd,
+}
+
+impl<'p> StraightPrefix<'p> {
+    /// Goes down from the base, which is open for reading. `None` says nothing: [`existing_prefix`]
+    /// and [`open_beneath`] have to tell.
+    fn find(mut dir: OwnedFd, base: &[u8], pathname: &'p [u8]) -> Option<Self> {
+        let relative = open::strictly_below(pathname, base)?;
+        let names = gopath::split_segments(relative);
+        let mut exist = 0;
+        for name in &names[..names.len() - 1] {
+            match sys::openat(&dir, name, open::DIRECTORY, 0) {
+                Ok(next) => dir = next,
+                Err(sys::ENOENT) => break,
+                Err(_) => return None,
+            }
+            exist += 1;
+        }
+        let missing_len = names[exist..].iter().map(|name| name.len() + 1).sum::<usize>();
+        let path = &pathname[..pathname.len() - missing_len];
+        let below_base = match relative.len().checked_sub(missing_len) {
+            Some(end) => &relative[..end],
+            None => b".",
+        };
+        Some(StraightPrefix { path, below_base, missing: names[exist..].to_vec(), dir })
+    }
 }
 
 /// How much of a path exists; see [`existing_prefix`].

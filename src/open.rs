@@ -11,7 +11,7 @@ use nix::fcntl::OFlag;
 const PATH: OFlag = OFlag::O_PATH.union(OFlag::O_NOFOLLOW);
 /// The same of a directory; it triggers an automount of the last component, as a path with a
 /// trailing slash does (openat(2), "automount").
-const DIRECTORY: OFlag = PATH.union(OFlag::O_DIRECTORY);
+pub(crate) const DIRECTORY: OFlag = PATH.union(OFlag::O_DIRECTORY);
 
 /// Opens `pathname` below `base` with `O_PATH`; neither may contain a symlink (`doSafeOpen`).
 ///
@@ -61,21 +61,14 @@ impl Straight<'_> {
 /// what the base's lstat(2) would have been refused (a dead FUSE server, a stale handle), that open
 /// is refused too, or else the fstat(2) of what lies below.
 pub(crate) fn open_straight<'p>(path: &'p [u8], base: &'p [u8]) -> Option<Straight<'p>> {
-    let (Cow::Borrowed(cleaned), Cow::Borrowed(base)) =
-        (gopath::clean_cow(path), gopath::clean_cow(base))
-    else {
-        return None;
-    };
-    let relative = cleaned.strip_prefix(base)?.strip_prefix(b"/")?;
-    if !Features::get().openat2 || !gopath::is_abs(base) || relative.is_empty() {
-        return None;
-    }
+    let Cow::Borrowed(cleaned) = gopath::clean_cow(path) else { return None };
+    strictly_below(cleaned, base)?;
     if sys::refused(cleaned).is_some() {
         // What follows the base may be short enough all the same.
         return None;
     }
-    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY;
-    let parent = sys::open_without_symlinks(base, flags).ok()?;
+    let (base, parent) = open_straight_directory(base)?;
+    let relative = strictly_below(cleaned, base)?;
     let fd = match sys::open_beneath(&parent, relative, DIRECTORY) {
         // A slash after what is no directory is an error.
         Err(sys::ENOTDIR) if cleaned.len() == path.len() => {
@@ -87,6 +80,27 @@ pub(crate) fn open_straight<'p>(path: &'p [u8], base: &'p [u8]) -> Option<Straig
     let stat = sys::fstat(&fd).ok()?;
     // `O_PATH` with `O_NOFOLLOW` opens a symlink itself (openat2(2)).
     (stat.kind != Kind::Symlink).then_some(Straight { path: cleaned, base, fd, stat })
+}
+
+/// Opens a directory for reading, if its path is absolute and no element of it is a link; gives the
+/// path without slashes at its end too.
+pub(crate) fn open_straight_directory(path: &[u8]) -> Option<(&[u8], OwnedFd)> {
+    let Cow::Borrowed(cleaned) = gopath::clean_cow(path) else { return None };
+    if !Features::get().openat2 || !gopath::is_abs(cleaned) {
+        return None;
+    }
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY;
+    Some((cleaned, sys::open_without_symlinks(cleaned, flags).ok()?))
+}
+
+/// What of a clean path follows a base that is clean but for slashes at its end and is not the root.
+pub(crate) fn strictly_below<'p>(path: &'p [u8], base: &[u8]) -> Option<&'p [u8]> {
+    let mut base = base;
+    while let Some(shorter) = base.strip_suffix(b"/") {
+        base = shorter;
+    }
+    let is_root = base.is_empty();
+    path.strip_prefix(base)?.strip_prefix(b"/").filter(|below| !below.is_empty() && !is_root)
 }
 
 /// Opens the base for reading, as the original does, but never waits for a FIFO's writer.
@@ -146,7 +160,7 @@ fn open_component(parent: impl AsFd, segment: &[u8], current: &[u8]) -> Result<O
 }
 
 /// The lines that [`open_by_component`] would have logged.
-fn trace_components(base: &[u8], relative: &[u8]) {
+pub(crate) fn trace_components(base: &[u8], relative: &[u8]) {
     if tracing::enabled!(target: log::TARGET, tracing::Level::TRACE) {
         let mut current = base.to_vec();
         for segment in gopath::split_segments(relative) {
