@@ -10,7 +10,9 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::fuse::{Fuse, op};
-use common::{BACKENDS, BACKENDS_WITH_STATX, Layout, bind, bytes, open_descriptors, with_fuse};
+use common::{
+    BACKENDS, BACKENDS_WITH_STATX, Layout, bind, bytes, mount_tmpfs, open_descriptors, with_fuse,
+};
 use nix::errno::Errno;
 use subpath::{Error, FileMode, KernelMounter, Profile, Result};
 
@@ -138,41 +140,106 @@ fn a_target_whose_server_hangs_is_replaced_without_asking_it() {
     });
 }
 
+/// One caller waits for the server in a prepare of `d`; meanwhile another volume of the same pod is
+/// prepared and cleaned, and this one cleaned.
+fn waiting_holds_nobody_else_up(layout: &Layout, mut server: Fuse) {
+    server.hang();
+    let asked = server.asked();
+    let came_back = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let outcome = prepare(layout, "d");
+            came_back.store(true, Ordering::SeqCst);
+            outcome
+        });
+        while server.asked() == asked {
+            std::thread::yield_now();
+        }
+        fs::create_dir(layout.outside.join("d")).unwrap();
+        let other = subpath::Subpath {
+            path: bytes(&layout.outside.join("d")),
+            volume_path: bytes(&layout.outside),
+            volume_name: b"other".to_vec(),
+            ..layout.request("d")
+        };
+        subpath::prepare_safe_subpath(&KernelMounter, &other, Profile::Seed).unwrap();
+        let pod = bytes(&layout.pod);
+        subpath::clean_sub_paths(&KernelMounter, &pod, b"other", Profile::Seed).unwrap();
+        clean_leaves_nothing(layout);
+        assert!(!came_back.load(Ordering::SeqCst));
+        // It ends with the server, and leaves nothing.
+        server.die();
+        assert!(waiting.join().unwrap().is_err());
+    });
+    assert_eq!(layout.left_in_pod(), Vec::<std::path::PathBuf>::new());
+}
+
 #[test]
 fn who_waits_for_a_hung_volume_holds_nobody_else_up() {
     with_fuse(&BACKENDS, "who_waits_for_a_hung_volume_holds_nobody_else_up", |layout| {
-        let mut server = served(layout);
+        let server = served(layout);
         prepare(layout, "d").unwrap();
-        server.hang();
-        let asked = server.asked();
-        let came_back = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| {
-                let outcome = prepare(layout, "d");
-                came_back.store(true, Ordering::SeqCst);
-                outcome
-            });
-            while server.asked() == asked {
-                std::thread::yield_now();
+        waiting_holds_nobody_else_up(layout, server);
+    });
+}
+
+#[test]
+fn who_waits_for_a_hung_sub_path_holds_nobody_else_up() {
+    with_fuse(&BACKENDS, "who_waits_for_a_hung_sub_path_holds_nobody_else_up", |layout| {
+        fs::create_dir(layout.volume.join("d")).unwrap();
+        let server = Fuse::mount(&layout.volume.join("d"), "");
+        prepare(layout, "d").unwrap();
+        waiting_holds_nobody_else_up(layout, server);
+    });
+}
+
+#[test]
+fn a_sub_path_whose_server_is_dead_is_refused_and_its_mount_taken_away() {
+    let name = "a_sub_path_whose_server_is_dead_is_refused_and_its_mount_taken_away";
+    with_fuse(&BACKENDS, name, |layout| {
+        fs::create_dir(layout.volume.join("d")).unwrap();
+        fs::write(layout.volume.join("file"), "precious").unwrap();
+        for mounted_before in [false, true] {
+            let mut server = Fuse::mount(&layout.volume.join("d"), "");
+            if mounted_before {
+                prepare(layout, "d").unwrap();
             }
-            // Another volume of the same pod is prepared and cleaned, and this one cleaned.
-            fs::create_dir(layout.outside.join("d")).unwrap();
-            let other = subpath::Subpath {
-                path: bytes(&layout.outside.join("d")),
-                volume_path: bytes(&layout.outside),
-                volume_name: b"other".to_vec(),
-                ..layout.request("d")
-            };
-            subpath::prepare_safe_subpath(&KernelMounter, &other, Profile::Seed).unwrap();
-            let pod = bytes(&layout.pod);
-            subpath::clean_sub_paths(&KernelMounter, &pod, b"other", Profile::Seed).unwrap();
-            clean_leaves_nothing(layout);
-            assert!(!came_back.load(Ordering::SeqCst));
-            // It ends with the server, and leaves nothing.
             server.die();
-            assert!(waiting.join().unwrap().is_err());
-        });
-        assert_eq!(layout.left_in_pod(), Vec::<std::path::PathBuf>::new());
+            let descriptors = open_descriptors();
+            for profile in PROFILES {
+                let request = layout.request("d");
+                let refusal = subpath::prepare_safe_subpath(&KernelMounter, &request, profile);
+                let gone = "transport endpoint is not connected";
+                refused(&refusal.unwrap_err(), Errno::ENOTCONN, gone);
+                assert_eq!(layout.mounts_at(&layout.target()), usize::from(mounted_before));
+                assert_eq!(open_descriptors(), descriptors);
+            }
+            clean_leaves_nothing(layout);
+            nix::mount::umount(&layout.volume.join("d")).unwrap();
+        }
+        assert_eq!(fs::read_to_string(layout.volume.join("file")).unwrap(), "precious");
+    });
+}
+
+#[test]
+fn a_stack_of_broken_mounts_is_taken_away_to_the_last_and_nothing_below_touched() {
+    let name = "a_stack_of_broken_mounts_is_taken_away_to_the_last_and_nothing_below_touched";
+    with_fuse(&BACKENDS, name, |layout| {
+        fs::create_dir(layout.volume.join("d")).unwrap();
+        fs::write(layout.volume.join("d/file"), "precious").unwrap();
+        prepare(layout, "d").unwrap();
+        // Each hides the ones below it, and each is another that does not answer well.
+        Fuse::mount(&layout.target(), "").die();
+        mount_tmpfs(&layout.target());
+        let hung = Fuse::mount(&layout.target(), "");
+        hung.hang();
+        bind(&layout.volume, &layout.target());
+        let refusing = Fuse::mount(&layout.target(), "");
+        refusing.fail(Errno::ESTALE);
+        assert_eq!(layout.mounts_at(&layout.target()), 6);
+        clean_leaves_nothing(layout);
+        assert_eq!((hung.asked(), refusing.asked()), (0, 0));
+        assert_eq!(fs::read_to_string(layout.volume.join("d/file")).unwrap(), "precious");
     });
 }
 

@@ -244,6 +244,80 @@ fn paths_that_are_too_long_are_refused_before_anything_is_made() {
             subpath::prepare_safe_subpath(&KernelMounter, &request, Profile::Seed).unwrap_err();
         refused(&error, Errno::ENAMETOOLONG, "file name too long");
         assert_eq!(layout.left_in_pod(), Vec::<std::path::PathBuf>::new());
+
+        // What no prepare can have made, there is nothing to clean of.
+        prepare(layout, "d").unwrap();
+        for volume_name in ["n".repeat(256), "n/".repeat(2500)] {
+            let pod = bytes(&layout.pod);
+            let name = volume_name.as_bytes();
+            let error = subpath::clean_sub_paths(&KernelMounter, &pod, name, Profile::Seed);
+            refused(&error.unwrap_err(), Errno::ENAMETOOLONG, "file name too long");
+            assert_eq!(layout.mounts_at(&layout.target()), 1);
+        }
+        clean_leaves_nothing(layout);
+    });
+}
+
+/// Whether chattr(1) can make files of this file system immutable: not without
+/// `CAP_LINUX_IMMUTABLE`, and tmpfs before kernel 6.6 has no such files.
+fn immutable(path: &std::path::Path, yes: bool) -> bool {
+    let how = if yes { "+i" } else { "-i" };
+    let output = std::process::Command::new("chattr").arg(how).arg(path).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+#[test]
+fn immutable_files_are_bound_and_kept_and_what_they_forbid_is_said() {
+    in_namespace("immutable_files_are_bound_and_kept_and_what_they_forbid_is_said", |layout| {
+        let volume = |name: &str| layout.volume.join(name);
+        fs::create_dir(volume("d")).unwrap();
+        fs::write(volume("f"), "precious").unwrap();
+        if !immutable(&volume("f"), true) {
+            eprintln!("not run, chattr +i fails here: immutable files");
+            return;
+        }
+        immutable(&volume("d"), true);
+        for name in ["d", "f"] {
+            prepare(layout, name).unwrap();
+            clean_leaves_nothing(layout);
+        }
+        refused(&make(layout, "d/new").unwrap_err(), Errno::EPERM, "operation not permitted");
+        assert_eq!(fs::read_to_string(volume("f")).unwrap(), "precious");
+
+        // A target, and then the directory that holds it, that somebody made immutable.
+        for (sub_path, place) in [("f", layout.target()), ("d", layout.pod.clone())] {
+            prepare(layout, sub_path).unwrap();
+            nix::mount::umount(&layout.target()).unwrap();
+            immutable(&place, true);
+            let error = clean(layout).unwrap_err();
+            refused(&error, Errno::EPERM, "operation not permitted");
+            immutable(&place, false);
+            clean_leaves_nothing(layout);
+        }
+        immutable(&volume("d"), false);
+        immutable(&volume("f"), false);
+    });
+}
+
+#[test]
+fn a_process_that_runs_in_a_sub_path_makes_it_busy_until_it_ends() {
+    in_namespace("a_process_that_runs_in_a_sub_path_makes_it_busy_until_it_ends", |layout| {
+        fs::create_dir(layout.volume.join("d")).unwrap();
+        fs::write(layout.volume.join("d/file"), "precious").unwrap();
+        for profile in [Profile::Seed, Profile::V137] {
+            prepare(layout, "d").unwrap();
+            let mut sleeper = std::process::Command::new("sleep");
+            let mut running = sleeper.arg("100").current_dir(layout.target()).spawn().unwrap();
+            let pod = bytes(&layout.pod);
+            let busy = subpath::clean_sub_paths(&KernelMounter, &pod, b"vol", profile);
+            refused(&busy.unwrap_err(), Errno::EBUSY, "device or resource busy");
+            assert_eq!(layout.mounts_at(&layout.target()), 1);
+            assert_eq!(fs::read_to_string(layout.target().join("file")).unwrap(), "precious");
+            running.kill().unwrap();
+            running.wait().unwrap();
+            clean_leaves_nothing(layout);
+        }
+        assert_eq!(fs::read_to_string(layout.volume.join("d/file")).unwrap(), "precious");
     });
 }
 

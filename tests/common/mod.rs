@@ -60,6 +60,11 @@ pub fn in_namespace_over(backends: &[&str], name: &str, body: impl FnOnce(&Layou
             String::from_utf8_lossy(&status.stdout),
             String::from_utf8_lossy(&status.stderr)
         );
+        // Not by a macro, whose output is kept back while the test is well.
+        let said = String::from_utf8_lossy(&status.stderr);
+        for line in said.lines().filter(|line| line.starts_with("not run, ")) {
+            let _ = writeln!(std::io::stderr(), "{line}");
+        }
     }
 }
 
@@ -69,7 +74,6 @@ pub fn with_fuse(backends: &[&str], name: &str, body: impl FnOnce(&Layout)) {
     if !nix::unistd::geteuid().is_root() {
         let device = fs::OpenOptions::new().read(true).write(true).open("/dev/fuse");
         if let Err(error) = device {
-            // Not by a macro, whose output is kept back while the test is well.
             let _ = writeln!(
                 std::io::stderr(),
                 "not run, /dev/fuse cannot be opened ({error}): {name}"
