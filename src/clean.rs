@@ -29,8 +29,14 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
         return Err(cannot_read(&volume_dir, "open", errno));
     }
     let pod = PodDir::open(pod_dir);
-    let volume = match pod.open_to_read(&volume_dir) {
-        Ok(volume) => volume,
+    let opened = if mounter.is_kernel() {
+        pod.open_to_read_if_here(&volume_dir)
+    } else {
+        pod.open_to_read(&volume_dir).map(|volume| (volume, false))
+    };
+    let volume = match opened {
+        Ok((_, true)) => return Err(is_covered(&volume_dir)),
+        Ok((volume, false)) => volume,
         Err(sys::ENOENT) => {
             if mounter.is_kernel() {
                 // A clean-up that failed at its last step left it, and nobody else takes it away.
@@ -40,9 +46,6 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
         }
         Err(errno) => return Err(why_unreadable(&pod, &volume_dir, errno, profile)),
     };
-    if mounter.is_kernel() && pod.is_on_same_mount(&volume) == Ok(false) {
-        return Err(is_covered(&volume_dir));
-    }
     let (containers, failed) = sys::read_dir(&volume);
     if let Some(errno) = failed {
         return Err(cannot_read(&volume_dir, "readdirent", errno));
@@ -76,7 +79,7 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
         expect_removed(mounter, &container_dir, removed)?;
         log!(TRACE, "Removed ", container_dir);
     }
-    expect_removed(mounter, &volume_dir, pod.remove(&volume_dir))?;
+    expect_removed(mounter, &volume_dir, pod.remove_open(volume, &volume_dir))?;
     log!(TRACE, "Removed ", volume_dir);
     match pod.remove(&all_dir) {
         // Another volume's sub paths are still there.

@@ -75,9 +75,20 @@ impl PodDir {
         self.dir.is_ok()
     }
 
-    /// Whether a directory below the pod's lies on the same mount as that one.
-    pub(crate) fn is_on_same_mount(&self, dir: impl AsFd) -> Sys<bool> {
-        Ok(sys::mount_id(self.dir()?)? == sys::mount_id(dir)?)
+    /// The same, and tells whether the directory lies on another mount than the pod's.
+    pub(crate) fn open_to_read_if_here(&self, path: &[u8]) -> Sys<(OwnedFd, bool)> {
+        let split = Split::of(&self.path, path);
+        if Features::get().openat2 && split.anchor == self.path && !split.below.is_empty() {
+            match sys::open_beneath_on_mount(self.dir()?, &split.below, TO_READ) {
+                Ok(dir) => return Ok((dir, false)),
+                Err(sys::ENOENT) => return Err(sys::ENOENT),
+                Err(_) => {}
+            }
+        }
+        let dir = self.open_to_read(path)?;
+        let here = (sys::mount_id(self.dir()?), sys::mount_id(&dir));
+        let is_elsewhere = matches!(here, (Ok(pods), Ok(its)) if pods != its);
+        Ok((dir, is_elsewhere))
     }
 
     /// Opens whatever the path names but a symlink; never waits for a FIFO's writer.
@@ -116,6 +127,16 @@ impl PodDir {
         self.locate(path)
             .and_then(|at| sys::remove_at(at.dir(), at.name(), Kind::Directory))
             .map_err(|errno| Error::path("remove", path, errno))
+    }
+
+    /// The same for a directory that is open: it is removed from where it lies.
+    pub(crate) fn remove_open(&self, dir: OwnedFd, path: &[u8]) -> Result<()> {
+        let name = [b"../", gopath::base(path)].concat();
+        match sys::rmdir_at(&dir, &name) {
+            Ok(()) => Ok(()),
+            // Without the right to search it, its parent is not to be had from it.
+            Err(_) => self.remove(path),
+        }
     }
 }
 

@@ -157,6 +157,15 @@ pub fn open_beneath(dir: impl AsFd, path: &[u8], flags: OFlag) -> Sys<OwnedFd> {
     openat2(dir, path, flags, resolve)
 }
 
+/// The same, through no mount point either: EXDEV.
+pub fn open_beneath_on_mount(dir: impl AsFd, path: &[u8], flags: OFlag) -> Sys<OwnedFd> {
+    let resolve = ResolveFlag::RESOLVE_BENEATH
+        | ResolveFlag::RESOLVE_NO_XDEV
+        | ResolveFlag::RESOLVE_NO_SYMLINKS
+        | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    openat2(dir, path, flags, resolve)
+}
+
 /// openat2(2): opens `path`, through no symlink of any kind.
 pub fn open_without_symlinks(path: &[u8], flags: OFlag) -> Sys<OwnedFd> {
     let resolve = ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS;
