@@ -14,6 +14,7 @@ use nix::fcntl::OFlag;
 use crate::SUBPATH_DIRECTORY_NAME;
 use crate::pod_dir::PodDir;
 use crate::request::Subpath;
+use crate::together::do_all;
 
 /// [`crate::clean_sub_paths`] for a mounter that answers later (`doCleanSubPaths`).
 pub async fn clean_sub_paths<M: AsyncMounter>(
@@ -138,14 +139,22 @@ async fn clean_container<M: AsyncMounter>(
         return Ok(());
     };
     let (entries, _) = sys::read_dir(&dir);
+    let remove_link = |name: &[u8]| match sys::mount_id(&dir) == sys::mount_id(volume) {
+        true => remove_link(&dir, name, path),
+        // On another mount it is somebody's, and is left where it is.
+        false => Ok(()),
+    };
+    // Lines are wanted in order, and each before what it tells of is done.
+    if mounter.is_kernel() && !tracing::enabled!(target: log::TARGET, tracing::Level::DEBUG) {
+        return do_all(&entries, |entry| match entry.kind {
+            Kind::Symlink => remove_link(&entry.name),
+            _ => clear_entry(dir.as_fd(), path, entry),
+        });
+    }
     for entry in entries {
-        if entry.kind == Kind::Symlink {
-            // On another mount it is somebody's, and is left where it is.
-            if sys::mount_id(&dir) == sys::mount_id(volume) {
-                remove_link(&dir, &entry.name, path)?;
-            }
-        } else {
-            clean_entry(mounter, Some(dir.as_fd()), path, &entry, profile).await?;
+        match entry.kind {
+            Kind::Symlink => remove_link(&entry.name)?,
+            _ => clean_entry(mounter, Some(dir.as_fd()), path, &entry, profile).await?,
         }
     }
     Ok(())
@@ -171,13 +180,26 @@ async fn clean_entry<M: AsyncMounter>(
     entry: &Entry,
     profile: Profile,
 ) -> Result<()> {
+    match dir {
+        Some(dir) if mounter.is_kernel() => clear_entry(dir, container_dir, entry),
+        _ => {
+            log!(DEBUG, "Cleaning up subpath mounts for subpath ", entry.name);
+            let path = gopath::join(&[container_dir, &entry.name]);
+            let at = Place { path: &path, dir };
+            cleaned(&path, cleanup_mount_point(mounter, at, true, profile).await)
+        }
+    }
+}
+
+/// The same with the kernel's mounter.
+fn clear_entry(dir: BorrowedFd<'_>, container_dir: &[u8], entry: &Entry) -> Result<()> {
     log!(DEBUG, "Cleaning up subpath mounts for subpath ", entry.name);
     let path = gopath::join(&[container_dir, &entry.name]);
-    let cleaned = match dir {
-        Some(dir) if mounter.is_kernel() => kernel::clear(dir, &path, entry.kind),
-        _ => cleanup_mount_point(mounter, Place { path: &path, dir }, true, profile).await,
-    };
-    cleaned.map_err(|error| {
+    cleaned(&path, kernel::clear(dir, &path, entry.kind))
+}
+
+fn cleaned(path: &[u8], outcome: Result<()>) -> Result<()> {
+    outcome.map_err(|error| {
         Error::flatten(text!("error cleaning subpath mount ", path, ": "), &error)
     })?;
     log!(DEBUG, "Successfully cleaned subpath directory ", path);

@@ -53,6 +53,7 @@ mod pod_dir;
 mod prepare;
 mod request;
 mod target;
+mod together;
 #[doc(hidden)]
 pub mod whitebox;
 
