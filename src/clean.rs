@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use mountinfo::cleanup::resumable::cleanup_mount_point;
 use mountinfo::mounter::AsyncMounter;
 use mountinfo::sys::{self, Entry, Kind};
-use mountinfo::{Error, Place, Profile, Result, gopath, gotext, kernel, log, text};
+use mountinfo::{Error, Features, Place, Profile, Result, gopath, gotext, kernel, log, text};
 use nix::fcntl::OFlag;
 
 use crate::SUBPATH_DIRECTORY_NAME;
@@ -29,7 +29,7 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
     if let Some(errno) = sys::refused(&volume_dir) {
         return Err(cannot_read(&volume_dir, "open", errno));
     }
-    let pod = PodDir::open(pod_dir);
+    let pod = PodDir::new(pod_dir);
     let opened = if mounter.is_kernel() {
         pod.open_to_read_if_here(&volume_dir)
     } else {
@@ -66,15 +66,23 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
         }
         log!(DEBUG, "Cleaning up subpath mounts for container ", container.name);
         let container_dir = gopath::join(&[&volume_dir, &container.name]);
+        let mut opened = None;
         if mounter.is_kernel() {
+            opened = open_uncovered(&volume, &container.name);
             let at = Place::beneath(volume.as_fd(), &container_dir);
-            if matches!(mounter.is_mount_point(at).await, Ok(true)) {
+            if opened.is_none() && matches!(mounter.is_mount_point(at).await, Ok(true)) {
                 return Err(is_covered(&container_dir));
             }
         }
-        clean_container(mounter, &volume, &container.name, &container_dir, profile).await.map_err(
-            |error| Error::flatten(text!("error processing ", container_dir, ": "), &error),
-        )?;
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+        let opened = opened.or_else(|| sys::openat(&volume, &container.name, flags, 0).ok());
+        // What cannot be read shows when the directory is removed.
+        if let Some(dir) = opened {
+            let cleaned = clean_container(mounter, &volume, &dir, &container_dir, profile).await;
+            cleaned.map_err(|error| {
+                Error::flatten(text!("error processing ", container_dir, ": "), &error)
+            })?;
+        }
         let removed = sys::remove_at(&volume, &container.name, Kind::Directory)
             .map_err(|errno| Error::path("remove", &container_dir[..], errno));
         expect_removed(mounter, &container_dir, removed)?;
@@ -125,22 +133,25 @@ fn expect_removed<M: AsyncMounter>(mounter: &M, path: &[u8], removed: Result<()>
     }
 }
 
+/// Opens a directory for reading in the one call that also sees that nothing is mounted on it. `None`
+/// says nothing.
+fn open_uncovered(parent: &OwnedFd, name: &[u8]) -> Option<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+    let openat2 = Features::get().openat2;
+    openat2.then(|| sys::open_beneath_on_mount(parent, name, flags).ok()).flatten()
+}
+
 /// Cleans every entry of a container's directory; the first error ends it.
 async fn clean_container<M: AsyncMounter>(
     mounter: &M,
     volume: &OwnedFd,
-    name: &[u8],
+    dir: &OwnedFd,
     path: &[u8],
     profile: Profile,
 ) -> Result<()> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
-    // What cannot be read shows when the directory is removed.
-    let Ok(dir) = sys::openat(volume, name, flags, 0) else {
-        return Ok(());
-    };
-    let (entries, _) = sys::read_dir(&dir);
-    let remove_link = |name: &[u8]| match sys::mount_id(&dir) == sys::mount_id(volume) {
-        true => remove_link(&dir, name, path),
+    let (entries, _) = sys::read_dir(dir);
+    let remove_link = |name: &[u8]| match sys::mount_id(dir) == sys::mount_id(volume) {
+        true => remove_link(dir, name, path),
         // On another mount it is somebody's, and is left where it is.
         false => Ok(()),
     };
@@ -214,7 +225,7 @@ pub(crate) async fn clean_sub_path<M: AsyncMounter>(
     profile: Profile,
 ) -> Result<()> {
     let container_dir = subpath.container_dir();
-    let held = PodDir::open(&subpath.pod_dir).open_dir(&container_dir).ok();
+    let held = PodDir::new(&subpath.pod_dir).open_dir(&container_dir).ok();
     let dir = held.as_ref().map(AsFd::as_fd);
     let entry = Entry { name: subpath.index().into_bytes(), kind: Kind::Directory };
     clean_entry(mounter, dir, &container_dir, &entry, profile).await?;
@@ -233,7 +244,7 @@ pub(crate) fn remove_empty_dirs(base_dir: &[u8], end_dir: &[u8]) -> Result<()> {
         )));
     }
     let clean_base = gopath::clean(base_dir);
-    let pod = PodDir::open(base_dir);
+    let pod = PodDir::new(base_dir);
     let mut current = end_dir.to_vec();
     while current != base_dir {
         let quoted = gotext::quote(&current);

@@ -6,22 +6,25 @@
 
 use std::borrow::Cow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 
 use mountinfo::sys::{self, Kind, Sys};
 use mountinfo::{Error, Features, Result, gopath};
 use nix::fcntl::{AT_FDCWD, OFlag};
+
+use crate::open::strictly_below;
 
 /// Refers to a directory, and to nothing but a directory.
 const DIRECTORY: OFlag = OFlag::O_PATH.union(OFlag::O_NOFOLLOW).union(OFlag::O_DIRECTORY);
 /// The same, to read its entries.
 const TO_READ: OFlag = OFlag::O_RDONLY.union(OFlag::O_NOFOLLOW).union(OFlag::O_DIRECTORY);
 
-/// A pod's directory, open if it is there: a name with `..` in it leads to paths that do not need
-/// it.
+/// A pod's directory; opened when it is needed, for a name with `..` in it leads to paths that do not
+/// need it, and one call opens a path in which nothing is a link.
 #[derive(Debug)]
 pub(crate) struct PodDir {
     path: Vec<u8>,
-    dir: Sys<OwnedFd>,
+    dir: OnceLock<Sys<OwnedFd>>,
 }
 
 /// An entry of a directory below the pod's: the open directory, and the entry's name.
@@ -49,15 +52,14 @@ impl Located<'_> {
 }
 
 impl PodDir {
-    /// Opens the pod's directory; its path is the caller's and may contain links.
-    pub(crate) fn open(path: &[u8]) -> PodDir {
-        let path = gopath::clean(path);
-        let dir = sys::open(&path, OFlag::O_PATH | OFlag::O_DIRECTORY);
-        PodDir { path, dir }
+    /// The directory's path is the caller's and may contain links.
+    pub(crate) fn new(path: &[u8]) -> PodDir {
+        PodDir { path: gopath::clean(path), dir: OnceLock::new() }
     }
 
     fn dir(&self) -> Sys<BorrowedFd<'_>> {
-        self.dir.as_ref().map(AsFd::as_fd).map_err(|&errno| errno)
+        let open = || sys::open(&self.path, OFlag::O_PATH | OFlag::O_DIRECTORY);
+        self.dir.get_or_init(open).as_ref().map(AsFd::as_fd).map_err(|&errno| errno)
     }
 
     /// Opens a directory below the pod's with `O_PATH`.
@@ -72,20 +74,20 @@ impl PodDir {
 
     /// Whether the pod's directory is there.
     pub(crate) fn is_there(&self) -> bool {
-        self.dir.is_ok()
+        self.dir().is_ok()
     }
 
     /// The same, and tells whether the directory lies on another mount than the pod's.
     pub(crate) fn open_to_read_if_here(&self, path: &[u8]) -> Sys<(OwnedFd, bool)> {
-        let split = Split::of(&self.path, path);
-        if Features::get().openat2 && split.anchor == self.path && !split.below.is_empty() {
-            match sys::open_beneath_on_mount(self.dir()?, &split.below, TO_READ) {
-                Ok(dir) => return Ok((dir, false)),
-                Err(sys::ENOENT) => return Err(sys::ENOENT),
-                Err(_) => {}
-            }
-        }
         let dir = self.open_to_read(path)?;
+        let below = strictly_below(path, &self.path).unwrap_or_default();
+        if components(below).count() == 2
+            && sys::mount_root_fd(&dir) == Ok(Some(false))
+            && sys::mount_root_at(&dir, b"..") == Ok(Some(false))
+        {
+            // Above that is the pod's.
+            return Ok((dir, false));
+        }
         let here = (sys::mount_id(self.dir()?), sys::mount_id(&dir));
         let is_elsewhere = matches!(here, (Ok(pods), Ok(its)) if pods != its);
         Ok((dir, is_elsewhere))
@@ -100,6 +102,14 @@ impl PodDir {
     }
 
     fn open_with(&self, path: &[u8], flags: OFlag) -> Sys<OwnedFd> {
+        if Features::get().openat2 {
+            let answer = sys::open_without_symlinks(path, flags);
+            // A link that stands before what is missing would have been refused. Else the path of
+            // the pod may have links, and what is wrong below it openat(2) says.
+            if matches!(answer, Ok(_) | Err(sys::ENOENT)) {
+                return answer;
+            }
+        }
         let split = Split::of(&self.path, path);
         if split.anchor == self.path {
             return open_below(self.dir()?, &split.below, flags);
@@ -124,9 +134,12 @@ impl PodDir {
     /// # Errors
     /// A path error of `remove`.
     pub(crate) fn remove(&self, path: &[u8]) -> Result<()> {
-        self.locate(path)
-            .and_then(|at| sys::remove_at(at.dir(), at.name(), Kind::Directory))
-            .map_err(|errno| Error::path("remove", path, errno))
+        let removed = if gopath::dir(path) == self.path {
+            sys::remove_at(AT_FDCWD, path, Kind::Directory)
+        } else {
+            self.locate(path).and_then(|at| sys::remove_at(at.dir(), at.name(), Kind::Directory))
+        };
+        removed.map_err(|errno| Error::path("remove", path, errno))
     }
 
     /// The same for a directory that is open: it is removed from where it lies.
@@ -194,20 +207,6 @@ fn open_below(anchor: BorrowedFd<'_>, below: &[u8], flags: OFlag) -> Sys<OwnedFd
         dir = Some(sys::openat(parent, name, flags, 0)?);
     }
     dir.ok_or(sys::ENOENT)
-}
-
-/// Opens a directory below the pod's with `O_PATH`: in one call where no element of the whole path
-/// is a link, else from the pod's directory on.
-pub(crate) fn open_dir(pod_dir: &[u8], path: &[u8]) -> Sys<OwnedFd> {
-    if Features::get().openat2 {
-        match sys::open_without_symlinks(path, DIRECTORY) {
-            Ok(dir) => return Ok(dir),
-            // A link that stands before what is missing would have been refused.
-            Err(sys::ENOENT) => return Err(sys::ENOENT),
-            Err(_) => {}
-        }
-    }
-    PodDir::open(pod_dir).open_dir(path)
 }
 
 /// Makes a directory below the pod's with every missing level, and opens it (`os.MkdirAll`).

@@ -105,7 +105,7 @@ async fn bind<M: AsyncMounter>(
         if mounter.is_kernel()
             && error.errno() == Some(sys::ENOENT)
             && tries < TRIES
-            && PodDir::open(&subpath.pod_dir).is_there()
+            && PodDir::new(&subpath.pod_dir).is_there()
         {
             continue;
         }

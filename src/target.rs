@@ -74,7 +74,7 @@ pub(crate) async fn prepare<M: AsyncMounter>(
             open_existing(subpath, &container_dir, &path)?
         } else {
             // It exists by now for every sub path but a container's first.
-            pod_dir::open_dir(&subpath.pod_dir, &container_dir).ok()
+            PodDir::new(&subpath.pod_dir).open_dir(&container_dir).ok()
         };
         if let (Some(dir), true) = (&existing, mounter.is_kernel()) {
             let at = Place::beneath(dir.as_fd(), &path);
@@ -132,7 +132,7 @@ pub(crate) async fn prepare<M: AsyncMounter>(
 /// Opens the directory that holds the target, if it exists. What stands in its way shows when it is
 /// made.
 fn open_existing(subpath: &Subpath, container_dir: &[u8], path: &[u8]) -> Result<Option<OwnedFd>> {
-    match pod_dir::open_dir(&subpath.pod_dir, container_dir) {
+    match PodDir::new(&subpath.pod_dir).open_dir(container_dir) {
         Ok(dir) => Ok(Some(dir)),
         Err(sys::ENOENT | sys::ENOTDIR | sys::ELOOP | sys::ENAMETOOLONG | sys::EINVAL) => Ok(None),
         Err(errno) => {
@@ -263,7 +263,7 @@ fn same_file(subpath: &Subpath, path: &[u8], source: &SourceFile<'_>) -> Result<
         .map_err(|error| Error::flatten(text!("stat ", subpath.path, " failed: "), &error))?;
     let target = match sys::refused(path) {
         Some(errno) => Err(errno),
-        None => PodDir::open(&subpath.pod_dir)
+        None => PodDir::new(&subpath.pod_dir)
             .locate(path)
             .and_then(|at| sys::lstat_at(at.dir(), at.name())),
     }

@@ -7,6 +7,7 @@ mod common;
 
 use std::fs;
 
+use common::lines::at_line;
 use common::{Layout, bind, bytes, in_namespace, in_namespace_over, mount_tmpfs, open_descriptors};
 use mountinfo::MountPoint;
 use nix::errno::Errno;
@@ -90,14 +91,12 @@ fn a_pods_directory_that_vanishes_under_the_call_stays_away() {
 
         fs::create_dir(&layout.pod).unwrap();
         prepare(layout, "d").unwrap();
-        let removed = Before(|question: &str| {
-            if question == "is_mount_point" && layout.pod.exists() {
-                nix::mount::umount(&layout.target()).unwrap();
-                fs::remove_dir_all(&layout.pod).unwrap();
-            }
-        });
-        let pod = bytes(&layout.pod);
-        subpath::clean_sub_paths(&removed, &pod, b"vol", Profile::Seed).unwrap();
+        let (target, pod) = (layout.target(), layout.pod.clone());
+        at_line("Cleaning up subpath mounts for container app", move || {
+            nix::mount::umount(&target).unwrap();
+            fs::remove_dir_all(&pod).unwrap();
+        })
+        .run(|| clean(layout).unwrap());
         assert!(!layout.pod.exists());
         assert_eq!(open_descriptors(), descriptors);
         assert_eq!(fs::read_to_string(layout.volume.join("d/file")).unwrap(), "precious");

@@ -28,8 +28,8 @@ use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 
 pub use dirs::{Entry, is_empty, read_dir};
 pub use quick::{
-    Quick, fs_magic, fs_user, inode_clock, mount_id, mount_root_at, mount_root_path, quick_stat_at,
-    quick_stat_fd,
+    Quick, fs_magic, fs_user, inode_clock, mount_id, mount_root_at, mount_root_fd, mount_root_path,
+    quick_stat_at, quick_stat_fd,
 };
 
 /// The raw errno of a failed call.

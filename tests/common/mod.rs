@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::expect_used)]
 
 pub mod fuse;
+pub mod lines;
 
 use std::fs;
 use std::io::Write;

@@ -47,6 +47,11 @@ pub fn mount_root_at(dir: impl AsFd, name: &[u8]) -> Sys<Option<bool>> {
     mount_root(dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
 }
 
+/// The same of an open descriptor.
+pub fn mount_root_fd(fd: impl AsFd) -> Sys<Option<bool>> {
+    mount_root(fd, b"", rustix::fs::AtFlags::EMPTY_PATH)
+}
+
 /// The same by path, following links.
 pub fn mount_root_path(path: &[u8]) -> Sys<Option<bool>> {
     mount_root(fcntl::AT_FDCWD, path, rustix::fs::AtFlags::empty())
