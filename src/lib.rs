@@ -97,8 +97,8 @@ pub fn prepare_safe_subpath<M: Mounter + ?Sized>(
 ///
 /// # Errors
 /// The text names what was tried on which path; EBUSY while a process uses a sub path; ENOTEMPTY
-/// where something else was left in the directories; what the mounter answers. It stops at the
-/// first error and can be called again.
+/// where something else was left in the directories; what the mounter answers. Nothing more is begun
+/// after the first error; it can be called again.
 pub fn clean_sub_paths<M: Mounter + ?Sized>(
     mounter: &M,
     pod_dir: &[u8],
