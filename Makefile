@@ -14,7 +14,7 @@ VERSION ?= v1.37.2
 
 .PHONY: help
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # --- the library and the header ------------------------------------------------
 # Built apart from other cargo builds: the paths of this machine are kept out of it, which are flags
@@ -63,7 +63,7 @@ sanitize: build ## the C boundary under Miri, and under the address sanitizer fr
 .PHONY: lint-go
 lint-go: build
 	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }
-	@for module in go-shim examples/demo tests/golang/mountutils; do (cd $$module && go vet ./... && go mod tidy -diff) || exit 1; done
+	@for module in go-shim examples/demo tests/golang/mountutils tests/e2e; do (cd $$module && go vet ./... && go mod tidy -diff) || exit 1; done
 
 # --- kubernetes ---------------------------------------------------------------
 # The tree is looked at before anything is built, so that a wrong one is refused at once.
@@ -85,6 +85,12 @@ upstream-test: build ## kubernetes' own subpath tests on the port: [VERSIONS="v1
 .PHONY: kubelet
 kubelet: build ## build a kubelet with the port and show what is in it: [VERSION=v1.37.2]
 	@go-shim/swap/upstream.sh kubelet $(VERSION)
+
+.PHONY: e2e
+e2e: ## real kubelets, with the port and without, run pods by containerd: [TURNS=5] [PODS=regexp] [VERSION=v1.37.2]
+	@tests/e2e/run.sh check
+	@$(MAKE) build
+	@TURNS='$(TURNS)' PODS='$(PODS)' tests/e2e/run.sh run $(VERSION)
 
 .PHONY: swap-test
 swap-test: ## test the swap itself on trees made from released versions

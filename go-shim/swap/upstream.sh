@@ -6,6 +6,7 @@
 #                                    with the tag, without it, and with it but without cgo;
 #                                    RACE=1 runs the first two under the race detector too
 #   upstream.sh kubelet VERSION      build ./cmd/kubelet with the tag and show what is in it
+#   upstream.sh original VERSION     build ./cmd/kubelet of the same tree without the tag
 #
 # It must never write to the module cache, and never set a variable for the commands
 # under trial that the user of a real tree would not have to set.
@@ -176,24 +177,48 @@ test_versions() {
 
 # --- kubelet ------------------------------------------------------------------
 
+# The copies have no history of their own to stamp into the binary.
+build_kubelet() { # VERSION BINARY GO-BUILD-FLAGS...
+	local version=$1 binary=$2
+	shift 2
+	[ -n "$version" ] || fail "no version given: run  make kubelet VERSION=v1.37.2"
+	copy "$version"
+	resolve "$version" ./cmd/kubelet
+	"$here/swap.sh" swap "$work/$version" >"$work/$version.swap.log" || fail "kubernetes $version could not be swapped"
+	(cd "$work/$version" && go build -buildvcs=false "$@" -o "$binary" ./cmd/kubelet)
+	go tool nm "$binary" >"$binary.symbols"
+}
+
+# Prints the port's exports in a kubelet's symbol table.
+exports() { # BINARY
+	sed -n 's/^ *[0-9a-f]* T \(rsp_[a-z0-9_]*\)$/\1/p' "$1.symbols" | sort -u
+}
+
+# Says whether the original's code is in a kubelet.
+has_original() { # BINARY
+	grep -q 'kubernetes/pkg/volume/util/subpath\.doBindSubPath$' "$1.symbols"
+}
+
 kubelet() { # VERSION
-	local binary=$work/kubelet-$1 symbols=$work/kubelet-$1.symbols exports
-	[ -n "${1:-}" ] || fail "no version given: run  make kubelet VERSION=v1.37.2"
-	copy "$1"
-	resolve "$1" ./cmd/kubelet
-	"$here/swap.sh" swap "$work/$1" >"$work/$1.swap.log" || fail "kubernetes $1 could not be swapped"
+	local binary=$work/kubelet-$1 exports
 	say "building cmd/kubelet of kubernetes $1 with -tags rustsubpath"
-	# The copy has no history of its own to stamp into the binary.
-	(cd "$work/$1" && go build -buildvcs=false -tags rustsubpath -o "$binary" ./cmd/kubelet)
-	go tool nm "$binary" >"$symbols"
-	exports=$(sed -n 's/^ *[0-9a-f]* T \(rsp_[a-z0-9_]*\)$/\1/p' "$symbols" | sort -u)
+	build_kubelet "$1" "$binary" -tags rustsubpath
+	exports=$(exports "$binary")
 	[ -n "$exports" ] || fail "$binary holds none of the port's exports (rsp_*)"
-	! grep 'kubernetes/pkg/volume/util/subpath\.doBindSubPath' "$symbols" ||
-		fail "$binary still holds the original's doBindSubPath"
+	! has_original "$binary" || fail "$binary still holds the original's doBindSubPath"
 	say "$binary ($(wc -c <"$binary") bytes)"
 	go version -m "$binary" | sed -n '1p; /^\tpath/p; /^\tmod/p; /k8s.io\/mount-utils/p; /^\tbuild/p'
 	say "the port's boundary in its symbol table: $(tr '\n' ' ' <<<"$exports")"
 	say "the original's subpath.doBindSubPath: absent"
+}
+
+original() { # VERSION
+	local binary=$work/kubelet-$1-original
+	say "building cmd/kubelet of kubernetes $1 without the tag"
+	build_kubelet "$1" "$binary"
+	[ -z "$(exports "$binary")" ] || fail "$binary holds exports of the port (rsp_*)"
+	has_original "$binary" || fail "$binary does not hold the original's doBindSubPath"
+	say "$binary ($(wc -c <"$binary") bytes)"
 }
 
 case ${1:-} in
@@ -201,10 +226,10 @@ test)
 	shift
 	test_versions "$@"
 	;;
-kubelet)
-	kubelet "${2:-}"
+kubelet | original)
+	"$1" "${2:-}"
 	;;
 *)
-	fail "usage: upstream.sh test VERSION... | upstream.sh kubelet VERSION"
+	fail "usage: upstream.sh test VERSION... | upstream.sh kubelet|original VERSION"
 	;;
 esac
