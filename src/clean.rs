@@ -88,7 +88,7 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
         expect_removed(mounter, &container_dir, removed)?;
         log!(TRACE, "Removed ", container_dir);
     }
-    expect_removed(mounter, &volume_dir, pod.remove_open(volume, &volume_dir))?;
+    expect_removed(mounter, &volume_dir, pod.remove(&volume_dir))?;
     log!(TRACE, "Removed ", volume_dir);
     match pod.remove(&all_dir) {
         // Another volume's sub paths are still there.

@@ -141,16 +141,6 @@ impl PodDir {
         };
         removed.map_err(|errno| Error::path("remove", path, errno))
     }
-
-    /// The same for a directory that is open: it is removed from where it lies.
-    pub(crate) fn remove_open(&self, dir: OwnedFd, path: &[u8]) -> Result<()> {
-        let name = [b"../", gopath::base(path)].concat();
-        match sys::rmdir_at(&dir, &name) {
-            Ok(()) => Ok(()),
-            // Without the right to search it, its parent is not to be had from it.
-            Err(_) => self.remove(path),
-        }
-    }
 }
 
 /// A path below a pod's directory, split where trust ends.
