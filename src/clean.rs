@@ -48,8 +48,11 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
         Err(errno) => return Err(why_unreadable(&pod, &volume_dir, errno, profile)),
     };
     let (containers, failed) = sys::read_dir(&volume);
-    if let Some(errno) = failed {
-        return Err(cannot_read(&volume_dir, "readdirent", errno));
+    match failed {
+        None => {}
+        // Another clean-up removed it after it was opened.
+        Some(sys::ENOENT) if mounter.is_kernel() => {}
+        Some(errno) => return Err(cannot_read(&volume_dir, "readdirent", errno)),
     }
     if profile == Profile::Seed
         && !mounter.is_kernel()

@@ -226,7 +226,11 @@ async fn is_mounted_in_kernel<M: AsyncMounter>(
                 return Err(Error::wrap(prefix, error));
             }
         }
-        unmount_stale(mounter, at, profile).await?;
+        match unmount_stale(mounter, at, profile).await {
+            // A clean-up was faster.
+            Err(error) if error.errno() == Some(sys::ENOENT) => {}
+            unmounted => unmounted?,
+        }
     }
     Ok(false)
 }

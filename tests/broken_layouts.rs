@@ -123,6 +123,29 @@ fn a_directory_that_a_clean_up_removes_under_the_call_is_made_again() {
 }
 
 #[test]
+fn a_stale_mount_that_a_clean_up_takes_away_under_the_call_is_no_error() {
+    let name = "a_stale_mount_that_a_clean_up_takes_away_under_the_call_is_no_error";
+    in_namespace(name, |layout| {
+        fs::create_dir(layout.volume.join("d")).unwrap();
+        fs::create_dir(layout.volume.join("e")).unwrap();
+        for profile in [Profile::Seed, Profile::V137] {
+            prepare(layout, "d").unwrap();
+            let times = std::cell::Cell::new(0);
+            let cleaned = Before(|question: &str| {
+                if question == "unmount_lazily" {
+                    times.set(times.get() + 1);
+                    clean(layout).unwrap();
+                }
+            });
+            subpath::prepare_safe_subpath(&cleaned, &layout.request("e"), profile).unwrap();
+            assert_eq!(times.get(), 1);
+            assert_eq!(layout.mounts_at(&layout.target()), 1);
+            clean_leaves_nothing(layout);
+        }
+    });
+}
+
+#[test]
 fn a_full_disk_is_said_and_leaves_nothing_half_made() {
     in_namespace("a_full_disk_is_said_and_leaves_nothing_half_made", |layout| {
         let small = |path: &std::path::Path| {

@@ -8,11 +8,13 @@ mod common;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::fuse::{self, Fuse};
 use common::{
-    BACKENDS, Layout, bind, bytes, in_namespace, mount_tmpfs, open_descriptors, with_fuse,
+    BACKENDS, Layout, bind, bytes, in_namespace, in_namespace_over, mount_tmpfs, open_descriptors,
+    with_fuse,
 };
 use mountinfo::{
     Error, KernelMounter, Profile, Result, cleanup_mount_point, cleanup_mount_with_force,
@@ -231,6 +233,43 @@ fn a_mount_in_use_is_an_error_and_stays() {
         }
         drop(held);
         clean(&at("tmpfs")).unwrap();
+    });
+}
+
+/// A process that is forked holds every descriptor until it executes its program. One on the mount
+/// would keep it busy.
+#[test]
+fn processes_that_start_meanwhile_keep_no_mount_busy() {
+    in_namespace_over(&[""], "processes_that_start_meanwhile_keep_no_mount_busy", |layout| {
+        let (target, ended) = (layout.root.join("mounted"), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !ended.load(Ordering::SeqCst) {
+                        std::process::Command::new("true").status().unwrap();
+                    }
+                });
+            }
+            let outcomes: Vec<_> = (0..1000)
+                .map(|number| {
+                    fs::create_dir(&target).unwrap();
+                    mount_tmpfs(&target);
+                    let cleaned = if number % 2 == 0 {
+                        clean(&target)
+                    } else {
+                        clean_with_force(&target, LONG)
+                    };
+                    if cleaned.is_err() {
+                        nix::mount::umount2(&target, nix::mount::MntFlags::MNT_DETACH).unwrap();
+                        fs::remove_dir(&target).unwrap();
+                    }
+                    cleaned
+                })
+                .filter(Result::is_err)
+                .collect();
+            ended.store(true, Ordering::SeqCst);
+            assert_eq!(outcomes, Vec::new());
+        });
     });
 }
 

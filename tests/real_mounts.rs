@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Barrier;
 
 use common::{Layout, bind, bytes, in_namespace, mount_tmpfs, open_descriptors};
+use nix::libc;
 use subpath::{KernelMounter, Profile, Result};
 
 fn prepare(layout: &Layout, sub_path: &str) -> Result<Vec<u8>> {
@@ -130,6 +131,42 @@ fn a_file_that_another_caller_bound_is_not_emptied() {
             clean_leaves_nothing(layout);
         }
         assert_eq!(fs::read_to_string(layout.volume.join("file")).unwrap(), "precious");
+    });
+}
+
+#[test]
+fn callers_that_prepare_and_clean_one_sub_path_at_once_meet_no_other_error_than_each_others_mounts()
+{
+    let name = "callers_that_prepare_and_clean_one_sub_path_at_once_meet_no_other_error_than_each_others_mounts";
+    in_namespace(name, |layout| {
+        for sub_path in ["d", "e"] {
+            fs::create_dir(layout.volume.join(sub_path)).unwrap();
+            fs::write(layout.volume.join(sub_path).join("file"), "precious").unwrap();
+        }
+        std::thread::scope(|scope| {
+            for number in 0..6 {
+                scope.spawn(move || {
+                    for round in 0..200 {
+                        let profile = [Profile::Seed, Profile::V137][round % 2];
+                        let request = layout.request(["d", "e"][(number + round / 2) % 2]);
+                        subpath::prepare_safe_subpath(&KernelMounter, &request, profile).unwrap();
+                        match clean(layout) {
+                            Ok(()) => {}
+                            // Somebody is just mounting on the target, or made another.
+                            Err(error) => assert!(
+                                matches!(error.errno(), Some(libc::EBUSY | libc::ENOTEMPTY)),
+                                "{error}"
+                            ),
+                        }
+                    }
+                });
+            }
+        });
+        clean_leaves_nothing(layout);
+        for sub_path in ["d", "e"] {
+            let file = layout.volume.join(sub_path).join("file");
+            assert_eq!(fs::read_to_string(file).unwrap(), "precious");
+        }
     });
 }
 

@@ -113,9 +113,7 @@ pub(crate) fn directory_of(path: &[u8]) -> Sys<Option<OwnedFd>> {
         dir => dir,
     };
     let dir = sys::open(dir, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
-    // Opened so, the entry is not asked what it is, which a server that hangs would not answer.
-    let entry = sys::openat(&dir, name, OFlag::O_PATH | OFlag::O_NOFOLLOW, 0)?;
-    Ok((!sys::is_symlink(entry)?).then_some(dir))
+    Ok((!sys::is_symlink_at(&dir, name)?).then_some(dir))
 }
 
 /// Takes away every mount that lies on an entry of an open directory, then the entry itself.

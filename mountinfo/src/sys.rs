@@ -204,12 +204,13 @@ pub fn readlink(path: &[u8]) -> Sys<Vec<u8>> {
     retry(|| fcntl::readlink(path)).map(OsStringExt::into_vec)
 }
 
-/// Whether a descriptor that was opened with `O_PATH | O_NOFOLLOW` is a symbolic link. Only a file
-/// system that holds one is asked: readlinkat(2) of the descriptor itself (kernel 2.6.39).
-pub fn is_symlink(entry: impl AsFd) -> Sys<bool> {
-    match retry(|| fcntl::readlinkat(entry.as_fd(), c"")) {
+/// Whether an entry is a symbolic link (readlinkat(2)). Only a file system that holds one is asked,
+/// and nothing is opened: a descriptor on a mount keeps it busy, also in a child that another thread
+/// is just starting and that has not executed its program yet.
+pub fn is_symlink_at(dir: impl AsFd, name: &[u8]) -> Sys<bool> {
+    match retry(|| fcntl::readlinkat(dir.as_fd(), name)) {
         Ok(_) => Ok(true),
-        Err(ENOENT | EINVAL) => Ok(false),
+        Err(EINVAL) if !has_nul(name) => Ok(false),
         Err(errno) => Err(errno),
     }
 }

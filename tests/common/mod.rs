@@ -5,6 +5,7 @@
 pub mod fuse;
 pub mod lines;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -47,6 +48,7 @@ pub fn in_namespace_over(backends: &[&str], name: &str, body: impl FnOnce(&Layou
         body(&layout);
         return;
     }
+    let mut not_run = BTreeSet::new();
     for backend in backends {
         let status = namespaced(&std::env::current_exe().expect("own path"))
             .args(["--exact", name, "--nocapture", "--test-threads=1"])
@@ -61,11 +63,13 @@ pub fn in_namespace_over(backends: &[&str], name: &str, body: impl FnOnce(&Layou
             String::from_utf8_lossy(&status.stdout),
             String::from_utf8_lossy(&status.stderr)
         );
+        let said = String::from_utf8_lossy(&status.stderr).into_owned();
+        not_run
+            .extend(said.lines().filter(|line| line.starts_with("not run, ")).map(str::to_owned));
+    }
+    for line in not_run {
         // Not by a macro, whose output is kept back while the test is well.
-        let said = String::from_utf8_lossy(&status.stderr);
-        for line in said.lines().filter(|line| line.starts_with("not run, ")) {
-            let _ = writeln!(std::io::stderr(), "{line}");
-        }
+        let _ = writeln!(std::io::stderr(), "{line}");
     }
 }
 
