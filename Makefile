@@ -63,7 +63,7 @@ sanitize: build ## the C boundary under Miri, and under the address sanitizer fr
 .PHONY: lint-go
 lint-go: build
 	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }
-	@for module in go-shim examples/demo tests/golang/mountutils tests/e2e; do (cd $$module && go vet ./... && go mod tidy -diff) || exit 1; done
+	@for module in go-shim examples/demo tests/golang/mountutils tests/golang/soak tests/e2e; do (cd $$module && go vet ./... && go mod tidy -diff) || exit 1; done
 
 # --- kubernetes ---------------------------------------------------------------
 # The tree is looked at before anything is built, so that a wrong one is refused at once.
@@ -117,6 +117,10 @@ parity: build ## the original and the port side by side: [SEEDS=1:2000] [PROFILE
 attack: build ## race every operation against a volume's owner: [SECONDS=0.3] [ORIGINAL=1] [ATTACKS=regexp]
 	@ATTACKS='$(ATTACKS)' tests/golang/attack.sh $(if $(filter command line environment override,$(origin SECONDS)),$(SECONDS),0.3) $(ORIGINAL)
 
+.PHONY: soak
+soak: build ## a million mixed calls from 16 goroutines, then look for what grew: [CALLS=1000000]
+	@cd tests/golang/soak && go run . -calls $(or $(CALLS),1000000)
+
 .PHONY: fuzz
 fuzz: ## fuzz the mount table: [SECONDS_EACH=60]; needs a nightly toolchain and cargo-fuzz
 	@cargo +nightly fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing: cargo install cargo-fuzz, and rustup toolchain install nightly" >&2; exit 1; }
@@ -149,6 +153,7 @@ test: ## every test: Rust, Go, the swap's, and kubernetes' own in a swapped tree
 	@tests/as_user.sh
 	@$(MAKE) parity SEEDS=1:40
 	@$(MAKE) attack SECONDS=0.1
+	@$(MAKE) soak CALLS=30000
 	@$(MAKE) swap-test
 	@$(MAKE) upstream-test VERSIONS="v1.35.4 v1.37.2" RACE=1
 
