@@ -74,7 +74,11 @@ fn make_dir(
     if !gopath::path_within_base(pathname, base) {
         return Err(Error::new(text!("path ", pathname, " is outside of allowed base ", base)));
     }
-    match sys::stat(pathname) {
+    let found = match (&open_base, open::strictly_below(pathname, base)) {
+        (Some(dir), Some(below)) if sys::refused(pathname).is_none() => sys::stat_at(dir, below),
+        _ => sys::stat(pathname),
+    };
+    match found {
         Ok(stat) if stat.kind == Kind::Directory => {
             log!(DEBUG, "Directory ", pathname, " already exists");
             return Ok(());
@@ -158,7 +162,7 @@ impl Levels<'_> {
                 Err(errno) => return Err(self.cannot_create(level, errno)),
             };
             let child = self.open_level(&parent, level, made)?;
-            if made && freshness.of(&child, before) {
+            if made && freshness.may_set_mode(&child, before, self.perm.for_chmod()) {
                 sys::fchmod(&child, self.perm.for_chmod()).map_err(|errno| {
                     let cause = Error::from_errno(errno);
                     let path = gotext::quote(&self.path_of(level));
@@ -278,10 +282,15 @@ struct Freshness {
 }
 
 impl Freshness {
-    fn of(&mut self, dir: &OwnedFd, made_after: i128) -> bool {
+    /// Whether the mode of a directory is to be set, and is ours to set.
+    fn may_set_mode(&mut self, dir: &OwnedFd, made_after: i128, mode: u32) -> bool {
         let Ok(quick) = sys::quick_stat_fd(dir) else { return false };
         if !self.is_local(dir, quick.stat.dev) {
             return is_empty(dir);
+        }
+        if quick.mode == mode && mode & 0o7000 == 0 {
+            // The umask took nothing away. (A special bit chmod(2) may clear, so that it is called.)
+            return false;
         }
         let is_new = match quick.born {
             Some(born) if born >= made_after => true,

@@ -11,7 +11,7 @@ use std::sync::Barrier;
 
 use common::{Layout, bind, bytes, in_namespace, mount_tmpfs, open_descriptors};
 use nix::libc;
-use subpath::{KernelMounter, Profile, Result};
+use subpath::{FileMode, KernelMounter, Profile, Result};
 
 fn prepare(layout: &Layout, sub_path: &str) -> Result<Vec<u8>> {
     subpath::prepare_safe_subpath(&KernelMounter, &layout.request(sub_path), Profile::Seed)
@@ -302,5 +302,43 @@ fn modes_are_the_originals() {
         nix::mount::umount(&layout.target()).unwrap();
         assert_eq!(mode(&layout.target()), 0o640);
         clean_leaves_nothing(layout);
+    });
+}
+
+#[test]
+fn a_new_directory_has_the_mode_that_was_asked_for() {
+    in_namespace("a_new_directory_has_the_mode_that_was_asked_for", |layout| {
+        use nix::sys::stat::{Mode, umask};
+        let volume = bytes(&layout.volume);
+        for parents in [0o755, 0o2775, 0o1777] {
+            for taken in [0o000, 0o022, 0o077, 0o777] {
+                for (wanted, mode) in [
+                    (0o750, 0o750),
+                    (0o777, 0o777),
+                    (0o700, 0o700),
+                    (0o770 | FileMode::SETGID, 0o2770),
+                    (0o777 | FileMode::STICKY, 0o1777),
+                ] {
+                    let row = format!("{mode:o} in {parents:o}, umask {taken:o}");
+                    let parent = layout.volume.join("parent");
+                    fs::create_dir(&parent).unwrap();
+                    fs::set_permissions(&parent, fs::Permissions::from_mode(parents)).unwrap();
+                    let old = umask(Mode::from_bits_truncate(taken));
+                    let made = subpath::safe_make_dir(
+                        b"parent/a/b",
+                        &volume,
+                        FileMode::new(wanted),
+                        Profile::Seed,
+                    );
+                    umask(old);
+                    made.unwrap();
+                    for dir in [parent.join("a"), parent.join("a/b")] {
+                        let is = fs::metadata(dir).unwrap().permissions().mode() & 0o7777;
+                        assert_eq!(is, mode, "{row}: {is:o}");
+                    }
+                    fs::remove_dir_all(parent).unwrap();
+                }
+            }
+        }
     });
 }

@@ -189,7 +189,12 @@ pub fn lstat(path: &[u8]) -> Sys<Stat> {
 
 /// stat(2), following links.
 pub fn stat(path: &[u8]) -> Sys<Stat> {
-    retry(|| nix::sys::stat::fstatat(fcntl::AT_FDCWD, path, AtFlags::empty())).map(Stat::from)
+    stat_at(fcntl::AT_FDCWD, path)
+}
+
+/// fstatat(2), following links.
+pub fn stat_at(dir: impl AsFd, path: &[u8]) -> Sys<Stat> {
+    retry(|| nix::sys::stat::fstatat(dir.as_fd(), path, AtFlags::empty())).map(Stat::from)
 }
 
 /// fstatat(2) with `AT_SYMLINK_NOFOLLOW`.

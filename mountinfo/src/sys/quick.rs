@@ -21,6 +21,8 @@ pub struct Quick {
     pub born: Option<i128>,
     /// Who owns it.
     pub owner: u32,
+    /// Its permissions and special bits.
+    pub mode: u32,
 }
 
 /// statx(2) of an entry: no link followed, no automount, no answer awaited from a server
@@ -34,8 +36,8 @@ pub fn quick_stat_at(dir: impl AsFd, name: &[u8]) -> Sys<Quick> {
 
 /// The same of an open descriptor, with all that [`Quick`] holds.
 pub fn quick_stat_fd(fd: impl AsFd) -> Sys<Quick> {
-    let mask =
-        StatxFlags::TYPE | StatxFlags::INO | StatxFlags::SIZE | StatxFlags::BTIME | StatxFlags::UID;
+    let ids = StatxFlags::TYPE | StatxFlags::MODE | StatxFlags::INO | StatxFlags::UID;
+    let mask = ids | StatxFlags::SIZE | StatxFlags::BTIME;
     quick_stat(fd, b"", rustix::fs::AtFlags::EMPTY_PATH, mask)
 }
 
@@ -73,8 +75,8 @@ fn quick_stat(
     if !Features::get().statx {
         let flags = AtFlags::from_bits_truncate(flags.bits() as i32) | AtFlags::AT_NO_AUTOMOUNT;
         let stat = retry(|| nix::sys::stat::fstatat(dir.as_fd(), name, flags))?;
-        let owner = stat.st_uid;
-        return Ok(Quick { stat: Stat::from(stat), mount_root: None, born: None, owner });
+        let (owner, mode) = (stat.st_uid, stat.st_mode & 0o7777);
+        return Ok(Quick { stat: Stat::from(stat), mount_root: None, born: None, owner, mode });
     }
     let flags = flags | rustix::fs::AtFlags::NO_AUTOMOUNT | rustix::fs::AtFlags::STATX_DONT_SYNC;
     let x = retry_rustix(|| rustix::fs::statx(dir.as_fd(), name, flags, mask))?;
@@ -94,6 +96,7 @@ fn quick_stat(
         mount_root,
         born,
         owner: x.stx_uid,
+        mode: u32::from(x.stx_mode) & 0o7777,
     })
 }
 
