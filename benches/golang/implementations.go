@@ -11,36 +11,37 @@ import (
 )
 
 type implementation struct {
-	name    string
-	prepare func(mount.Interface, subpath.Subpath) error
-	clean   func(mount.Interface, string, string) error
-	mkdir   func(string, string, os.FileMode) error
+	name string
+	// over makes it anew over a mounter, as a kubelet does once when it starts.
+	over func(mount.Interface) operations
 }
 
-var original = implementation{
-	name: "original",
-	prepare: func(m mount.Interface, sp subpath.Subpath) error {
-		_, _, err := subpath.New(m).PrepareSafeSubpath(sp)
-		return err
-	},
-	clean: func(m mount.Interface, podDir, volume string) error {
-		return subpath.New(m).CleanSubPaths(podDir, volume)
-	},
-	mkdir: func(subdir, base string, perm os.FileMode) error {
-		return subpath.New(nil).SafeMakeDir(subdir, base, perm)
-	},
+type operations struct {
+	prepare func(subpath.Subpath) error
+	clean   func(podDir, volume string) error
+	mkdir   func(subdir, base string, perm os.FileMode) error
 }
 
-var port = implementation{
-	name: "port",
-	prepare: func(m mount.Interface, sp subpath.Subpath) error {
-		_, _, err := rustsubpath.New(m, rustsubpath.ProfileSeed).PrepareSafeSubpath(rustsubpath.Subpath(sp))
-		return err
-	},
-	clean: func(m mount.Interface, podDir, volume string) error {
-		return rustsubpath.New(m, rustsubpath.ProfileSeed).CleanSubPaths(podDir, volume)
-	},
-	mkdir: func(subdir, base string, perm os.FileMode) error {
-		return rustsubpath.New(nil, rustsubpath.ProfileSeed).SafeMakeDir(subdir, base, perm)
-	},
-}
+var original = implementation{name: "original", over: func(mounter mount.Interface) operations {
+	i := subpath.New(mounter)
+	return operations{
+		prepare: func(sp subpath.Subpath) error {
+			_, _, err := i.PrepareSafeSubpath(sp)
+			return err
+		},
+		clean: i.CleanSubPaths,
+		mkdir: i.SafeMakeDir,
+	}
+}}
+
+var port = implementation{name: "port", over: func(mounter mount.Interface) operations {
+	i := rustsubpath.New(mounter, rustsubpath.ProfileSeed)
+	return operations{
+		prepare: func(sp subpath.Subpath) error {
+			_, _, err := i.PrepareSafeSubpath(rustsubpath.Subpath(sp))
+			return err
+		},
+		clean: i.CleanSubPaths,
+		mkdir: i.SafeMakeDir,
+	}
+}}

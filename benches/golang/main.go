@@ -1,15 +1,16 @@
 // Command bench compares the port with kubernetes' own package and with bare system calls, in one
 // run. Called by benches/run.sh, inside a mount namespace of its own.
 //
-//	bench run WORKER RESULTS.json   measures
-//	bench table RESULTS.json        prints the table as markdown
-//	bench chart RESULTS.json        prints the chart as SVG
+//	bench run WORKER RESULTS.json [ROWS]   measures, only the rows that match a regular expression
+//	bench table RESULTS.json               prints the table as markdown
+//	bench chart RESULTS.json               prints the chart as SVG
 package main
 
 import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -39,7 +40,9 @@ func main() {
 func run(arguments []string) error {
 	switch {
 	case len(arguments) == 3 && arguments[0] == "run":
-		return measureAll(arguments[1], arguments[2])
+		return measureAll(arguments[1], arguments[2], "")
+	case len(arguments) == 4 && arguments[0] == "run":
+		return measureAll(arguments[1], arguments[2], arguments[3])
 	case len(arguments) == 6 && arguments[0] == "once":
 		return once(arguments[1], arguments[2], arguments[3], arguments[4], arguments[5])
 	case len(arguments) == 2 && arguments[0] == "table":
@@ -47,10 +50,14 @@ func run(arguments []string) error {
 	case len(arguments) == 2 && arguments[0] == "chart":
 		return withResults(arguments[1], writeChart)
 	}
-	return fmt.Errorf("usage: bench run WORKER RESULTS | table RESULTS | chart RESULTS")
+	return fmt.Errorf("usage: bench run WORKER RESULTS [ROWS] | table RESULTS | chart RESULTS")
 }
 
-func measureAll(workerProgram, results string) error {
+func measureAll(workerProgram, results, wanted string) error {
+	chosen, err := regexp.Compile(wanted)
+	if err != nil {
+		return err
+	}
 	root, err := os.MkdirTemp("", "b")
 	if err != nil {
 		return err
@@ -75,6 +82,9 @@ func measureAll(workerProgram, results string) error {
 	out := describe()
 	start := time.Now()
 	for _, r := range all {
+		if !chosen.MatchString(r.id) {
+			continue
+		}
 		if time.Since(start) > timeOfAll {
 			out.Failures = append(out.Failures, r.id+": no time was left")
 			continue

@@ -34,13 +34,13 @@ func (s *site) cycle(i implementation, newMounter func() mount.Interface, source
 			return err
 		}
 		// A new one for each batch: a FakeMounter's log grows.
-		mounter, request := newMounter(), s.request(pod, source, 0)
+		do, request := i.over(newMounter()), s.request(pod, source, 0)
 		return w.time(func() error {
 			for n := 0; n < count; n++ {
-				if err := i.prepare(mounter, request); err != nil {
+				if err := do.prepare(request); err != nil {
 					return err
 				}
-				if err := i.clean(mounter, pod, "vol"); err != nil {
+				if err := do.clean(pod, "vol"); err != nil {
 					return err
 				}
 			}
@@ -60,7 +60,7 @@ func (s *site) threads(i implementation, newMounter func() mount.Interface, thre
 			}
 			requests[t] = s.request(pod, "dir", 0)
 		}
-		mounter := newMounter()
+		do := i.over(newMounter())
 		return w.time(func() error {
 			failed := make(chan error, threads)
 			var wait sync.WaitGroup
@@ -69,9 +69,9 @@ func (s *site) threads(i implementation, newMounter func() mount.Interface, thre
 				go func() {
 					defer wait.Done()
 					for n := 0; n < count; n++ {
-						err := i.prepare(mounter, request)
+						err := do.prepare(request)
 						if err == nil {
-							err = i.clean(mounter, request.PodDir, "vol")
+							err = do.clean(request.PodDir, "vol")
 						}
 						if err != nil {
 							failed <- err
@@ -93,13 +93,13 @@ func (s *site) mounted(i implementation, newMounter func() mount.Interface) batc
 		if err != nil {
 			return err
 		}
-		mounter, request := newMounter(), s.request(pod, "dir", 0)
-		if err := i.prepare(mounter, request); err != nil {
+		do, request := i.over(newMounter()), s.request(pod, "dir", 0)
+		if err := do.prepare(request); err != nil {
 			return err
 		}
 		err = w.time(func() error {
 			for n := 0; n < count; n++ {
-				if err := i.prepare(mounter, request); err != nil {
+				if err := do.prepare(request); err != nil {
 					return err
 				}
 			}
@@ -108,7 +108,7 @@ func (s *site) mounted(i implementation, newMounter func() mount.Interface) batc
 		if err != nil {
 			return err
 		}
-		return i.clean(mounter, pod, "vol")
+		return do.clean(pod, "vol")
 	}
 }
 
@@ -119,12 +119,12 @@ func (s *site) cleanMany(i implementation, newMounter func() mount.Interface, su
 		if err != nil {
 			return err
 		}
+		do, setUp := i.over(newMounter()), port.over(newRealMounter())
 		for n := 0; n < count; n++ {
-			if err := s.prepareMany(port, newRealMounter(), pod, subPaths); err != nil {
+			if err := s.prepareMany(setUp, pod, subPaths); err != nil {
 				return err
 			}
-			mounter := newMounter()
-			if err := w.time(func() error { return i.clean(mounter, pod, "vol") }); err != nil {
+			if err := w.time(func() error { return do.clean(pod, "vol") }); err != nil {
 				return err
 			}
 		}
@@ -132,9 +132,9 @@ func (s *site) cleanMany(i implementation, newMounter func() mount.Interface, su
 	}
 }
 
-func (s *site) prepareMany(i implementation, mounter mount.Interface, pod string, subPaths int) error {
+func (s *site) prepareMany(do operations, pod string, subPaths int) error {
 	for n := 0; n < subPaths; n++ {
-		if err := i.prepare(mounter, s.request(pod, "dir", n)); err != nil {
+		if err := do.prepare(s.request(pod, "dir", n)); err != nil {
 			return err
 		}
 	}
@@ -148,13 +148,13 @@ func (s *site) wholePod(i implementation, newMounter func() mount.Interface, sub
 		if err != nil {
 			return err
 		}
-		mounter := newMounter()
+		do := i.over(newMounter())
 		return w.time(func() error {
 			for n := 0; n < count; n++ {
-				if err := s.prepareMany(i, mounter, pod, subPaths); err != nil {
+				if err := s.prepareMany(do, pod, subPaths); err != nil {
 					return err
 				}
-				if err := i.clean(mounter, pod, "vol"); err != nil {
+				if err := do.clean(pod, "vol"); err != nil {
 					return err
 				}
 			}
@@ -168,15 +168,24 @@ func (s *site) makeDirs(i implementation, levels int) batch {
 	if levels > 0 {
 		subdir = strings.TrimSuffix(strings.Repeat("d/", levels), "/")
 	}
+	do := i.over(nil)
 	return func(w *watch, count int) error {
+		if levels == 0 {
+			return w.time(func() error {
+				for n := 0; n < count; n++ {
+					if err := do.mkdir(subdir, s.volume, 0o750); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
 		for n := 0; n < count; n++ {
-			if err := w.time(func() error { return i.mkdir(subdir, s.volume, 0o750) }); err != nil {
+			if err := w.time(func() error { return do.mkdir(subdir, s.volume, 0o750) }); err != nil {
 				return err
 			}
-			if levels > 0 {
-				if err := os.RemoveAll(filepath.Join(s.volume, "d")); err != nil {
-					return err
-				}
+			if err := os.RemoveAll(filepath.Join(s.volume, "d")); err != nil {
+				return err
 			}
 		}
 		return nil
