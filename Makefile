@@ -60,10 +60,14 @@ mounts-test: build ## the mount table against mount-utils, moby's parser and rea
 sanitize: build ## the C boundary under Miri, and under the address sanitizer from C and Go
 	@tests/boundary/sanitize.sh
 
+.PHONY: test-sandboxed
+test-sandboxed: build ## the tests where openat2, statx, open_tree and move_mount really fail, by seccomp: [SEEDS=1:40]
+	@SEEDS=$(SEEDS) tests/sandbox/run.sh
+
 .PHONY: lint-go
 lint-go: build
 	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }
-	@for module in go-shim examples/demo tests/golang/mountutils tests/golang/soak tests/e2e; do (cd $$module && go vet ./... && go mod tidy -diff) || exit 1; done
+	@for module in go-shim examples/demo tests/golang/mountutils tests/golang/soak tests/sandbox tests/e2e; do (cd $$module && go vet ./... && go mod tidy -diff) || exit 1; done
 
 # --- kubernetes ---------------------------------------------------------------
 # The tree is looked at before anything is built, so that a wrong one is refused at once.
@@ -121,11 +125,12 @@ attack: build ## race every operation against a volume's owner: [SECONDS=0.3] [O
 soak: build ## a million mixed calls from 16 goroutines, then look for what grew: [CALLS=1000000]
 	@cd tests/golang/soak && go run . -calls $(or $(CALLS),1000000)
 
+FUZZ = mount_table lookups paths boundary
+
 .PHONY: fuzz
-fuzz: ## fuzz the mount table: [SECONDS_EACH=60]; needs a nightly toolchain and cargo-fuzz
+fuzz: ## fuzz the table, its lookups, paths and the C boundary: [SECONDS_EACH=60] [FUZZ="paths ..."]; needs nightly and cargo-fuzz
 	@cargo +nightly fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing: cargo install cargo-fuzz, and rustup toolchain install nightly" >&2; exit 1; }
-	@mkdir -p fuzz/corpus/mount_table
-	@cargo +nightly fuzz run mount_table fuzz/corpus/mount_table testdata/mountinfo -- -max_total_time=$(or $(SECONDS_EACH),60)
+	@fuzz/run.sh $(or $(SECONDS_EACH),60) $(FUZZ)
 
 # --- releases ------------------------------------------------------------------------
 
@@ -154,6 +159,7 @@ test: ## every test: Rust, Go, the swap's, and kubernetes' own in a swapped tree
 	@$(MAKE) parity SEEDS=1:40
 	@$(MAKE) attack SECONDS=0.1
 	@$(MAKE) soak CALLS=30000
+	@tests/sandbox/run.sh short
 	@$(MAKE) swap-test
 	@$(MAKE) upstream-test VERSIONS="v1.35.4 v1.37.2" RACE=1
 
