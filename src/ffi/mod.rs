@@ -11,6 +11,7 @@
 //! | `errors.rs` | errors as a chain of plain structures |
 //! | `log.rs` | log lines on their way to the caller's function |
 //! | `memory.rs` | every allocation that crosses, and its release |
+//! | `hostile.rs` | any calls at all, for the fuzzer |
 //!
 //! Rules that hold for all of it:
 //!
@@ -30,6 +31,8 @@ pub mod abi;
 mod call;
 mod errors;
 pub mod exports;
+#[cfg(fuzzing)]
+pub mod hostile;
 mod log;
 mod memory;
 pub mod mounts;

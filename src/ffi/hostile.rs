@@ -1,0 +1,299 @@
+//! The boundary under any calls at all, for the fuzzer: bytes decide which exports are called, with
+//! which numbers, pointers, lengths and answers, in which order, and what is dropped half-way. All of
+//! it is within what the header allows a caller; memory that is not there it does not allow.
+//!
+//! It does to the file system whatever it is told to do: fuzz/fuzz_targets/boundary.rs gives it one
+//! of its own.
+
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::ptr;
+
+use super::abi::*;
+use super::exports::*;
+use super::memory;
+use super::mounts::*;
+use super::operation::Operation;
+
+/// How often one operation is answered at most. More is only more of the same.
+const MOST_ANSWERS: usize = 40;
+
+/// Field values that lead somewhere in the file system that is laid out.
+const FIELDS: [&[u8]; 16] = [
+    b"/volume",
+    b"/volume/dir",
+    b"/volume/dir/deep",
+    b"/volume/file",
+    b"/volume/link",
+    b"/volume/out",
+    b"/pod",
+    b"vol",
+    b"c",
+    b"new/a/b",
+    b"/table",
+    b"/mounted",
+    b"/pod/volume-subpaths/vol/c/0",
+    b"/",
+    b"..",
+    b"",
+];
+
+/// Makes the calls that the bytes say, and frees what they give.
+pub fn run(bytes: &[u8]) {
+    let mut script = Script(bytes);
+    let mut waiting = Vec::new();
+    for _ in 0..16 {
+        if script.0.is_empty() {
+            break;
+        }
+        call(&mut script, &mut waiting);
+        // Answered in any order, and also long after other calls.
+        if script.number() % 3 == 0 && !waiting.is_empty() {
+            let at = script.number() as usize % waiting.len();
+            answer(&mut script, waiting.swap_remove(at), &mut waiting);
+        }
+    }
+    for (operation, ..) in waiting {
+        // SAFETY: it came from a step, and is handed back once.
+        unsafe { rsp_operation_drop(operation) };
+    }
+}
+
+/// An operation that asked, and how often it was answered.
+type Waiting = (*mut Operation, usize);
+
+/// The bytes, read as whatever is wanted; zeros at their end.
+struct Script<'b>(&'b [u8]);
+
+impl<'b> Script<'b> {
+    fn number(&mut self) -> u8 {
+        let Some((&first, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        first
+    }
+
+    fn wide(&mut self) -> u64 {
+        match self.number() % 4 {
+            0 => u64::from(self.number()),
+            1 => u64::MAX - u64::from(self.number()),
+            2 => 1 << (self.number() % 64),
+            _ => u64::from_le_bytes(std::array::from_fn(|_| self.number())),
+        }
+    }
+
+    fn take(&mut self, len: usize) -> &'b [u8] {
+        let (taken, rest) = self.0.split_at(len.min(self.0.len()));
+        self.0 = rest;
+        taken
+    }
+
+    /// Mostly one of the two that mean something.
+    #[allow(clippy::cast_possible_truncation)]
+    fn choice(&mut self) -> u32 {
+        match self.number() {
+            value @ 0..240 => u32::from(value % 2),
+            _ => self.wide() as u32,
+        }
+    }
+
+    fn field(&mut self) -> Vec<u8> {
+        match self.number() {
+            value @ 0..160 => FIELDS[usize::from(value) % FIELDS.len()].to_vec(),
+            160..200 => [b"/volume/", self.take(usize::from(value_of(self.0)))].concat(),
+            200..230 => {
+                let len = usize::from(self.number());
+                self.take(len).to_vec()
+            }
+            230..240 => {
+                [b"/volume/", &b"long/".repeat(usize::from(self.number()) * 8)[..]].concat()
+            }
+            _ => vec![self.number(); usize::from(self.number()) * 64],
+        }
+    }
+
+    /// Arguments as they are to be, or any bytes.
+    fn packed(&mut self, fields: usize) -> Vec<u8> {
+        let mut packed = Vec::new();
+        let fields = if self.number() < 250 { fields } else { usize::from(self.number() % 8) };
+        for _ in 0..fields {
+            memory::pack_one(&mut packed, &self.field());
+        }
+        match self.number() {
+            0..248 => {}
+            248..252 => packed.truncate(usize::from(self.number())),
+            _ => packed.extend_from_slice(&self.wide().to_le_bytes()),
+        }
+        packed
+    }
+}
+
+fn value_of(rest: &[u8]) -> u8 {
+    rest.first().copied().unwrap_or(0) % 32
+}
+
+/// Bytes as pointer and length; now and then a pair that the header has an answer to.
+fn passed(script: &mut Script<'_>, bytes: &[u8]) -> (*const u8, usize) {
+    match script.number() {
+        0..244 => (bytes.as_ptr(), bytes.len()),
+        244..248 => (ptr::null(), 0),
+        248..252 => (ptr::null(), script.number().into()),
+        _ => (bytes.as_ptr(), usize::MAX - usize::from(script.number())),
+    }
+}
+
+extern "C" fn log(handle: u64, level: i32, line: *const u8, len: usize) {
+    assert_eq!(handle, 77);
+    assert!((RSP_LOG_ERROR..=RSP_LOG_V5).contains(&level));
+    // SAFETY: the header's promise on a line.
+    look_at(unsafe { memory::borrow(line, len) }.unwrap_or_default());
+}
+
+/// Reads every byte, for the address sanitizer to see.
+fn look_at(bytes: &[u8]) {
+    std::hint::black_box(bytes.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte)));
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)]
+fn call(script: &mut Script<'_>, waiting: &mut Vec<Waiting>) {
+    let options = Options {
+        abi: if script.number() < 250 { RSP_ABI_VERSION } else { script.wide() as u32 },
+        profile: script.choice(),
+        mounter: script.choice(),
+        verbosity: if script.number() < 240 { 5 } else { script.wide() as i32 },
+        log: (script.number() < 200).then_some(log),
+        log_handle: 77,
+    };
+    let options = if script.number() < 250 { &raw const options } else { ptr::null() };
+    let export = script.number() % 16;
+    let packed = script.packed(match export {
+        0 | 1 => 5,
+        2..=6 | 15 => 2,
+        _ => 1,
+    });
+    let (args, len) = passed(script, &packed);
+    let (wide, choice) = (script.wide(), script.choice());
+    let mut step = a_step();
+    let to = if script.number() < 250 { &raw mut *step } else { ptr::null_mut() };
+    // SAFETY: the options and the step are whole or NULL, and the bytes are there or their length
+    // is none.
+    let state = unsafe {
+        match export {
+            0 => rsp_prepare_safe_subpath(options, args, len, wide as i64, to),
+            1 => rsp_prepare_subpath_target(options, args, len, wide as i64, to),
+            2 => rsp_safe_make_dir(options, args, len, wide as u32, to),
+            3 => rsp_clean_sub_paths(options, args, len, to),
+            4 => rsp_open_beneath(options, args, len, to),
+            5 => rsp_existing_prefix(options, args, len, to),
+            6 => rsp_remove_empty_dirs(options, args, len, to),
+            7 => rsp_cleanup_mount_point(options, args, len, choice, to),
+            8 => rsp_is_mount_point(options, args, len, to),
+            9 => rsp_is_likely_not_mount_point(options, args, len, to),
+            10 => rsp_mount_table(options, args, len, to),
+            11 => rsp_list_mounts(options, to),
+            12 => rsp_mount_refs(options, args, len, to),
+            13 => rsp_cleanup_mount_with_force(options, args, len, wide, to),
+            14 => rsp_info(options, to),
+            _ => rsp_search_mount_points(options, args, len, to),
+        }
+    };
+    settle(state, to, export == 4, 0, waiting);
+}
+
+/// Answers a question, rightly or not, or drops the operation.
+#[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)]
+fn answer(script: &mut Script<'_>, (operation, times): Waiting, waiting: &mut Vec<Waiting>) {
+    if times >= MOST_ANSWERS || script.number() >= 240 {
+        // SAFETY: it came from a step, and is handed back once.
+        return unsafe { rsp_operation_drop(operation) };
+    }
+    let answer = Answer {
+        kind: match script.number() {
+            value @ 0..240 => u32::from(value % 3),
+            _ => script.wide() as u32,
+        },
+        value: script.choice(),
+        token: script.wide(),
+        os_error: script.wide() as i32,
+        not_exist: script.choice(),
+        corrupted: script.choice(),
+    };
+    let answer = if script.number() < 250 { &raw const answer } else { ptr::null() };
+    let fields = usize::from(script.number() % 4);
+    let packed = script.packed(fields);
+    let (texts, len) = passed(script, &packed);
+    let mut step = a_step();
+    let to = if script.number() < 250 { &raw mut *step } else { ptr::null_mut() };
+    // SAFETY: as in `call`; the operation is handed back once, and to another thread it may be.
+    let state = unsafe { rsp_resume(operation, answer, texts, len, to) };
+    settle(state, to, false, times + 1, waiting);
+}
+
+/// A step full of what was in its memory before, as C has it.
+fn a_step() -> Box<Step> {
+    let nowhere = ptr::without_provenance_mut::<u8>(usize::MAX);
+    Box::new(Step {
+        state: u32::MAX,
+        question: u32::MAX,
+        number: i64::MIN,
+        text: nowhere,
+        text_len: usize::MAX,
+        source: nowhere,
+        source_len: usize::MAX,
+        error: nowhere.cast(),
+        operation: nowhere.cast(),
+        room: [0xAA; RSP_ROOM],
+    })
+}
+
+/// Looks at all that a step holds, and gives back what is the caller's.
+fn settle(state: u32, step: *mut Step, opens: bool, times: usize, waiting: &mut Vec<Waiting>) {
+    if step.is_null() {
+        assert_eq!(state, RSP_NO_STEP);
+        return;
+    }
+    // SAFETY: it is whole, and the call that wrote it is over.
+    let step = unsafe { &*step };
+    assert_eq!(state, step.state);
+    if step.text.is_null() && state != RSP_QUESTION {
+        look_at(&step.room[..step.text_len]);
+    } else {
+        // SAFETY: the header's promise on text.
+        look_at(unsafe { memory::borrow(step.text, step.text_len) }.unwrap_or_default());
+    }
+    // SAFETY: the header's promise on the source.
+    look_at(unsafe { memory::borrow(step.source, step.source_len) }.unwrap_or_default());
+    assert_eq!(state == RSP_QUESTION, !step.operation.is_null());
+    assert_eq!(state == RSP_QUESTION, step.question != 0);
+    assert_eq!(state == RSP_FAILED, !step.error.is_null());
+    match state {
+        RSP_QUESTION => waiting.push((step.operation, times)),
+        RSP_DONE | RSP_FAILED => {
+            if state == RSP_DONE && opens {
+                let fd = i32::try_from(step.number).unwrap_or(-1);
+                assert!(fd >= 0);
+                // SAFETY: the descriptor is the caller's.
+                drop(unsafe { OwnedFd::from_raw_fd(fd) });
+            }
+            let mut next = step.error;
+            while !next.is_null() {
+                // SAFETY: the header's promise on errors.
+                let node = unsafe { &*next };
+                for (bytes, len) in
+                    [(node.op, node.op_len), (node.path, node.path_len), (node.text, node.text_len)]
+                {
+                    // SAFETY: as above.
+                    look_at(unsafe { memory::borrow(bytes, len) }.unwrap_or_default());
+                }
+                assert_eq!(node.kind == RSP_ERROR_WRAP, !node.source.is_null());
+                next = node.source;
+            }
+            // SAFETY: each is used for the last time; where the result is in the room, or none, they
+            // are NULL.
+            unsafe {
+                rsp_error_free(step.error);
+                rsp_bytes_free(step.text, step.text_len);
+            }
+        }
+        RSP_ABORTED => {}
+        _ => panic!("state {state}"),
+    }
+}
