@@ -169,3 +169,7 @@ lint: lint-go ## formatting, clippy, documentation, vet
 	@cargo clippy --quiet --locked --workspace --all-targets --features fault-injection -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --workspace --no-deps
 	@cargo test --quiet --locked --test header
+
+.PHONY: clean
+clean: ## remove all that the other commands made
+	@rm -rf target fuzz/target fuzz/corpus fuzz/artifacts go-shim/librustsubpath_*.a go-shim/library_*.go
