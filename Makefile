@@ -103,8 +103,8 @@ swap-test: ## test the swap itself on trees made from released versions
 # --- speed -----------------------------------------------------------------------
 
 .PHONY: bench
-bench: build ## measure against the original and bare system calls: benches/results.md, docs/bench.svg
-	@benches/run.sh
+bench: build ## measure against the original and bare system calls: benches/results.md, docs/bench.svg: [ROWS=regexp]
+	@ROWS='$(value ROWS)' benches/run.sh
 
 # --- the original as oracle --------------------------------------------------------
 

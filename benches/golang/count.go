@@ -54,7 +54,7 @@ func count(c contestant, id string, w *watchedRun) (tally, error) {
 	} else {
 		command = exec.Command("strace", append(arguments, os.Args[0], "once", w.site.root, w.worker, id, c.name, fmt.Sprint(tallied))...)
 	}
-	command.Env = append(os.Environ(), "BENCH_MARK=1", "GOGC=off")
+	command.Env = append(os.Environ(), "BENCH_MARK=1", "GOGC=off", "SUBPATH_WITHOUT="+c.without)
 	output, err := command.CombinedOutput()
 	if err != nil || strings.Contains(string(output), "error") {
 		return tally{}, fmt.Errorf("strace of %s by %s: %v: %s", id, c.name, err, output)

@@ -1,9 +1,9 @@
 // Command bench compares the port with kubernetes' own package and with bare system calls, in one
 // run. Called by benches/run.sh, inside a mount namespace of its own.
 //
-//	bench run WORKER RESULTS.json [ROWS]   measures, only the rows that match a regular expression
-//	bench table RESULTS.json               prints the table as markdown
-//	bench chart RESULTS.json               prints the chart as SVG
+//	bench run WORKER RESULTS.json ROWS   measures the rows whose id a regular expression matches
+//	bench table RESULTS.json             prints the table as markdown
+//	bench chart RESULTS.json             prints the chart as SVG
 package main
 
 import (
@@ -39,8 +39,6 @@ func main() {
 
 func run(arguments []string) error {
 	switch {
-	case len(arguments) == 3 && arguments[0] == "run":
-		return measureAll(arguments[1], arguments[2], "")
 	case len(arguments) == 4 && arguments[0] == "run":
 		return measureAll(arguments[1], arguments[2], arguments[3])
 	case len(arguments) == 6 && arguments[0] == "once":
@@ -50,7 +48,7 @@ func run(arguments []string) error {
 	case len(arguments) == 2 && arguments[0] == "chart":
 		return withResults(arguments[1], writeChart)
 	}
-	return fmt.Errorf("usage: bench run WORKER RESULTS [ROWS] | table RESULTS | chart RESULTS")
+	return fmt.Errorf("usage: bench run WORKER RESULTS ROWS | table RESULTS | chart RESULTS")
 }
 
 func measureAll(workerProgram, results, wanted string) error {
@@ -71,11 +69,13 @@ func measureAll(workerProgram, results, wanted string) error {
 	if err != nil {
 		return err
 	}
-	w, err := startWorker(workerProgram)
-	if err != nil {
-		return err
+	ws := workers{}
+	for _, f := range fallbacks {
+		if ws[f.without], err = startWorker(workerProgram, f.without); err != nil {
+			return err
+		}
 	}
-	all, err := rows(s, w)
+	all, err := rows(s, ws)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func measureAll(workerProgram, results, wanted string) error {
 			out.Failures = append(out.Failures, r.id+": no time was left")
 			continue
 		}
-		measured, err := s.row(r, w, workerProgram)
+		measured, err := s.row(r, workerProgram)
 		if err != nil {
 			// The rest of the table is worth having all the same; the run fails at its end.
 			out.Failures = append(out.Failures, fmt.Sprintf("%s: %v", r.id, err))
@@ -100,7 +100,10 @@ func measureAll(workerProgram, results, wanted string) error {
 		fmt.Fprintf(os.Stderr, "%5.1f s  %s\n", time.Since(start).Seconds(), measured.summary())
 	}
 	out.Seconds = time.Since(start).Seconds()
-	w.in.Close()
+	out.Load = append(out.Load, load())
+	for _, w := range ws {
+		w.in.Close()
+	}
 	if err := out.write(results); err != nil {
 		return err
 	}
@@ -111,7 +114,7 @@ func measureAll(workerProgram, results, wanted string) error {
 }
 
 // row measures one row, and counts its calls where that is wanted.
-func (s *site) row(r row, w *worker, workerProgram string) (result, error) {
+func (s *site) row(r row, workerProgram string) (result, error) {
 	if r.crowded() {
 		if err := s.fill(r.mounts); err != nil {
 			return result{}, err
@@ -138,7 +141,7 @@ func once(root, workerProgram, id, name, times string) error {
 		return err
 	}
 	s := siteAt(root)
-	all, err := rows(s, &worker{})
+	all, err := rows(s, workers{})
 	if err != nil {
 		return err
 	}

@@ -192,13 +192,12 @@ func (s *site) makeDirs(i implementation, levels int) batch {
 	}
 }
 
-// looks asks mount-utils whether there is a mount.
-func (s *site) looks(path string) batch {
-	mounter := newRealMounter()
+// looks asks whether there is a mount.
+func looks(isMountPoint func(string) (bool, error), path string) batch {
 	return func(w *watch, count int) error {
 		return w.time(func() error {
 			for n := 0; n < count; n++ {
-				if mounted, err := mounter.IsMountPoint(path); err != nil || !mounted {
+				if mounted, err := isMountPoint(path); err != nil || !mounted {
 					return fmt.Errorf("IsMountPoint(%s) = %v, %v", path, mounted, err)
 				}
 			}

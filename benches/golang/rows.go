@@ -5,8 +5,10 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	mount "k8s.io/mount-utils"
+	"rustsubpath"
 )
 
 // row is one kind of work, done by several contestants.
@@ -27,6 +29,18 @@ type contestant struct {
 	count int
 	run   batch
 	ask   string // the worker's request, when it is the worker's
+	// without names the system calls that the worker does without.
+	without string
+}
+
+// fallbacks are the newer system calls that an old kernel or a sandbox may refuse, by the column that
+// shows the port without them.
+var fallbacks = []struct{ column, without string }{
+	{"port", ""},
+	{"no openat2", "openat2"},
+	{"no mount root", "statx_mount_root"},
+	{"no open_tree", "open_tree"},
+	{"none", "openat2,statx,open_tree"},
 }
 
 func (w *worker) batch(request string) batch {
@@ -64,14 +78,34 @@ var mounters = []struct {
 	slow     int
 }{
 	{"real", "mount-utils' mounter", newRealMounter, 3},
-	{"native", "a native mounter in Go", newBareMounter, 30},
-	{"fake", "FakeMounter", newFakeMounter, 30},
+	{"native", "a native mounter in Go", newBareMounter, 10},
+	{"fake", "FakeMounter", newFakeMounter, 10},
 }
+
+var cleanGoals = map[int]string{1: "1.2 × bare", 10: "1.2 × bare", 100: "below bare"}
 
 var sizes = []int{100, 1000, 10000}
 
-func rows(s *site, w *worker) ([]row, error) {
+// workers are the Rust halves: the one that has every system call, and those that do without some.
+type workers map[string]*worker
+
+// fromRust makes a row of the port called from Rust, with every fallback.
+func (all workers) fromRust(id, name string, mounts, count int, request, bare, goal string) row {
+	r := row{id: "rust-" + id, name: name, mounts: mounts, per: 1, counted: mounts < 1000, goal: goal}
+	for _, f := range fallbacks {
+		times := count
+		if strings.HasPrefix(request, "port-is-mount-point") && strings.Contains(f.without, "statx") {
+			times = max(1, count/mounts) // it reads the table then
+		}
+		r.contestants = append(r.contestants, contestant{name: f.column, count: times, run: all[f.without].batch(request), ask: request, without: f.without})
+	}
+	r.contestants = append(r.contestants, contestant{name: "bare", count: count, run: all[""].batch(bare), ask: bare})
+	return r
+}
+
+func rows(s *site, ws workers) ([]row, error) {
 	var all []row
+	w := ws[""]
 	add := func(r row, counted bool, goal string) {
 		r.counted, r.goal = counted, goal
 		all = append(all, r)
@@ -85,11 +119,11 @@ func rows(s *site, w *worker) ([]row, error) {
 				if m.id == "fake" {
 					request = ""
 				}
-				if m.id == "fake" && size != 100 || m.id == "native" && source == "file" {
+				if size != 100 && (m.id == "fake" || m.id == "native" && source == "file") {
 					continue
 				}
 				add(w.compare("cycle-"+m.id+"-"+source+"-"+fmt.Sprint(size), "prepare + clean, "+map[string]string{"dir": "directory", "file": "file"}[source]+", "+m.name,
-					size, m.slow, 30, func(i implementation) batch { return s.cycle(i, m.new, source) }, request), size == 100, goal)
+					size, m.slow, 10, func(i implementation) batch { return s.cycle(i, m.new, source) }, request), size == 100, goal)
 			}
 		}
 		add(w.compare(fmt.Sprint("mounted-", size), "prepare when already mounted", size, 30, 100,
@@ -101,7 +135,7 @@ func rows(s *site, w *worker) ([]row, error) {
 			}
 			add(w.compare(fmt.Sprintf("clean-%d-%d", n, size), fmt.Sprintf("clean %d sub paths", n), size, slow, max(1, 20/n),
 				func(i implementation) batch { return s.cleanMany(i, newRealMounter, n) }, at("clean")+" "+fmt.Sprint(n)), size == 100,
-				map[int]string{1: "1.2 × bare", 10: "1.2 × bare", 100: "below bare"}[n])
+				cleanGoals[n])
 		}
 		threads := w.compare(fmt.Sprint("threads-", size), "prepare + clean by 8 goroutines at once", size, 2, 10,
 			func(i implementation) batch { return s.threads(i, newRealMounter, 8) }, at("threads")+" 8")
@@ -109,10 +143,28 @@ func rows(s *site, w *worker) ([]row, error) {
 		add(threads, false, "")
 		point := filepath.Join(s.root, "volume")
 		add(row{id: fmt.Sprint("point-", size), name: "IsMountPoint", mounts: size, per: 1, contestants: []contestant{
-			{name: "original", count: 300, run: s.looks(point)},
-			{name: "port", count: 300, run: w.batch("port-is-mount-point x " + point), ask: "port-is-mount-point x " + point},
+			{name: "original", count: 300, run: looks(newRealMounter().IsMountPoint, point)},
+			{name: "port", count: 300, run: looks(rustsubpath.IsMountPoint, point)},
 			{name: "bare", count: 300, run: w.batch("is-mount-point x " + point), ask: "is-mount-point x " + point},
-		}}, size == 100, "< 1 µs")
+		}}, size == 100, "")
+		if size == 1000 {
+			continue
+		}
+		bareCycle := func(source string) string { return at("cycle") + " " + source }
+		all = append(all, ws.fromRust(fmt.Sprint("cycle-dir-", size), "prepare + clean, directory", size, 10, at("port-cycle")+" dir", bareCycle("dir"), "1.2 × bare"),
+			ws.fromRust(fmt.Sprint("point-", size), "is_mount_point", size, 300, "port-is-mount-point x "+point, "is-mount-point x "+point, "< 1 µs"))
+		if size == 100 {
+			all = append(all, ws.fromRust("cycle-file", "prepare + clean, file", size, 10, at("port-cycle")+" file", bareCycle("file"), "1.2 × bare"),
+				ws.fromRust("mounted", "prepare when already mounted", size, 100, at("port-mounted"), at("mounted"), ""))
+			for _, n := range []int{1, 10, 100} {
+				ask := fmt.Sprint(at("clean"), " ", n)
+				all = append(all, ws.fromRust(fmt.Sprint("clean-", n), fmt.Sprintf("clean %d sub paths", n), size, max(1, 20/n), "port-"+ask, ask, cleanGoals[n]))
+			}
+			for _, levels := range []int{0, 1, 3} {
+				ask := fmt.Sprint(at("mkdir"), " ", levels)
+				all = append(all, ws.fromRust(fmt.Sprint("mkdir-", levels), fmt.Sprintf("safe_make_dir, %d new levels", levels), size, 30, "port-"+ask, ask, ""))
+			}
+		}
 	}
 	for _, n := range []int{30, 100} {
 		add(w.compare(fmt.Sprint("pod-", n), fmt.Sprintf("a pod with %d sub paths, prepare all + clean", n), 1000, 1, 2,
@@ -139,15 +191,19 @@ func rows(s *site, w *worker) ([]row, error) {
 			return contestant{name: name, count: count, run: w.batch(request), ask: request}
 		}
 		lookUp, parse := fmt.Sprintf("look-up x %s %s ", file, target), fmt.Sprintf("parse x %s ", file)
-		all = append(all,
-			row{id: fmt.Sprint("look-up-", lines), name: "look one mount point up", mounts: lines, per: 1, goal: "20×", contestants: []contestant{
-				{name: "original", count: count, run: lookUpKubernetes(file, target)}, asked("port", lookUp+"port"),
-				{name: "moby", count: count, run: lookUpMoby(file, target)}, asked("procfs", lookUp+"procfs"),
-			}},
-			row{id: fmt.Sprint("parse-", lines), name: "parse the whole table", mounts: lines, per: 1, goal: "1×", contestants: []contestant{
-				{name: "original", count: count, run: parseKubernetes(file)}, asked("port", parse+"port"),
-				{name: "moby", count: count, run: parseMoby(file)}, asked("procfs", parse+"procfs"),
-			}})
+		look := []contestant{{name: "original", count: count, run: lookUpKubernetes(file, target)},
+			{name: "moby", count: count, run: lookUpMoby(file, target)}}
+		whole := []contestant{{name: "original", count: count, run: parseKubernetes(file)}, {name: "moby", count: count, run: parseMoby(file)}}
+		if hasLibmount {
+			look = append(look, contestant{name: "libmount", count: count, run: readLibmount(file, target)})
+			whole = append(whole, contestant{name: "libmount", count: count, run: readLibmount(file, "")})
+		}
+		for _, reader := range []string{"procfs", "port", "bare"} {
+			look = append(look, asked(reader, lookUp+reader))
+			whole = append(whole, asked(reader, parse+reader))
+		}
+		all = append(all, row{id: fmt.Sprint("look-up-", lines), name: "look one mount point up", mounts: lines, per: 1, goal: "20×", contestants: look},
+			row{id: fmt.Sprint("parse-", lines), name: "parse the whole table", mounts: lines, per: 1, goal: "1×", contestants: whole})
 	}
 	return all, nil
 }

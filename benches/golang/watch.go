@@ -60,8 +60,9 @@ type worker struct {
 	out *bufio.Reader
 }
 
-func startWorker(program string) (*worker, error) {
+func startWorker(program, without string) (*worker, error) {
 	command := exec.Command(program)
+	command.Env = append(os.Environ(), "SUBPATH_WITHOUT="+without)
 	command.Stderr = os.Stderr
 	in, write, err := os.Pipe()
 	if err != nil {

@@ -1,11 +1,12 @@
-//! The Rust half of the benchmarks: the bare system calls that each operation cannot do without,
-//! and the mount table's readers. `benches/golang` starts it, sends one request a line on its
+//! The Rust half of the benchmarks: the bare system calls that each operation cannot do without, the
+//! port called from Rust, and the mount table's readers. `benches/golang` starts it, sends one request a line on its
 //! standard input, and reads one answer a line: the nanoseconds that the timed part took.
 //!
 //! Requests: `NAME COUNT ROOT [ARGUMENT ...]`. With `BENCH_MARK` in the environment each timed part
 //! lies between two access(2) calls that a tracer can find.
 
 mod floor;
+mod port;
 mod tables;
 
 use std::io::{BufRead, Write};
@@ -67,6 +68,10 @@ fn perform(name: &str, count: usize, root: &str, rest: &[&str]) -> Answer {
         ("clean", [sub_paths]) => floor::clean(root, count, sub_paths.parse()?),
         ("pod", [sub_paths]) => floor::pod(root, count, sub_paths.parse()?),
         ("is-mount-point", [path]) => floor::is_mount_point(path, count),
+        ("port-cycle", [source]) => port::cycle(root, count, source),
+        ("port-mounted", []) => port::mounted(root, count),
+        ("port-clean", [sub_paths]) => port::clean(root, count, sub_paths.parse()?),
+        ("port-mkdir", [levels]) => port::make_dirs(root, count, levels.parse()?),
         ("port-is-mount-point", [path]) => tables::is_mount_point(path, count),
         ("look-up", [file, target, reader]) => tables::look_up(file, target, reader, count),
         ("parse", [file, reader]) => tables::parse(file, reader, count),

@@ -1,62 +1,76 @@
-//! Nanoseconds per line of a mount table: parsing it whole, and looking one mount up in it.
+//! The mount table in memory: parsing it whole, and looking one mount up in it.
 //!
-//! `cargo bench -p subpath-mountinfo --bench table [FILE]`: the table in FILE, or made-up tables of
-//! a node's overlay and subPath mounts. Each figure is the median of the rounds.
+//! `cargo bench -p subpath-mountinfo`; words behind `--` choose among the benchmarks. What the items
+//! per second count are lines of a made-up node's table.
 
 #![allow(clippy::expect_used)]
 
-use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::io::Cursor;
 
+use divan::Bencher;
+use divan::counter::ItemsCount;
 use mountinfo::MountTable;
-use mountinfo::table::{Filter, MountReader};
+use mountinfo::table::{Filter, MountReader, MountRecord};
+
+const LINES: [usize; 3] = [100, 1_000, 10_000];
 
 fn main() {
-    // cargo bench passes --bench.
-    let file = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
-    println!(
-        "{:>8} {:>10} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
-        "lines", "B/line", "records", "stream", "at", "covering", "under", "by id"
-    );
-    match file {
-        Some(file) => row(&std::fs::read(file).expect("a readable file")),
-        None => [100, 1_000, 10_000, 100_000].map(table).iter().for_each(|text| row(text)),
-    }
+    divan::main();
 }
 
-fn row(text: &[u8]) {
-    let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).count();
-    let table = MountTable::from_bytes(text);
-    // A mount in the middle, so that no lookup ends early.
+#[divan::bench(args = LINES)]
+fn parse_whole(bencher: Bencher<'_, '_>, lines: usize) {
+    let table = MountTable::from_bytes(text(lines));
+    bencher.counter(ItemsCount::new(lines)).bench_local(|| table.records());
+}
+
+#[divan::bench(args = LINES)]
+fn parse_record_by_record(bencher: Bencher<'_, '_>, lines: usize) {
+    let text = text(lines);
+    bencher
+        .counter(ItemsCount::new(lines))
+        .bench_local(|| MountReader::new(Cursor::new(&text)).filter_map(Result::ok).count());
+}
+
+#[divan::bench(args = LINES)]
+fn look_up_a_mount_point(bencher: Bencher<'_, '_>, lines: usize) {
+    look_up(bencher, lines, |table, mount| table.at(&mount.mount_point).map(|found| found.len()));
+}
+
+#[divan::bench(args = LINES)]
+fn look_up_what_covers_a_path(bencher: Bencher<'_, '_>, lines: usize) {
+    look_up(bencher, lines, |table, mount| {
+        table.covering(&mount.mount_point).map(|found| usize::from(found.is_some()))
+    });
+}
+
+#[divan::bench(args = LINES)]
+fn look_up_what_lies_below_a_path(bencher: Bencher<'_, '_>, lines: usize) {
+    look_up(bencher, lines, |table, mount| table.under(&mount.mount_point).map(|all| all.len()));
+}
+
+#[divan::bench(args = LINES)]
+fn look_up_an_id(bencher: Bencher<'_, '_>, lines: usize) {
+    look_up(bencher, lines, |table, mount| {
+        table.matching(&Filter::id(mount.id)).map(|found| found.len())
+    });
+}
+
+/// Looks for a mount in the middle, so that no lookup ends early.
+fn look_up(
+    bencher: Bencher<'_, '_>,
+    lines: usize,
+    find: impl Fn(&MountTable, &MountRecord) -> mountinfo::Result<usize>,
+) {
+    let table = MountTable::from_bytes(text(lines));
     let wanted = table.iter().nth(lines / 2).expect("a mount").expect("a whole line");
-    let path = wanted.mount_point.as_slice();
-
-    let per_line = |operation: &dyn Fn()| nanoseconds(operation) / lines as f64;
-    print!("{lines:>8} {:>10}", text.len() / lines);
-    print!(" {:>8.0}", per_line(&|| drop(black_box(table.records()))));
-    print!(" {:>8.0}", per_line(&|| MountReader::new(text).for_each(|r| drop(black_box(r)))));
-    print!(" {:>8.1}", per_line(&|| drop(black_box(table.at(path)))));
-    print!(" {:>8.1}", per_line(&|| drop(black_box(table.covering(path)))));
-    print!(" {:>8.1}", per_line(&|| drop(black_box(table.under(path)))));
-    let filter = Filter::id(wanted.id);
-    println!(" {:>8.1}", per_line(&|| drop(black_box(table.matching(&filter)))));
-}
-
-/// The median time of one call, over rounds of half a second in all.
-fn nanoseconds(operation: &dyn Fn()) -> f64 {
-    let begin = Instant::now();
-    let mut rounds = Vec::new();
-    while rounds.len() < 5 || begin.elapsed() < Duration::from_millis(500) {
-        let round = Instant::now();
-        operation();
-        rounds.push(round.elapsed());
-    }
-    rounds.sort();
-    rounds[rounds.len() / 2].as_nanos() as f64
+    bencher.counter(ItemsCount::new(lines)).bench_local(|| {
+        assert_eq!(find(&table, &wanted), Ok(1));
+    });
 }
 
 /// The table of a node: per container an overlay, a projected token and a sub path of a volume.
-fn table(lines: usize) -> Vec<u8> {
+fn text(lines: usize) -> Vec<u8> {
     let mut text =
         b"22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro\n".to_vec();
     for n in 1..lines {

@@ -1,0 +1,105 @@
+//! The logic in process: paths, opening below a directory, and whole operations whose mounter touches
+//! nothing. Needs no privilege.
+//!
+//! `cargo bench -p subpath --bench inner`; words behind `--` choose among the benchmarks. What the
+//! kernel and Go add is measured by `make bench`.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::PathBuf;
+
+use divan::Bencher;
+use subpath::mountinfo::{gopath, gotext};
+use subpath::{FakeMounter, FileMode, Profile, Subpath, whitebox};
+
+const LONG: &[u8] =
+    b"/var/lib/kubelet/pods/6b1f4a8e-9c55-4a8e-0242-ac120002/volumes/kubernetes.io~csi/pvc/mount";
+
+fn main() {
+    divan::main();
+}
+
+#[divan::bench]
+fn clean_a_path_that_is_clean(bencher: Bencher<'_, '_>) {
+    bencher.bench_local(|| gopath::clean(divan::black_box(LONG)));
+}
+
+#[divan::bench]
+fn join_two_paths(bencher: Bencher<'_, '_>) {
+    bencher.bench_local(|| gopath::join(&[divan::black_box(LONG), b"logs/../a"]));
+}
+
+#[divan::bench]
+fn quote_a_path(bencher: Bencher<'_, '_>) {
+    bencher.bench_local(|| gotext::quote(divan::black_box(LONG)));
+}
+
+#[divan::bench(args = [1, 3, 30])]
+fn resolve_links(bencher: Bencher<'_, '_>, levels: usize) {
+    let volume = Volume::new("resolve", levels);
+    let path = volume.path(&volume.below);
+    bencher.bench_local(|| gopath::eval_symlinks(&path).unwrap());
+}
+
+#[divan::bench(args = [1, 3, 30])]
+fn open_beneath_a_volume(bencher: Bencher<'_, '_>, levels: usize) {
+    let volume = Volume::new("open", levels);
+    let (path, base) = (volume.path(&volume.below), volume.path("volume"));
+    bencher.bench_local(|| whitebox::open_beneath(&path, &base).unwrap());
+}
+
+#[divan::bench(args = [1, 3, 30])]
+fn make_a_directory_that_exists(bencher: Bencher<'_, '_>, levels: usize) {
+    let volume = Volume::new("make", levels);
+    let (sub_path, base) = (&volume.below["volume/".len()..], volume.path("volume"));
+    let mode = FileMode::new(0o750);
+    bencher.bench_local(|| {
+        subpath::safe_make_dir(sub_path.as_bytes(), &base, mode, Profile::Seed).unwrap();
+    });
+}
+
+#[divan::bench(args = [1, 3, 30])]
+fn prepare_and_clean_over_a_fake_mounter(bencher: Bencher<'_, '_>, levels: usize) {
+    let volume = Volume::new("fake", levels);
+    let request = Subpath {
+        volume_mount_index: 0,
+        path: volume.path(&volume.below),
+        volume_name: b"vol".to_vec(),
+        volume_path: volume.path("volume"),
+        pod_dir: volume.path("pod"),
+        container_name: b"app".to_vec(),
+    };
+    bencher.bench_local(|| {
+        let mounter = FakeMounter::new();
+        subpath::prepare_safe_subpath(&mounter, &request, Profile::Seed).unwrap();
+        subpath::clean_sub_paths(&mounter, &request.pod_dir, b"vol", Profile::Seed).unwrap();
+    });
+}
+
+/// A volume of so many levels and a pod, removed at the end.
+struct Volume {
+    root: PathBuf,
+    /// The deepest directory.
+    below: String,
+}
+
+impl Volume {
+    fn new(name: &str, levels: usize) -> Volume {
+        let temporary = std::env::temp_dir().canonicalize().unwrap();
+        let root = temporary.join(format!("bench-{name}-{levels}-{}", std::process::id()));
+        let below = format!("volume/{}", vec!["d"; levels].join("/"));
+        std::fs::create_dir_all(root.join(&below)).unwrap();
+        std::fs::create_dir(root.join("pod")).unwrap();
+        Volume { root, below }
+    }
+
+    fn path(&self, below: &str) -> Vec<u8> {
+        self.root.join(below).into_os_string().into_encoded_bytes()
+    }
+}
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.root);
+    }
+}
