@@ -52,14 +52,22 @@ pub fn run(bytes: &[u8]) {
             answer(&mut script, waiting.swap_remove(at), &mut waiting);
         }
     }
-    for (operation, ..) in waiting {
-        // SAFETY: it came from a step, and is handed back once.
-        unsafe { rsp_operation_drop(operation) };
-    }
+    waiting.into_iter().for_each(discard);
 }
 
-/// An operation that asked, and how often it was answered.
-type Waiting = (*mut Operation, usize);
+/// An operation that asked.
+struct Waiting {
+    operation: *mut Operation,
+    /// How often it was answered.
+    times: usize,
+    /// Others that prepare the same target wait for it.
+    prepares: bool,
+}
+
+fn discard(waiting: Waiting) {
+    // SAFETY: it came from a step, and is handed back once.
+    unsafe { rsp_operation_drop(waiting.operation) };
+}
 
 /// The bytes, read as whatever is wanted; zeros at their end.
 struct Script<'b>(&'b [u8]);
@@ -171,6 +179,11 @@ fn call(script: &mut Script<'_>, waiting: &mut Vec<Waiting>) {
     });
     let (args, len) = passed(script, &packed);
     let (wide, choice) = (script.wide(), script.choice());
+    let prepares = export <= 1;
+    if prepares {
+        // Seconds of waiting find nothing.
+        waiting.extract_if(.., |waiting| waiting.prepares).for_each(discard);
+    }
     let mut step = a_step();
     let to = if script.number() < 250 { &raw mut *step } else { ptr::null_mut() };
     // SAFETY: the options and the step are whole or NULL, and the bytes are there or their length
@@ -195,15 +208,16 @@ fn call(script: &mut Script<'_>, waiting: &mut Vec<Waiting>) {
             _ => rsp_search_mount_points(options, args, len, to),
         }
     };
-    settle(state, to, export == 4, 0, waiting);
+    if let Some(operation) = settle(state, to, export == 4) {
+        waiting.push(Waiting { operation, times: 0, prepares });
+    }
 }
 
 /// Answers a question, rightly or not, or drops the operation.
 #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)]
-fn answer(script: &mut Script<'_>, (operation, times): Waiting, waiting: &mut Vec<Waiting>) {
-    if times >= MOST_ANSWERS || script.number() >= 240 {
-        // SAFETY: it came from a step, and is handed back once.
-        return unsafe { rsp_operation_drop(operation) };
+fn answer(script: &mut Script<'_>, asks: Waiting, waiting: &mut Vec<Waiting>) {
+    if asks.times >= MOST_ANSWERS || script.number() >= 240 {
+        return discard(asks);
     }
     let answer = Answer {
         kind: match script.number() {
@@ -223,8 +237,10 @@ fn answer(script: &mut Script<'_>, (operation, times): Waiting, waiting: &mut Ve
     let mut step = a_step();
     let to = if script.number() < 250 { &raw mut *step } else { ptr::null_mut() };
     // SAFETY: as in `call`; the operation is handed back once, and to another thread it may be.
-    let state = unsafe { rsp_resume(operation, answer, texts, len, to) };
-    settle(state, to, false, times + 1, waiting);
+    let state = unsafe { rsp_resume(asks.operation, answer, texts, len, to) };
+    if let Some(operation) = settle(state, to, false) {
+        waiting.push(Waiting { operation, times: asks.times + 1, ..asks });
+    }
 }
 
 /// A step full of what was in its memory before, as C has it.
@@ -244,11 +260,11 @@ fn a_step() -> Box<Step> {
     })
 }
 
-/// Looks at all that a step holds, and gives back what is the caller's.
-fn settle(state: u32, step: *mut Step, opens: bool, times: usize, waiting: &mut Vec<Waiting>) {
+/// Looks at all that a step holds, gives back what is the caller's, and returns what asks.
+fn settle(state: u32, step: *mut Step, opens: bool) -> Option<*mut Operation> {
     if step.is_null() {
         assert_eq!(state, RSP_NO_STEP);
-        return;
+        return None;
     }
     // SAFETY: it is whole, and the call that wrote it is over.
     let step = unsafe { &*step };
@@ -265,7 +281,7 @@ fn settle(state: u32, step: *mut Step, opens: bool, times: usize, waiting: &mut 
     assert_eq!(state == RSP_QUESTION, step.question != 0);
     assert_eq!(state == RSP_FAILED, !step.error.is_null());
     match state {
-        RSP_QUESTION => waiting.push((step.operation, times)),
+        RSP_QUESTION => return Some(step.operation),
         RSP_DONE | RSP_FAILED => {
             if state == RSP_DONE && opens {
                 let fd = i32::try_from(step.number).unwrap_or(-1);
@@ -293,7 +309,7 @@ fn settle(state: u32, step: *mut Step, opens: bool, times: usize, waiting: &mut 
                 rsp_bytes_free(step.text, step.text_len);
             }
         }
-        RSP_ABORTED => {}
-        _ => panic!("state {state}"),
+        _ => assert_eq!(state, RSP_ABORTED, "a state that the header does not know"),
     }
+    None
 }
