@@ -3,11 +3,13 @@
 //! Nothing is ever made, opened or chmodded by a path that the volume's owner could redirect.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use mountinfo::sys::{self, Kind, Sys};
 use mountinfo::{Error, Profile, Result, gopath, gotext, log, text};
 use nix::fcntl::OFlag;
 
+use crate::lock::lock;
 use crate::open::{self, open_beneath, open_straight_directory};
 use crate::request::FileMode;
 
@@ -89,7 +91,7 @@ fn make_dir(
                 open_base.and_then(|dir| StraightPrefix::find(dir, base, pathname))
             {
                 let StraightPrefix { path, below_base, missing, dir } = prefix;
-                let levels = Levels { existing: path, missing: &missing, perm, profile };
+                let levels = Levels { base, existing: path, missing: &missing, perm, profile };
                 levels.announce();
                 open::trace_components(base, below_base);
                 return levels.make(dir);
@@ -110,7 +112,7 @@ fn make_dir(
         return Err(Error::new(text!("path ", existing, " is outside of allowed base %!s(<nil>)")));
     }
     let missing: Vec<&[u8]> = prefix.missing.iter().map(Vec::as_slice).collect();
-    let levels = Levels { existing: &existing, missing: &missing, perm, profile };
+    let levels = Levels { base, existing: &existing, missing: &missing, perm, profile };
     levels.announce();
     let parent = open_beneath(&existing, base).map_err(|error| {
         Error::flatten(text!("cannot open directory ", prefix.path, ": "), &error)
@@ -120,6 +122,7 @@ fn make_dir(
 
 /// The levels that are to be made below an existing directory.
 struct Levels<'a> {
+    base: &'a [u8],
     existing: &'a [u8],
     missing: &'a [&'a [u8]],
     perm: FileMode,
@@ -140,6 +143,10 @@ impl Levels<'_> {
     fn make(&self, mut parent: OwnedFd) -> Result<()> {
         let impossible = self.impossible_level();
         let mut freshness = Freshness::default();
+        // Else a directory counts as new only while it is empty, and no other caller of this process
+        // may put its own into it before its mode is set.
+        let _one_at_a_time = (!freshness.births_are_told(&parent))
+            .then(|| lock(&[b"make\0", self.base].concat(), Duration::from_secs(1)));
         for (level, name) in self.missing.iter().enumerate() {
             log!(DEBUG, "Creating ", name);
             self.refuse_relative(&parent, level)?;
@@ -282,6 +289,12 @@ struct Freshness {
 }
 
 impl Freshness {
+    /// Whether a directory that is made below this one says when it was made, by a clock to go by.
+    fn births_are_told(&mut self, dir: &OwnedFd) -> bool {
+        sys::quick_stat_fd(dir)
+            .is_ok_and(|quick| quick.born.is_some() && self.is_local(dir, quick.stat.dev))
+    }
+
     /// Whether the mode of a directory is to be set, and is ours to set.
     fn may_set_mode(&mut self, dir: &OwnedFd, made_after: i128, mode: u32) -> bool {
         let Ok(quick) = sys::quick_stat_fd(dir) else { return false };

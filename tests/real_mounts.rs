@@ -290,6 +290,34 @@ fn leftovers_are_removed_and_users_files_kept() {
 }
 
 #[test]
+fn callers_that_make_directories_at_once_give_each_its_mode() {
+    in_namespace("callers_that_make_directories_at_once_give_each_its_mode", |layout| {
+        // Nobody is left anything, so that a mode that was not set shows.
+        nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o777));
+        let (barrier, volume) = (Barrier::new(8), bytes(&layout.volume));
+        for round in 0..40 {
+            let made = |name: &str| format!("{round}/shared/{name}");
+            std::thread::scope(|scope| {
+                for caller in 0..8 {
+                    let (barrier, volume, path) =
+                        (&barrier, &volume, made(["one/two", "two/one"][caller % 2]));
+                    scope.spawn(move || {
+                        barrier.wait();
+                        let mode = FileMode::new(0o775);
+                        subpath::safe_make_dir(path.as_bytes(), volume, mode, Profile::V137)
+                            .unwrap();
+                    });
+                }
+            });
+            for name in ["", "one", "one/two", "two", "two/one", ".."] {
+                let mode = fs::metadata(layout.volume.join(made(name))).unwrap().mode();
+                assert_eq!(mode & 0o7777, 0o775, "round {round}: {name:?}");
+            }
+        }
+    });
+}
+
+#[test]
 fn modes_are_the_originals() {
     in_namespace("modes_are_the_originals", |layout| {
         fs::write(layout.volume.join("file"), "").unwrap();

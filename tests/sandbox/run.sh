@@ -70,7 +70,7 @@ for without in $sets; do
 		if [ "$what" != short ]; then
 			rm -f "$out/attacks"
 			for profile in seed v137; do
-				run "attack.$profile" "$out" "$out/attack.$profile" -seconds "${SECONDS_EACH:-0.1}" -players '^the port' -out "$out/attacks"
+				run "attack.$profile" "$out" "$out/attack.$profile" -seconds "${SECONDS_EACH:-0.2}" -players '^the port' -out "$out/attacks"
 				run "parity.$profile" "$root/tests/golang/$profile" \
 					env PARITY_SEEDS="${SEEDS:-1:40}" "$out/parity.$profile" -test.run '^TestParity$' -test.timeout 30m
 			done
