@@ -7,8 +7,9 @@ mod common;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
-use std::sync::Barrier;
+use std::sync::{Barrier, Mutex};
 
+use common::lines::at_line;
 use common::{Layout, bind, bytes, in_namespace, mount_tmpfs, open_descriptors};
 use nix::libc;
 use subpath::{FileMode, KernelMounter, Profile, Result};
@@ -368,5 +369,19 @@ fn a_new_directory_has_the_mode_that_was_asked_for() {
                 }
             }
         }
+    });
+}
+
+/// A process that another thread is just starting holds a copy of the descriptor by which the mount
+/// was made.
+#[test]
+fn a_mount_that_is_busy_for_a_moment_is_unmounted_all_the_same() {
+    in_namespace("a_mount_that_is_busy_for_a_moment_is_unmounted_all_the_same", |layout| {
+        fs::create_dir(layout.volume.join("d")).unwrap();
+        prepare(layout, "d").unwrap();
+        let held = Mutex::new(Some(fs::File::open(layout.target()).unwrap()));
+        let line = format!("Unmounting {} again, it is busy", layout.target().display());
+        let closes = at_line(line.leak(), move || drop(held.lock().unwrap().take()));
+        closes.run(|| clean_leaves_nothing(layout));
     });
 }

@@ -4,6 +4,7 @@
 //! mounted.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use nix::fcntl::{AT_FDCWD, OFlag};
 
@@ -85,10 +86,7 @@ impl Mounter for KernelMounter {
 
 /// Takes away the topmost mount of the place; `false` when nothing is mounted there.
 pub(crate) fn unmount_once(at: Place<'_>, how: Unmount) -> Result<bool> {
-    let answer = match at.dir {
-        Some(dir) => sys::umount_at(dir, at.name(), how),
-        None => sys::umount(at.path, how),
-    };
+    let answer = unmount_patiently(at, how);
     match answer {
         Ok(()) => Ok(true),
         // What is no mount point; a mount that is locked is one too (mount_namespaces(7)), and
@@ -98,6 +96,28 @@ pub(crate) fn unmount_once(at: Place<'_>, how: Unmount) -> Result<bool> {
         Err(sys::EPERM) if check::is_mount_root(at) == Ok(false) => Ok(false),
         Err(errno) => Err(Error::path("unmount", at.path, errno)),
     }
+}
+
+/// How many milliseconds lie between the tries to unmount what is busy.
+const PATIENCE: [u64; 6] = [1, 2, 4, 8, 16, 32];
+
+/// A process that was just forked has a copy of every descriptor, also of the one by which
+/// [`KernelMounter::bind`] made the mount, until it executes its program; and where any refers to a
+/// mount, that is busy.
+fn unmount_patiently(at: Place<'_>, how: Unmount) -> Sys<()> {
+    let unmount = || match at.dir {
+        Some(dir) => sys::umount_at(dir, at.name(), how),
+        None => sys::umount(at.path, how),
+    };
+    for pause in PATIENCE {
+        match unmount() {
+            Err(sys::EBUSY) if how == Unmount::Plainly => {}
+            answer => return answer,
+        }
+        log!(DEBUG, "Unmounting ", at.path, " again, it is busy");
+        std::thread::sleep(Duration::from_millis(pause));
+    }
+    unmount()
 }
 
 /// Opens the directory that holds the entry a path names. `None` where [`clear`] is not meant: the
