@@ -82,9 +82,10 @@ func layer() ([]byte, error) {
 	}
 	out := &archive{}
 	out.tar = tar.NewWriter(&out.bytes)
-	for _, directory := range []string{"bin", "dev", "etc", "proc", "sys", "tmp"} {
+	for _, directory := range []string{"bin", "dev", "etc", "proc", "sys"} {
 		out.header(&tar.Header{Typeflag: tar.TypeDir, Name: directory + "/", Mode: 0o755})
 	}
+	out.header(&tar.Header{Typeflag: tar.TypeDir, Name: "tmp/", Mode: 0o1777})
 	out.header(&tar.Header{Typeflag: tar.TypeReg, Name: "bin/busybox", Mode: 0o755, Size: int64(len(content))})
 	out.write(content)
 	for _, name := range strings.Fields(string(names)) {

@@ -43,7 +43,7 @@ check() {
 
 # Builds kubernetes' cmd/kubelet; it is quick when nothing has changed.
 build() { # kubelet|original
-	nice "$root/go-shim/swap/upstream.sh" "$1" "$version" >>"$work/build.log" 2>&1 ||
+	"$root/go-shim/swap/upstream.sh" "$1" "$version" >>"$work/build.log" 2>&1 ||
 		{ tail -n 20 "$work/build.log" >&2; fail "a kubelet was not built, see $work/build.log"; }
 }
 
@@ -75,19 +75,19 @@ groups='' machine=''
 cgroups() { find /sys/fs/cgroup -maxdepth 2 -type d -name k8s.io 2>/dev/null || true; }
 
 tidy() {
-	local group attempt
+	local group
 	[ -z "$machine" ] || { kill -KILL "$machine" && wait "$machine"; } 2>/dev/null || true
 	for group in $(cgroups); do
 		grep -qxF "$group" <<<"$groups" && continue
 		# A group is busy until the kernel has done with its last process.
-		for attempt in {1..50}; do
+		for _ in {1..50}; do
 			find "$group" -depth -type d -exec rmdir {} \; 2>/dev/null || true
 			[ -d "$group" ] || continue 2
 			sleep 0.1
 		done
 		echo "e2e: the control group $group is left" >&2
 	done
-	rm -rf "$work/node" "$work/bin"
+	rm -rf "${work:?}/node" "${work:?}/bin"
 }
 
 # --- inside: a machine of its own ---------------------------------------------------

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -36,13 +37,36 @@ func (t *trial) inside(container, script, want string) {
 		if status.Name != container {
 			continue
 		}
-		got, err := ctr("task", "exec", "--exec-id", fmt.Sprintf("check-%d", unique()), status.id(), "/bin/sh", "-c", script)
+		got, err := execute(status.id(), script)
 		if err != nil || got != want {
 			t.fail("in %s %q gave %q (%v), not %q", container, script, got, err, want)
 		}
 		return
 	}
 	t.fail("there is no container %s", container)
+}
+
+// execute runs a script in a container once. On a busy machine ctr may lose what a process printed
+// that has ended already, so the output is kept in the container, and read until it is whole.
+func execute(id, script string) (string, error) {
+	const whole, read = "whole", "cat /tmp/output; echo whole"
+	exec := func(script string) (string, error) {
+		return ctr("task", "exec", "--exec-id", fmt.Sprintf("check-%d", unique()), id, "/bin/sh", "-c", script)
+	}
+	got, err := exec("( " + script + "\n) >/tmp/output 2>&1; code=$?; " + read + "; exit $code")
+	if err != nil {
+		return got, err
+	}
+	err = wait("the output of a script", func() error {
+		if strings.HasSuffix(got, whole) {
+			return nil
+		}
+		if got, err = exec(read); err != nil {
+			return err
+		}
+		return errors.New("ctr does not print all of it")
+	})
+	return strings.TrimSpace(strings.TrimSuffix(got, whole)), err
 }
 
 var last int
