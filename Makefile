@@ -100,6 +100,10 @@ e2e: ## real kubelets, with the port and without, run pods by containerd: [TURNS
 swap-test: ## test the swap itself on trees made from released versions
 	@tests/swap/run.sh
 
+.PHONY: fork-check
+fork-check: build ## kubernetes' own checks on a swapped git tree, the diff, the kubelet's size and start: [VERSION=v1.37.2]
+	@tests/swap/fork.sh $(VERSION)
+
 # --- speed -----------------------------------------------------------------------
 
 .PHONY: bench

@@ -7,6 +7,7 @@
 #                                    RACE=1 runs the first two under the race detector too
 #   upstream.sh kubelet VERSION      build ./cmd/kubelet with the tag and show what is in it
 #   upstream.sh original VERSION     build ./cmd/kubelet of the same tree without the tag
+#   upstream.sh tree VERSION         print the tree that the others work on, as it was released
 #
 # It must never write to the module cache, and never set a variable for the commands
 # under trial that the user of a real tree would not have to set.
@@ -221,15 +222,22 @@ original() { # VERSION
 	say "$binary ($(wc -c <"$binary") bytes)"
 }
 
+# Whatever the other commands left there.
+tree() { # VERSION
+	copy "$1" >&2
+	"$here/swap.sh" unswap "$work/$1" >&2
+	say "$work/$1"
+}
+
 case ${1:-} in
 test)
 	shift
 	test_versions "$@"
 	;;
-kubelet | original)
+kubelet | original | tree)
 	"$1" "${2:-}"
 	;;
 *)
-	fail "usage: upstream.sh test VERSION... | upstream.sh kubelet|original VERSION"
+	fail "usage: upstream.sh test VERSION... | upstream.sh kubelet|original|tree VERSION"
 	;;
 esac
