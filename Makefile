@@ -57,7 +57,7 @@ mounts-test: build ## the mount table against mount-utils, moby's parser and rea
 	@cd tests/golang/mountutils && go test -count=1 -timeout 5m
 
 .PHONY: sanitize
-sanitize: build ## the C boundary under Miri, and under the address sanitizer from C and Go
+sanitize: build ## Miri, the address sanitizer over library, C and Go, -race and cgocheck2
 	@tests/boundary/sanitize.sh
 
 .PHONY: test-sandboxed
