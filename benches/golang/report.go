@@ -32,7 +32,8 @@ func writeTable(w io.Writer, r results) {
 		"load average before and after %s.\n\n", r.Machine, r.Kernel, strings.Join(r.Versions, ", "), r.Seconds, strings.Join(r.Load, ", "))
 	fmt.Fprint(w, "Microseconds an operation, medians of turns that the contestants take one after the other. Other work runs on the machine, so the ratios count, "+
 		"and beside them those of each contestant's best turn, which other work disturbed least. "+
-		"*Bare* is the least system calls that have the same effect, made by a Rust program that trusts every path and knows beforehand what is mounted.\n\n")
+		"*Bare* is the least system calls that have the same effect, made by a Rust program that trusts every path and knows beforehand what is mounted. "+
+		"What bounds each row, and which goals are reached, is told in [README.md](README.md).\n\n")
 	fmt.Fprint(w, "| work | mounts | original | port | bare | times faster | × bare | best turns: times faster | × bare | goal |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|---|\n")
 	for _, row := range r.Rows {
 		if row.isTable() || row.isRust() {
