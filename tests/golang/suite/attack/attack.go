@@ -84,6 +84,11 @@ type Result struct {
 	Tally
 }
 
+// idle says that the attacker did nothing, so that the result proves nothing.
+func (r *Result) idle() bool {
+	return r.Broken == "" && r.NotRun == "" && r.Attacked && r.Harm() == 0 && r.Moves+r.ProcessMoves == 0
+}
+
 // All are all attacks.
 func All() []Attack {
 	var all []Attack

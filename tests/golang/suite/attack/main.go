@@ -48,7 +48,12 @@ func Main(players ...Player) {
 			if !whom.MatchString(player.Name) || attack.OnPod && player.ByPath && player.MustWin {
 				continue
 			}
-			line, err := json.Marshal(runWorker(&attack, &player, *seconds))
+			result := runWorker(&attack, &player, *seconds)
+			// On a busy machine an attacker may have had no turn yet.
+			for longer := 4 * *seconds; result.idle() && longer < 60; longer *= 4 {
+				result = runWorker(&attack, &player, longer)
+			}
+			line, err := json.Marshal(result)
 			fatal(err)
 			_, err = file.Write(append(line, '\n'))
 			fatal(err)

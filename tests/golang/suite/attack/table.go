@@ -136,7 +136,7 @@ func problems(r Result) (notes []string) {
 	case r.NotRun != "":
 	case r.Calls == 0:
 		notes = append(notes, name+"nothing was called")
-	case r.Attacked && r.Moves+r.ProcessMoves == 0:
+	case r.idle():
 		notes = append(notes, name+"the attacker made no move")
 	}
 	return notes
