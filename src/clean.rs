@@ -14,7 +14,6 @@ use nix::fcntl::OFlag;
 use crate::SUBPATH_DIRECTORY_NAME;
 use crate::pod_dir::PodDir;
 use crate::request::Subpath;
-use crate::together::do_all;
 
 /// [`crate::clean_sub_paths`] for a mounter that answers later (`doCleanSubPaths`).
 pub async fn clean_sub_paths<M: AsyncMounter>(
@@ -158,13 +157,6 @@ async fn clean_container<M: AsyncMounter>(
         // On another mount it is somebody's, and is left where it is.
         false => Ok(()),
     };
-    // Lines are wanted in order, and each before what it tells of is done.
-    if mounter.is_kernel() && !tracing::enabled!(target: log::TARGET, tracing::Level::DEBUG) {
-        return do_all(&entries, |entry| match entry.kind {
-            Kind::Symlink => remove_link(&entry.name),
-            _ => clear_entry(dir.as_fd(), path, entry),
-        });
-    }
     for entry in entries {
         match entry.kind {
             Kind::Symlink => remove_link(&entry.name)?,

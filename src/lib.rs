@@ -53,7 +53,6 @@ mod pod_dir;
 mod prepare;
 mod request;
 mod target;
-mod together;
 #[doc(hidden)]
 pub mod whitebox;
 
