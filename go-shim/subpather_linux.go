@@ -41,6 +41,11 @@ const (
 	ProfileV137
 )
 
+// recoversCorrupted says whether an operation asks of an error if it tells of a corrupted mount.
+func (p Profile) recoversCorrupted() bool {
+	return p != ProfileSeed
+}
+
 // Subpather has the methods of kubernetes' subpath.Interface. It is safe for concurrent use if its
 // mounter is.
 type Subpather struct {
@@ -87,7 +92,7 @@ func prepare(mounter mount.Interface, native bool, subPath Subpath, profile Prof
 	}
 	f := borrowFrame(mounter, native, profile)
 	defer f.giveBack()
-	f.recovers = profile == ProfileV137
+	f.recovers = profile.recoversCorrupted()
 	f.packSubpath(&subPath)
 	err := f.finish(C.rsp_prepare_safe_subpath(&f.options, f.argsAt(), f.argsLen(), C.int64_t(subPath.VolumeMountIndex), &f.step))
 	return f.result, err

@@ -97,7 +97,7 @@ func PrepareSubpathTarget(mounter mount.Interface, subPath Subpath, profile Prof
 	}
 	f := borrowFrame(mounter, false, profile)
 	defer f.giveBack()
-	f.recovers, f.lazyUnmount = profile == ProfileV137, lazyUnmount
+	f.recovers, f.lazyUnmount = profile.recoversCorrupted(), lazyUnmount
 	f.packSubpath(&subPath)
 	err := f.finish(C.rsp_prepare_subpath_target(&f.options, f.argsAt(), f.argsLen(), C.int64_t(subPath.VolumeMountIndex), &f.step))
 	return err == nil && f.step.number != 0, f.result, err

@@ -53,7 +53,7 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
         Some(sys::ENOENT) if mounter.is_kernel() => {}
         Some(errno) => return Err(cannot_read(&volume_dir, "readdirent", errno)),
     }
-    if profile == Profile::Seed
+    if profile.lists_with_lookups()
         && !mounter.is_kernel()
         && !containers.is_empty()
         && let Err(errno) = sys::may_search(&volume)
@@ -104,7 +104,7 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
 /// The error of a directory that could not be opened. Before v1.37 the original opened whatever was
 /// there (ioutil.ReadDir) and failed in reading its entries.
 fn why_unreadable(pod: &PodDir, path: &[u8], errno: i32, profile: Profile) -> Error {
-    if errno == sys::ENOTDIR && profile == Profile::Seed {
+    if errno == sys::ENOTDIR && profile.lists_with_lookups() {
         return match pod.open_anything(path) {
             Ok(_) => cannot_read(path, "readdirent", sys::ENOTDIR),
             Err(errno) => cannot_read(path, "open", errno),

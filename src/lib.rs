@@ -117,10 +117,7 @@ pub fn clean_sub_paths<M: Mounter + ?Sized>(
 /// assert!(line.contains("kernel features: openat2="));
 /// ```
 pub fn info<M: Mounter + ?Sized>(mounter: &M, profile: Profile) -> String {
-    let profile = match profile {
-        Profile::V137 => "v1.37",
-        _ => "seed",
-    };
+    let profile = profile.name();
     let way = if mounter.is_kernel() { "system calls of its own" } else { "the caller's mounter" };
     let (version, features) = (env!("CARGO_PKG_VERSION"), Features::get());
     format!("subpath {version}, kernel features: {features}; profile {profile}; mounts by {way}")

@@ -268,9 +268,9 @@ fn level_path(existing: &[u8], names: &[&[u8]]) -> Vec<u8> {
 fn cannot_create(path: &[u8], errno: i32, profile: Profile) -> Error {
     let prefix = text!("cannot create directory ", path, ": ");
     let cause = Error::from_errno(errno);
-    match profile {
-        Profile::V137 => Error::wrap(prefix, cause),
-        _ => Error::flatten(prefix, &cause),
+    match profile.wraps_errors() {
+        true => Error::wrap(prefix, cause),
+        false => Error::flatten(prefix, &cause),
     }
 }
 

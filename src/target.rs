@@ -160,7 +160,7 @@ async fn is_mounted<M: AsyncMounter>(
     let mounted = match mounter.is_mount_point(at).await {
         Ok(mounted) => mounted,
         Err(error) if error.is_not_exist() => false,
-        Err(error) if profile == Profile::V137 && is_corrupted_mount(&error) => {
+        Err(error) if profile.recovers_corrupted() && is_corrupted_mount(&error) => {
             log!(
                 WARN,
                 "Detected corrupted mount at ",
@@ -176,9 +176,9 @@ async fn is_mounted<M: AsyncMounter>(
         }
         Err(error) => {
             let prefix = text!("error checking path ", path, " for mount: ");
-            return Err(match profile {
-                Profile::V137 => Error::wrap(prefix, error),
-                _ => Error::flatten(prefix, &error),
+            return Err(match profile.wraps_errors() {
+                true => Error::wrap(prefix, error),
+                false => Error::flatten(prefix, &error),
             });
         }
     };
@@ -241,7 +241,7 @@ async fn unmount_stale<M: AsyncMounter>(
     at: Place<'_>,
     profile: Profile,
 ) -> Result<()> {
-    if profile == Profile::V137 {
+    if profile.detaches_stale() {
         log!(
             DEBUG,
             "Subpath bind mount at ",

@@ -157,11 +157,7 @@ pub mod resumable {
 
 /// Nothing is there.
 pub(crate) fn skip(path: &[u8], profile: Profile) -> Result<()> {
-    let opening = match profile {
-        Profile::Seed => "Warning: mount",
-        Profile::V137 => "Mount",
-    };
-    log!(WARN, opening, " cleanup skipped because path does not exist: ", path);
+    log!(WARN, profile.skipped_cleanup(), " cleanup skipped because path does not exist: ", path);
     Ok(())
 }
 
