@@ -18,6 +18,8 @@ pub mod replay;
 #[doc(hidden)]
 pub mod sys;
 pub mod table;
+#[doc(hidden)]
+pub mod worker;
 
 pub use check::{is_likely_not_mount_point, is_mount_point, is_not_mount_point};
 pub use cleanup::{cleanup_mount_point, is_corrupted_mount, path_exists};

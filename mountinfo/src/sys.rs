@@ -336,6 +336,12 @@ pub fn block_signals() -> Sys<()> {
     nix::sys::signal::SigSet::all().thread_block().map_err(raw)
 }
 
+/// unshare(2) of `CLONE_FS`: this thread has a working directory, a root directory and a umask of its
+/// own from now on.
+pub fn unshare_directories() -> Sys<()> {
+    retry(|| nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS))
+}
+
 /// How to unmount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unmount {

@@ -1,0 +1,408 @@
+//! Threads for system calls that may hang in the kernel: at most one for each key, however often it
+//! is asked for. Every thread that the library starts is started here.
+//!
+//! ```text
+//!             run                      done                      everybody has it
+//!   (none) ─────────▶ at work ──────────────────────▶ ended ───────────────────────▶ (none)
+//!                        │                              ▲
+//!                        │ somebody's time is up        │ the kernel answers at last
+//!                        ▼                              │
+//!                      late ── nobody waits any more ──▶ stuck
+//! ```
+//!
+//! - *at work*: whoever asks with the same key waits for the same answer, up to a time of its own.
+//! - *late*: whoever comes now is told [`Undone::TimedOut`] at once; who waits already goes on.
+//! - *stuck*: the work learns it by [`Caller::is_gone`], and begins no further system call.
+//!
+//! A thread that is done leaves the table before it tells its answer, so that a later call begins
+//! anew. When the process is killed, one that is stuck keeps it from ending until the kernel lets go.
+
+#![allow(dead_code)] // The clean-up with force comes next.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::level_filters::LevelFilter;
+
+use crate::error::Error;
+use crate::log::{self, Line};
+use crate::sys::{self, RawErrno};
+
+/// How many threads of this process the kernel has not let go although nobody waits for them.
+pub fn stuck() -> usize {
+    STUCK.load(SeqCst)
+}
+
+static STUCK: AtomicUsize = AtomicUsize::new(0);
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Undone {
+    /// The time was up, or had been up for somebody before.
+    TimedOut,
+    /// No thread could be started.
+    NotStarted(RawErrno),
+    /// The work panicked.
+    Panicked,
+}
+
+impl Undone {
+    /// The error of an operation on a path.
+    pub(crate) fn into_error(self, op: &'static str, path: &[u8]) -> Error {
+        match self {
+            Undone::TimedOut => Error::path(op, path, sys::ETIMEDOUT),
+            Undone::NotStarted(errno) => {
+                let cause = Error::from_errno(errno);
+                Error::wrap(crate::text!(op, " ", path, ": cannot start a thread: "), cause)
+            }
+            Undone::Panicked => Error::new(crate::text!(op, " ", path, ": its thread panicked")),
+        }
+    }
+}
+
+/// The threads of one kind of work.
+pub(crate) struct Workers<K, T>(Mutex<BTreeMap<K, Arc<Worker<T>>>>);
+
+impl<K: Ord + Clone + Send + 'static, T: Clone + Send + 'static> Workers<K, T> {
+    pub(crate) const fn new() -> Self {
+        Workers(Mutex::new(BTreeMap::new()))
+    }
+
+    /// Whether a thread is at work whose key fits.
+    pub(crate) fn any(&self, fits: impl FnMut(&K) -> bool) -> bool {
+        self.table().keys().any(fits)
+    }
+
+    /// Does the work on the key's thread and waits for it, but no longer than `timeout`; where the
+    /// key has a thread already, waits for that one's answer.
+    ///
+    /// The thread has the namespaces, the directories and the rights of the one that starts it, and
+    /// shares no directories with it any more when this returns (setns(2) refuses a thread that
+    /// does). What it logs is logged by the thread that started it, while that waits.
+    pub(crate) fn run(
+        &'static self,
+        key: &K,
+        timeout: Duration,
+        work: impl FnOnce(&Caller<'_, T>) -> T + Send + 'static,
+    ) -> Result<T, Undone> {
+        let mut table = self.table();
+        if let Some(worker) = table.get(key).map(Arc::clone) {
+            drop(table);
+            return worker.join(timeout);
+        }
+        let worker = Arc::new(Worker::new());
+        let (at_work, key_of_it, wanted) = (Arc::clone(&worker), key.clone(), log::wanted());
+        std::thread::Builder::new()
+            .name("subpath-bounded".to_owned())
+            .spawn(move || {
+                let result = at_work.work(wanted, work);
+                self.table().remove(&key_of_it);
+                at_work.end(result);
+            })
+            .map_err(|error| Undone::NotStarted(error.raw_os_error().unwrap_or(sys::EINVAL)))?;
+        table.insert(key.clone(), Arc::clone(&worker));
+        drop(table);
+        worker.wait(timeout, true)
+    }
+
+    fn table(&self) -> MutexGuard<'_, BTreeMap<K, Arc<Worker<T>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One thread, as those see it that wait for it.
+struct Worker<T> {
+    state: Mutex<State<T>>,
+    changed: Condvar,
+}
+
+struct State<T> {
+    /// Whether the thread shares no directories with the one that started it any more.
+    apart: bool,
+    /// How many wait.
+    waiting: usize,
+    /// Whether the thread that started it waits, which logs its lines.
+    listening: bool,
+    lines: Vec<Line>,
+    late: bool,
+    result: Option<Result<T, Undone>>,
+}
+
+impl<T: Clone + Send + 'static> Worker<T> {
+    fn new() -> Self {
+        let state = State {
+            apart: false,
+            waiting: 1,
+            listening: true,
+            lines: Vec::new(),
+            late: false,
+            result: None,
+        };
+        Worker { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does the work, on the thread that was started for it.
+    fn work(
+        self: &Arc<Self>,
+        wanted: LevelFilter,
+        work: impl FnOnce(&Caller<'_, T>) -> T,
+    ) -> Result<T, Undone> {
+        // Where a sandbox refuses it, it refuses the setns(2) that it is for.
+        let _ = sys::unshare_directories();
+        // A signal for the process is for a thread that comes back.
+        let _ = sys::block_signals();
+        let listener = Arc::clone(self);
+        log::capture_all(wanted, move |line| {
+            let mut state = listener.state();
+            if state.listening {
+                state.lines.push(line);
+                listener.changed.notify_all();
+            }
+        });
+        self.state().apart = true;
+        self.changed.notify_all();
+        catch_unwind(AssertUnwindSafe(|| work(&Caller(self)))).map_err(|_| Undone::Panicked)
+    }
+
+    fn end(&self, result: Result<T, Undone>) {
+        let mut state = self.state();
+        if state.waiting == 0 {
+            STUCK.fetch_sub(1, SeqCst);
+        }
+        state.result = Some(result);
+        self.changed.notify_all();
+    }
+
+    /// Waits for the answer that another caller asked for.
+    fn join(&self, timeout: Duration) -> Result<T, Undone> {
+        let mut state = self.state();
+        if state.late && state.result.is_none() {
+            return Err(Undone::TimedOut);
+        }
+        state.waiting += 1;
+        drop(state);
+        self.wait(timeout, false)
+    }
+
+    /// Waits for the answer, and logs the lines that come before it if `listens`.
+    fn wait(&self, timeout: Duration, listens: bool) -> Result<T, Undone> {
+        let until = Instant::now().checked_add(timeout);
+        let mut state = self.state();
+        loop {
+            if listens && !state.lines.is_empty() {
+                let lines = std::mem::take(&mut state.lines);
+                drop(state);
+                lines.iter().for_each(Line::log);
+                state = self.state();
+                continue;
+            }
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if state.result.is_some() || (left == Some(Duration::ZERO) && state.apart) {
+                break;
+            }
+            state = match left {
+                Some(left) if state.apart => {
+                    let waited = self.changed.wait_timeout(state, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                _ => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        state.waiting -= 1;
+        if listens {
+            state.listening = false;
+        }
+        if let Some(result) = &state.result {
+            return result.clone();
+        }
+        state.late = true;
+        if state.waiting == 0 {
+            STUCK.fetch_add(1, SeqCst);
+        }
+        Err(Undone::TimedOut)
+    }
+}
+
+/// Those who wait for the work, as the work sees them.
+pub(crate) struct Caller<'w, T>(&'w Worker<T>);
+
+impl<T: Clone + Send + 'static> Caller<'_, T> {
+    /// Whether nobody waits any more. No further system call is begun then.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.0.state().waiting == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    const LONG: Duration = Duration::from_secs(60);
+    const SHORT: Duration = Duration::from_millis(20);
+
+    type Answers = Workers<&'static str, u32>;
+
+    /// Work that waits until it is told its answer.
+    fn told(answers: Receiver<u32>) -> impl FnOnce(&Caller<'_, u32>) -> u32 {
+        move |_| answers.recv().unwrap_or(0)
+    }
+
+    fn until(condition: impl Fn() -> bool) {
+        while !condition() {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_second_caller_gets_the_answer_of_the_first() {
+        static WORKERS: Answers = Workers::new();
+        let (answer, answers) = channel();
+        let first = std::thread::spawn(move || WORKERS.run(&"key", LONG, told(answers)));
+        until(|| WORKERS.any(|_| true));
+        let second = std::thread::spawn(|| WORKERS.run(&"key", LONG, |_| unreachable!()));
+        let other = WORKERS.run(&"another key", LONG, |_| 2);
+        until(|| WORKERS.table()["key"].state().waiting == 2);
+        answer.send(1).unwrap();
+        assert_eq!(first.join().unwrap(), Ok(1));
+        assert_eq!(second.join().unwrap(), Ok(1));
+        assert_eq!(other, Ok(2));
+        assert!(!WORKERS.any(|_| true));
+    }
+
+    #[test]
+    fn a_time_that_is_up_is_up_for_all_who_come_later_and_for_nobody_who_waits() {
+        static WORKERS: Answers = Workers::new();
+        let (answer, answers) = channel();
+        let first = std::thread::spawn(move || WORKERS.run(&"key", LONG, told(answers)));
+        until(|| WORKERS.any(|_| true));
+        for timeout in [SHORT, LONG] {
+            let late = WORKERS.run(&"key", timeout, |_| unreachable!());
+            assert_eq!(late, Err(Undone::TimedOut), "{timeout:?}");
+        }
+        answer.send(1).unwrap();
+        assert_eq!(first.join().unwrap(), Ok(1));
+        assert_eq!(WORKERS.run(&"key", LONG, |_| 3), Ok(3), "it begins anew");
+    }
+
+    #[test]
+    fn work_that_nobody_waits_for_knows_it_and_is_counted() {
+        static WORKERS: Answers = Workers::new();
+        let (go_on, gone): (Sender<()>, _) = channel();
+        let (tell, heard) = channel();
+        let result = WORKERS.run(&"key", SHORT, move |caller| {
+            let _ = gone.recv();
+            tell.send(caller.is_gone()).unwrap();
+            1
+        });
+        assert_eq!(result, Err(Undone::TimedOut));
+        assert!(stuck() > 0);
+        drop(go_on);
+        assert!(heard.recv().unwrap());
+        until(|| !WORKERS.any(|_| true));
+    }
+
+    #[test]
+    fn twenty_calls_for_one_key_start_one_thread() {
+        static WORKERS: Answers = Workers::new();
+        let (go_on, gone): (Sender<u32>, _) = channel();
+        assert_eq!(WORKERS.run(&"key", SHORT, told(gone)), Err(Undone::TimedOut));
+        for _ in 0..20 {
+            let result = WORKERS.run(&"key", LONG, |_| unreachable!());
+            assert_eq!(result, Err(Undone::TimedOut));
+        }
+        assert_eq!(WORKERS.table().len(), 1);
+        drop(go_on);
+    }
+
+    #[test]
+    fn its_directories_and_its_signals_are_its_own() {
+        static WORKERS: Workers<(), (bool, bool)> = Workers::new();
+        let here = std::env::current_dir().unwrap();
+        let done = WORKERS.run(&(), LONG, |_| {
+            let blocked = nix::sys::signal::SigSet::thread_get_mask().unwrap();
+            (
+                std::env::set_current_dir("/proc").is_ok(),
+                blocked.contains(nix::sys::signal::Signal::SIGTERM),
+            )
+        });
+        assert_eq!(done, Ok((true, true)));
+        assert_eq!(std::env::current_dir().unwrap(), here);
+    }
+
+    /// Notes the lines that are logged while it is a thread's subscriber, and on which thread.
+    #[derive(Clone, Default)]
+    struct Noting(Arc<Mutex<Vec<(String, std::thread::ThreadId)>>>);
+
+    impl tracing::Subscriber for Noting {
+        fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+            *metadata.level() <= tracing::Level::DEBUG
+        }
+        fn event(&self, event: &tracing::Event<'_>) {
+            struct Message(String);
+            impl tracing::field::Visit for Message {
+                fn record_debug(&mut self, at: &tracing::field::Field, said: &dyn std::fmt::Debug) {
+                    if at.name() == "message" {
+                        self.0 = format!("{said:?}");
+                    }
+                }
+            }
+            let mut message = Message(String::new());
+            event.record(&mut message);
+            self.0.lock().unwrap().push((message.0, std::thread::current().id()));
+        }
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+        fn enter(&self, _: &tracing::span::Id) {}
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
+    /// The call site is met on the library's thread first: were it tracing's there, no thread would
+    /// ever see its lines again.
+    #[test]
+    fn lines_are_logged_in_order_by_the_thread_that_waits_and_none_afterwards() {
+        static WORKERS: Answers = Workers::new();
+        fn say(what: &str) {
+            crate::log!(DEBUG, "said ", what);
+            crate::log!(TRACE, "not wanted: ", what);
+        }
+        let noted = Noting::default();
+        let here = std::thread::current().id();
+        let (go_on, gone): (Sender<()>, _) = channel();
+        let (ended, end): (Sender<()>, _) = channel();
+        tracing::dispatcher::with_default(&tracing::Dispatch::new(noted.clone()), || {
+            let result = WORKERS.run(&"key", SHORT, move |_| {
+                say("one");
+                say("two");
+                let _ = gone.recv();
+                say("nothing");
+                drop(ended);
+                1
+            });
+            assert_eq!(result, Err(Undone::TimedOut));
+            drop(go_on);
+            let _ = end.recv();
+            say("here");
+            let lines = ["said one", "said two", "said here"];
+            assert_eq!(*noted.0.lock().unwrap(), lines.map(|line| (line.to_owned(), here)));
+        });
+    }
+
+    #[test]
+    fn a_panic_is_an_error() {
+        static WORKERS: Answers = Workers::new();
+        let done = WORKERS.run(&"key", LONG, |_| panic!("for the test"));
+        assert_eq!(done, Err(Undone::Panicked));
+        assert!(!WORKERS.any(|_| true));
+    }
+}
