@@ -17,7 +17,7 @@ cargo build --quiet --locked --release --example bench-worker
 
 # An ordinary user gets a user namespace, in which mounting is allowed; root goes before the other
 # work of the machine.
-user= first=
+user='' first=''
 if [ "$(id -u)" = 0 ]; then first="nice -n -20"; else user="--user --map-root-user"; fi
 results=benches/results.json
 [ -z "${ROWS-}" ] || results=$(mktemp)

@@ -26,6 +26,7 @@ var thePanic = &struct{ text string }{"the mounter's own value"}
 
 var ways = []way{
 	{"panic", func() { panic(thePanic) }},
+	//lint:ignore SA5000 the panic is wanted
 	{"runtime error", func() { var m map[string]int; m["x"] = 1 }},
 	{"panic with nil", func() { panic(nil) }},
 	{"Goexit", runtime.Goexit},

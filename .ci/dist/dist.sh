@@ -87,7 +87,8 @@ sort -u "$target/dist/crates" | go run .ci/dist/licences.go "$version" "$created
 
 chmod -R u=rwX,go=rX "$stage"
 chmod 755 "$stage/go-shim/swap/swap.sh"
-(cd "$stage" && find . -type f ! -name SHA256SUMS -print0 | sort -z | xargs -0 sha256sum | sed 's|  \./|  |' >SHA256SUMS)
+(cd "$stage" && find . -type f -print0 | sort -z | xargs -0 sha256sum | sed 's|  \./|  |') >"$target/dist/sums"
+mv "$target/dist/sums" "$stage/SHA256SUMS"
 tar --create --directory "$target/dist" --format=ustar --sort=name --mtime="@$seconds" \
 	--owner=0 --group=0 --numeric-owner "$name" | gzip -n -9 >"$target/dist/$name.tar.gz"
 (cd "$target/dist" && sha256sum "$name.tar.gz" >"$name.tar.gz.sha256")

@@ -47,12 +47,11 @@ if [ -d "$release/musl" ]; then
 		echo "not run for want of musl-gcc (Debian: musl-tools): C calls on the musl library"
 	fi
 fi
-for arm in "$release"/go-shim/librustsubpath_linux_arm64.a; do
-	[ -f "$arm" ] || continue
+if [ -f "$release/go-shim/librustsubpath_linux_arm64.a" ]; then
 	if command -v aarch64-linux-gnu-gcc >/dev/null; then
 		(cd "$release/go-shim" && GOARCH=arm64 CGO_ENABLED=1 CC=aarch64-linux-gnu-gcc go test -c -o "$work/arm64.test" .)
 		echo "Go tests on the linux/arm64 library: linked"
 	else
 		echo "not run for want of aarch64-linux-gnu-gcc (Debian: gcc-aarch64-linux-gnu): linking the linux/arm64 library"
 	fi
-done
+fi

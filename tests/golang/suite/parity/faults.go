@@ -175,8 +175,10 @@ var panicKinds = []panicKind{
 	{"nil", func() { panic(nil) }},
 	{"a nil dereference", func() { var p *panicValue; p.n++ }},
 	{"an index out of range", func() { var s []int; _ = s[len(os.Args)+5] }},
+	//lint:ignore SA5000 the panic is wanted
 	{"a nil map", func() { var m map[string]int; m["x"] = 1 }},
 	{"a type assertion", func() { var v any = "x"; _ = v.(int) }},
+	//lint:ignore SA4000 so that the compiler does not see the zero
 	{"a division by zero", func() { z := len(os.Args) - len(os.Args); _ = 1 / z }},
 	{"a panic in a deferred function", func() { defer panic("second"); panic("first") }},
 	{"a panic after a recovered one", func() { func() { defer func() { recover() }(); panic("first") }(); panic("second") }},

@@ -33,16 +33,6 @@ func (t *tape) add(event string) {
 	t.events = append(t.events, level(event))
 }
 
-// logs are the events that came from klog; calls are the others.
-func (t *tape) logs() (lines []string) {
-	for _, e := range t.events {
-		if strings.HasPrefix(e, "log ") {
-			lines = append(lines, e)
-		}
-	}
-	return lines
-}
-
 // current is the tape that klog's lines go to; nil drops them.
 var current struct {
 	sync.Mutex
