@@ -91,7 +91,8 @@ async fn bind<M: AsyncMounter>(
         log!(
             TRACE,
             "bind mounting ",
-            gotext::quote(&source.proc_path()),
+            // Where it cannot be told the mounter's own question fails.
+            gotext::quote(&source.proc_path().unwrap_or_default()),
             " at ",
             gotext::quote(&target.path)
         );

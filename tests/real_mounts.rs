@@ -385,26 +385,3 @@ fn a_mount_that_is_busy_for_a_moment_is_unmounted_all_the_same() {
         closes.run(|| clean_leaves_nothing(layout));
     });
 }
-
-/// setns(2) into a mount namespace is refused to a thread that shares its root and working directory
-/// with another, also with one that is just ending (fs/namespace.c, `mntns_install`).
-#[test]
-fn a_thread_that_has_cleaned_many_sub_paths_may_change_its_mount_namespace_at_once() {
-    let name = "a_thread_that_has_cleaned_many_sub_paths_may_change_its_mount_namespace_at_once";
-    in_namespace(name, |layout| {
-        use nix::sched::{CloneFlags, setns, unshare};
-        fs::create_dir(layout.volume.join("a")).unwrap();
-        unshare(CloneFlags::CLONE_FS).unwrap();
-        let here = fs::File::open("/proc/thread-self/ns/mnt").unwrap();
-        for round in 0..50 {
-            for volume_mount_index in 0..60 {
-                let request = subpath::Subpath { volume_mount_index, ..layout.request("a") };
-                subpath::prepare_safe_subpath(&KernelMounter, &request, Profile::Seed).unwrap();
-            }
-            clean(layout).unwrap();
-            setns(&here, CloneFlags::CLONE_NEWNS).unwrap_or_else(|errno| {
-                panic!("round {round}: {errno}");
-            });
-        }
-    });
-}

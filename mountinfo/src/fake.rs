@@ -12,7 +12,7 @@ use crate::sys;
 pub enum Action {
     /// Something was bound.
     Mount {
-        /// What: `/proc/PID/fd/N`.
+        /// What: the path that [`Source::proc_path`] gives.
         source: Vec<u8>,
         /// Where.
         target: Vec<u8>,
@@ -106,7 +106,7 @@ impl Mounter for FakeMounter {
         if let Some(error) = &state.fail_bind {
             return Err(error.clone());
         }
-        let (source, target) = (source.proc_path(), resolved(at.path));
+        let (source, target) = (source.proc_path()?, resolved(at.path));
         state.mounts.push(MountPoint {
             device: source.clone(),
             path: target.clone(),

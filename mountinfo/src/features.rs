@@ -7,8 +7,8 @@
 //! | feature | kernel | without it |
 //! |---|---|---|
 //! | `openat2` | 5.6 | component by component with openat(2) |
-//! | `statx_mount_root` | 5.8 | `mnt_id` of /proc/self/fdinfo of the entry and its directory |
-//! | `open_tree`, `move_mount` | 5.2 | mount(2) of /proc/self/fd/N |
+//! | `statx_mount_root` | 5.8 | `mnt_id` of /proc/thread-self/fdinfo of the entry and its directory |
+//! | `open_tree`, `move_mount` | 5.2 | mount(2) of /proc/thread-self/fd/N |
 //! | `statx` | 4.11 | fstatat(2) |
 
 use std::sync::OnceLock;

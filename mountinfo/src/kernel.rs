@@ -20,7 +20,7 @@ use crate::{check, gotext, log};
 const MOST_LAYERS: usize = 100_000;
 
 /// Mounts by open_tree(2) and move_mount(2), else mount(2); unmounts by umount2(2); and asks
-/// statx(2) what is mounted, else /proc/self/fdinfo.
+/// statx(2) what is mounted, else /proc/thread-self/fdinfo.
 ///
 /// Needs `CAP_SYS_ADMIN` in the user namespace that owns the mount namespace.
 #[derive(Debug, Clone, Copy, Default)]

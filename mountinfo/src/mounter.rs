@@ -11,9 +11,9 @@ use std::os::fd::BorrowedFd;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use crate::error::Result;
-use crate::gopath;
+use crate::error::{Error, Result};
 use crate::table::MountRecord;
+use crate::{gopath, sys};
 
 /// A path, and the open directory it lies in where the caller has one.
 ///
@@ -60,10 +60,14 @@ pub struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// `/proc/PID/fd/N`, the path by which a mounter that knows only paths reaches the descriptor.
-    pub fn proc_path(&self) -> Vec<u8> {
-        use std::os::fd::AsRawFd;
-        format!("/proc/{}/fd/{}", std::process::id(), self.fd.as_raw_fd()).into_bytes()
+    /// `/proc/PID/fd/N`, the path by which a mounter that knows only paths reaches the descriptor, from
+    /// any process. Where the calling thread has a descriptor table of its own (unshare(2) with
+    /// `CLONE_FILES`) it is `/proc/TID/fd/N`.
+    ///
+    /// # Errors
+    /// The bare errno where it cannot be told which: EMFILE or ENFILE when no descriptor is free.
+    pub fn proc_path(&self) -> Result<Vec<u8>> {
+        sys::proc_path_for_others(self.fd).map_err(Error::from_errno)
     }
 }
 

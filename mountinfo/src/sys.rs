@@ -14,9 +14,10 @@ mod fault {
         Ok(())
     }
 }
+mod proc;
 mod quick;
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag};
@@ -27,6 +28,7 @@ use rustix::fs::{StatxAttributes, StatxFlags};
 use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 
 pub use dirs::{Entry, is_empty, read_dir};
+pub use proc::{proc_path_for_others, proc_path_of};
 pub use quick::{
     Quick, fs_magic, fs_user, inode_clock, mount_id, mount_root_at, mount_root_fd, mount_root_path,
     quick_stat_at, quick_stat_fd,
@@ -315,7 +317,7 @@ pub fn rmdir_at(dir: impl AsFd, name: &[u8]) -> Sys<()> {
 
 /// umount2(2) of the entry `name` of `dir`; a symlink is not followed.
 ///
-/// There is no call that takes the descriptor; /proc/self/fd/N names the directory, and nobody can
+/// There is no call that takes the descriptor; /proc/thread-self/fd/N names the directory, and nobody can
 /// exchange what a descriptor refers to.
 pub fn umount_at(dir: impl AsFd, name: &[u8], how: Unmount) -> Sys<()> {
     let path = proc_path_of(dir.as_fd(), Some(name));
@@ -363,20 +365,7 @@ impl Unmount {
     }
 }
 
-/// /proc/self/fd/N, or an entry below it.
-///
-/// `thread-self` would be wrong: a descriptor table is shared by all threads of a process here,
-/// and /proc/self is what containers with a masked /proc still have.
-pub fn proc_path_of(fd: BorrowedFd<'_>, name: Option<&[u8]>) -> Vec<u8> {
-    let mut path = format!("/proc/self/fd/{}", fd.as_raw_fd()).into_bytes();
-    if let Some(name) = name {
-        path.push(b'/');
-        path.extend_from_slice(name);
-    }
-    path
-}
-
-/// mount(2) with `MS_BIND` of one descriptor on another, by their /proc/self/fd paths.
+/// mount(2) with `MS_BIND` of one descriptor on another, by their /proc/thread-self/fd paths.
 pub fn bind_by_proc(source: impl AsFd, target: impl AsFd) -> Sys<()> {
     let source = proc_path_of(source.as_fd(), None);
     let target = proc_path_of(target.as_fd(), None);

@@ -139,7 +139,7 @@ impl AsyncMounter for AskingMounter {
     }
 
     async fn bind(&self, source: Source<'_>, at: Place<'_>) -> Result<()> {
-        self.ask(abi::RSP_ASK_BIND, Some(at), source.proc_path()).await.map(drop)
+        self.ask(abi::RSP_ASK_BIND, Some(at), source.proc_path()?).await.map(drop)
     }
 
     async fn unmount(&self, at: Place<'_>) -> Result<()> {

@@ -1,12 +1,13 @@
 //! What is mounted, and what it is, without waiting for a file system: statx(2), and what stands in
 //! for it.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 
 use nix::fcntl::AtFlags;
 use nix::{fcntl, libc};
 use rustix::fs::{StatxAttributes, StatxFlags};
 
+use super::proc::proc_info_of;
 use super::{Stat, Sys, fault, kind_of, retry, retry_rustix};
 use crate::features::Features;
 
@@ -122,7 +123,7 @@ pub fn fs_magic(fd: impl AsFd) -> Sys<i64> {
     retry_rustix(|| rustix::fs::fstatfs(fd.as_fd())).map(|s| s.f_type as i64)
 }
 
-/// The mount that an open descriptor lies on: statx(2), or `mnt_id` of /proc/self/fdinfo/N where it
+/// The mount that an open descriptor lies on: statx(2), or `mnt_id` of /proc/thread-self/fdinfo/N where it
 /// does not tell (kernel 3.15). Two descriptors' numbers can be compared.
 pub fn mount_id(fd: impl AsFd) -> Sys<u64> {
     if Features::get().statx_mount_root {
@@ -134,9 +135,9 @@ pub fn mount_id(fd: impl AsFd) -> Sys<u64> {
             return Ok(x.stx_mnt_id);
         }
     }
-    let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
     fault::strike()?;
-    let info = std::fs::read(path).map_err(|e| e.raw_os_error().unwrap_or(libc::EIO))?;
+    let info = std::fs::read(proc_info_of(fd.as_fd()))
+        .map_err(|e| e.raw_os_error().unwrap_or(libc::EIO))?;
     info.split(|&b| b == b'\n')
         .find_map(|line| line.strip_prefix(b"mnt_id:"))
         .and_then(|value| std::str::from_utf8(value).ok()?.trim().parse().ok())
