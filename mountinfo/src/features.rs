@@ -1,8 +1,8 @@
 //! Which of the newer system calls this kernel, and the sandbox around this process, allow.
 //!
-//! Each is probed once; ENOSYS (an old kernel) and EPERM (a seccomp profile that refuses what it
-//! does not know) both mean "not here". A fallback can be forced by naming the calls to do without
-//! in the environment variable `SUBPATH_WITHOUT`, separated by commas.
+//! Each is probed once; ENOSYS (an old kernel), EPERM (a seccomp profile that refuses what it does not
+//! know) and EACCES (a security module) all mean "not here". A fallback can be forced by naming the
+//! calls to do without in the environment variable `SUBPATH_WITHOUT`, separated by commas.
 //!
 //! | feature | kernel | without it |
 //! |---|---|---|

@@ -55,9 +55,9 @@ impl Mounter for KernelMounter {
                 sys::clone_tree(source.fd).and_then(|tree| sys::attach_tree(&tree, dir, name));
             match attached {
                 Ok(()) => return Ok(()),
-                // A seccomp profile may know mount(2) but not these; without the privilege
-                // mount(2) answers the same EPERM.
-                Err(sys::ENOSYS | sys::EPERM) => {}
+                // A seccomp profile or a security module may allow mount(2) but not these; without
+                // the privilege mount(2) answers the same EPERM.
+                Err(errno) if sys::means_absent(errno) => {}
                 Err(errno) => return Err(fail(errno)),
             }
         }

@@ -411,10 +411,12 @@ pub(crate) fn probe_open_tree() -> bool {
     !matches!(opened, Err(errno) if means_absent(errno))
 }
 
-/// Whether a probe's errno tells that the call is not to be had. Any other, EMFILE say, will pass,
+/// Whether an errno of a probe, of open_tree(2) or of move_mount(2) tells that the call is not to be
+/// had: the kernel is too old (ENOSYS), a seccomp profile refuses it (EPERM), or a security module does
+/// (EACCES; from Linux 6.7 on AppArmor looks at detached mounts too). Any other, EMFILE say, will pass,
 /// while a fallback once chosen stays.
-fn means_absent(errno: RawErrno) -> bool {
-    matches!(errno, ENOSYS | EPERM)
+pub(crate) fn means_absent(errno: RawErrno) -> bool {
+    matches!(errno, ENOSYS | EPERM | EACCES)
 }
 
 /// What any call with this path answers, whatever the file system holds: EINVAL where Go refuses a

@@ -1,7 +1,7 @@
 //go:build linux && (amd64 || arm64)
 
 // Command sandbox runs a command in which system calls fail, by a seccomp filter as an old kernel's
-// absence (ENOSYS) or a container's profile (EPERM) would have it.
+// absence (ENOSYS), a container's profile (EPERM) or a security module (EACCES) would have it.
 //
 //	sandbox openat2,statx EPERM COMMAND [ARGUMENT...]
 package main
@@ -24,7 +24,7 @@ var numbers = map[string]uint32{
 	"move_mount": 429,
 }
 
-var errnos = map[string]syscall.Errno{"ENOSYS": syscall.ENOSYS, "EPERM": syscall.EPERM}
+var errnos = map[string]syscall.Errno{"ENOSYS": syscall.ENOSYS, "EPERM": syscall.EPERM, "EACCES": syscall.EACCES}
 
 // From linux/audit.h, linux/seccomp.h and linux/prctl.h.
 var auditArch = map[string]uint32{"amd64": 0xc000003e, "arm64": 0xc00000b7}[runtime.GOARCH]
@@ -41,7 +41,7 @@ const (
 
 func main() {
 	if len(os.Args) < 4 {
-		fail("usage: sandbox CALL[,CALL...] ENOSYS|EPERM COMMAND [ARGUMENT...]")
+		fail("usage: sandbox CALL[,CALL...] ENOSYS|EPERM|EACCES COMMAND [ARGUMENT...]")
 	}
 	errno, known := errnos[os.Args[2]]
 	if !known {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs the tests where the newer system calls really fail, as they do on an old kernel (ENOSYS) and in
-# a container whose seccomp profile refuses them (EPERM): each call alone, and all of them.
+# Runs the tests where the newer system calls really fail, as they do on an old kernel (ENOSYS), in a
+# container whose seccomp profile refuses them (EPERM) and below a security module that does (EACCES):
+# each call alone, and all of them.
 #
 #   run.sh          the Rust tests of both crates, the Go package's, the attack suite, the comparison
 #                   with the original
@@ -61,7 +62,7 @@ run() { # NAME DIRECTORY COMMAND...
 # The tests' own imitation of a missing call is left out: here calls are missing.
 export SUBPATH_TEST_BACKENDS=real
 for without in $sets; do
-	for errno in ENOSYS EPERM; do
+	for errno in ENOSYS EPERM EACCES; do
 		while read -r dir program; do
 			name=$(basename "$program")
 			run "${name%-*}" "$dir" "$program" --quiet
