@@ -48,6 +48,7 @@ mod clean;
 pub mod ffi;
 mod lock;
 mod mkdir;
+mod newness;
 mod open;
 mod pod_dir;
 mod prepare;

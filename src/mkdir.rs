@@ -2,7 +2,7 @@
 //!
 //! Nothing is ever made, opened or chmodded by a path that the volume's owner could redirect.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use mountinfo::sys::{self, Kind, Sys};
@@ -10,6 +10,7 @@ use mountinfo::{Error, Profile, Result, gopath, gotext, log, text};
 use nix::fcntl::OFlag;
 
 use crate::lock::lock;
+use crate::newness::{CannotSet, Newness};
 use crate::open::{self, open_beneath, open_straight_directory};
 use crate::request::FileMode;
 
@@ -142,10 +143,10 @@ impl Levels<'_> {
 
     fn make(&self, mut parent: OwnedFd) -> Result<()> {
         let impossible = self.impossible_level();
-        let mut freshness = Freshness::default();
-        // Else a directory counts as new only while it is empty, and no other caller of this process
+        let mut newness = Newness::below(&parent);
+        // Else a directory may have to be empty to count as new, and no other caller of this process
         // may put its own into it before its mode is set.
-        let _one_at_a_time = (!freshness.births_are_told(&parent))
+        let _one_at_a_time = (!newness.births_are_told())
             .then(|| lock(&[b"make\0", self.base].concat(), Duration::from_secs(1)));
         for (level, name) in self.missing.iter().enumerate() {
             log!(DEBUG, "Creating ", name);
@@ -162,21 +163,7 @@ impl Levels<'_> {
                 Some(_) => continue,
                 None => {}
             }
-            let before = sys::inode_clock();
-            let made = match sys::mkdirat(&parent, name, self.perm.for_mkdir()) {
-                Ok(()) => true,
-                Err(sys::EEXIST) => false,
-                Err(errno) => return Err(self.cannot_create(level, errno)),
-            };
-            let child = self.open_level(&parent, level, made)?;
-            if made && freshness.may_set_mode(&child, before, self.perm.for_chmod()) {
-                sys::fchmod(&child, self.perm.for_chmod()).map_err(|errno| {
-                    let cause = Error::from_errno(errno);
-                    let path = gotext::quote(&self.path_of(level));
-                    Error::flatten(text!("chmod ", path, " failed: "), &cause)
-                })?;
-            }
-            parent = child;
+            parent = self.make_level(&mut newness, &parent, level)?;
         }
         Ok(())
     }
@@ -198,6 +185,44 @@ impl Levels<'_> {
             }
         }
         None
+    }
+
+    /// Makes a level, gives it its mode and opens it; or opens what somebody else made first. Where the
+    /// mode cannot be set the level is taken away again, or the next call would find it and leave it
+    /// as it is.
+    fn make_level(&self, newness: &mut Newness, parent: &OwnedFd, level: usize) -> Result<OwnedFd> {
+        let name = self.missing[level];
+        // Whoever could move another directory here could as well remove it; only what is empty goes.
+        let take_away = || sys::rmdir_at(parent, name).is_ok();
+        loop {
+            let birth = match newness.make(parent, name, self.perm) {
+                Ok(birth) => birth,
+                Err(sys::EEXIST) => return self.open_level(parent, level, false),
+                Err(errno) => return Err(self.cannot_create(level, errno)),
+            };
+            let child = self.open_level(parent, level, true).inspect_err(|_| {
+                take_away();
+            })?;
+            match newness.set_mode(&child, &birth) {
+                Ok(()) => return Ok(child),
+                Err(CannotSet { may_stay: true, errno, .. }) => {
+                    return Err(self.cannot_chmod(level, "", errno));
+                }
+                Err(CannotSet { unproven, errno, .. }) => {
+                    // Once only: from then on each directory is marked.
+                    if take_away() && unproven && newness.begins_to_mark() {
+                        continue;
+                    }
+                    let doubt = "it may be another directory than the one that was made: ";
+                    return Err(self.cannot_chmod(level, if unproven { doubt } else { "" }, errno));
+                }
+            }
+        }
+    }
+
+    fn cannot_chmod(&self, level: usize, why: &str, errno: i32) -> Error {
+        let path = gotext::quote(&self.path_of(level));
+        Error::flatten(text!("chmod ", path, " failed: ", why), &Error::from_errno(errno))
     }
 
     /// Opens the level that was just made, or that somebody else made first.
@@ -272,69 +297,6 @@ fn cannot_create(path: &[u8], errno: i32, profile: Profile) -> Error {
         true => Error::wrap(prefix, cause),
         false => Error::flatten(prefix, &cause),
     }
-}
-
-/// Tells a directory that mkdirat(2) made a moment ago from one that the volume's owner moved into
-/// its place: that one's mode is not ours to change.
-///
-/// A local file system stamps an inode's birth by this machine's clock, and its owner is who made
-/// it; another directory that was made in the same moment by the same user gains nothing that its
-/// maker could not give it. Elsewhere a directory counts as fresh while it is empty, and so it does
-/// where there is no stamp.
-#[derive(Default)]
-struct Freshness {
-    /// The device that was asked about last, and whether it is local.
-    device: Option<(u64, bool)>,
-    user: Option<u32>,
-}
-
-impl Freshness {
-    /// Whether a directory that is made below this one says when it was made, by a clock to go by.
-    fn births_are_told(&mut self, dir: &OwnedFd) -> bool {
-        sys::quick_stat_fd(dir)
-            .is_ok_and(|quick| quick.born.is_some() && self.is_local(dir, quick.stat.dev))
-    }
-
-    /// Whether the mode of a directory is to be set, and is ours to set.
-    fn may_set_mode(&mut self, dir: &OwnedFd, made_after: i128, mode: u32) -> bool {
-        let Ok(quick) = sys::quick_stat_fd(dir) else { return false };
-        if !self.is_local(dir, quick.stat.dev) {
-            return is_empty(dir);
-        }
-        if quick.mode == mode && mode & 0o7000 == 0 {
-            // The umask took nothing away. (A special bit chmod(2) may clear, so that it is called.)
-            return false;
-        }
-        let is_new = match quick.born {
-            Some(born) if born >= made_after => true,
-            // Had the clock been set back meanwhile, the stamp would say nothing.
-            Some(_) => sys::inode_clock() < made_after && is_empty(dir),
-            None => is_empty(dir),
-        };
-        is_new && quick.owner == *self.user.get_or_insert_with(sys::fs_user)
-    }
-
-    /// Whether a file system stamps by this machine's clock and knows no users but this machine's.
-    fn is_local(&mut self, dir: impl AsFd, device: u64) -> bool {
-        // statfs(2): ext2/3/4, XFS, btrfs, tmpfs, F2FS, ZFS. Not overlayfs, whose upper layer may be
-        // remote.
-        const LOCAL: [i64; 6] =
-            [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0xF2F5_2010, 0x2FC1_2FC1];
-        match self.device {
-            Some((known, local)) if known == device => local,
-            _ => {
-                let magic = sys::fs_magic(dir);
-                let local = magic.is_ok_and(|magic| LOCAL.contains(&(magic & 0xFFFF_FFFF)));
-                self.device = Some((device, local));
-                local
-            }
-        }
-    }
-}
-
-fn is_empty(dir: &OwnedFd) -> bool {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
-    sys::openat(dir, b".", flags, 0).and_then(sys::is_empty) == Ok(true)
 }
 
 /// How much of a path exists when no link is in that part, and the directory where it ends.

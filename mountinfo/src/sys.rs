@@ -31,7 +31,7 @@ pub use dirs::{Entry, is_empty, read_dir};
 pub use proc::{proc_path_for_others, proc_path_of};
 pub use quick::{
     Quick, fs_magic, fs_user, inode_clock, mount_id, mount_root_at, mount_root_fd, mount_root_path,
-    quick_stat_at, quick_stat_fd,
+    quick_stat_at, quick_stat_fd, umask,
 };
 
 /// The raw errno of a failed call.
@@ -41,7 +41,7 @@ pub type Sys<T> = Result<T, RawErrno>;
 
 pub use nix::libc::{
     EACCES, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOSYS, ENOTCONN, ENOTDIR,
-    ENOTEMPTY, ENXIO, EPERM, ESTALE, ETIMEDOUT, EXDEV,
+    ENOTEMPTY, ENXIO, EOPNOTSUPP, EPERM, ESTALE, ETIMEDOUT, EXDEV,
 };
 
 /// The longest path the kernel takes, with its closing NUL (limits.h).

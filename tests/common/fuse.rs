@@ -22,6 +22,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 pub mod op {
     pub const LOOKUP: u32 = 1;
     pub const GETATTR: u32 = 3;
+    pub const SETATTR: u32 = 4;
     pub const MKNOD: u32 = 8;
     pub const MKDIR: u32 = 9;
     pub const UNLINK: u32 = 10;
@@ -32,7 +33,6 @@ pub mod op {
 }
 
 const FORGET: u32 = 2;
-const SETATTR: u32 = 4;
 const STATFS: u32 = 17;
 const RELEASE: u32 = 18;
 const FLUSH: u32 = 25;
@@ -74,6 +74,12 @@ struct State {
     asked: usize,
     /// A directory listing never ends.
     endless: bool,
+    /// Listed in every directory, though it is in none.
+    everywhere: Option<Vec<u8>>,
+    /// What takes the place of the next directory that is made.
+    exchanged_for: Option<Vec<u8>>,
+    /// The mode of every directory, whatever was asked for.
+    fixed_mode: Option<u32>,
 }
 
 impl State {
@@ -121,6 +127,9 @@ impl Fuse {
             next: ROOT + 1,
             asked: 0,
             endless: false,
+            everywhere: None,
+            exchanged_for: None,
+            fixed_mode: None,
         }));
         let (stop, stopped) = UnixStream::pair().expect("a socket pair");
         let shared = Arc::clone(&state);
@@ -185,6 +194,36 @@ impl Fuse {
     /// Lists entry after entry for ever, whatever directory is read.
     pub fn list_without_end(&self) {
         self.state().endless = true;
+    }
+
+    /// Lists an entry in every directory that is in none, as file servers list `.snapshot`.
+    pub fn list_everywhere(&self, name: &str) {
+        self.state().everywhere = Some(name.as_bytes().to_vec());
+    }
+
+    /// Moves an entry of the root into the place of the next directory that is made, at once, as
+    /// another client may.
+    pub fn exchange_next_directory_for(&self, name: &str) {
+        self.state().exchanged_for = Some(name.as_bytes().to_vec());
+    }
+
+    /// Gives every new directory this mode, whatever is asked for, as servers do that keep none.
+    pub fn fix_mode(&self, mode: u32) {
+        self.state().fixed_mode = Some(mode);
+    }
+
+    /// The mode of an entry.
+    pub fn mode(&self, path: &str) -> u32 {
+        let state = self.state();
+        state.nodes[&state.resolve(path)].mode & 0o7777
+    }
+
+    /// Gives an entry a mode.
+    pub fn set_mode(&self, path: &str, mode: u32) {
+        let mut state = self.state();
+        let id = state.resolve(path);
+        let node = state.nodes.get_mut(&id).expect("an entry that exists");
+        node.mode = node.mode & !0o7777 | mode;
     }
 
     /// Serves again.
@@ -322,8 +361,8 @@ fn perform(state: &mut State, opcode: u32, id: u64, body: &[u8]) -> Result<Vec<u
             let child = state.nodes[&id].children.get(name_at(body, 0)).copied();
             entry(state, child.ok_or(Errno::ENOENT as i32)?)
         }
-        op::GETATTR | SETATTR => {
-            if opcode == SETATTR {
+        op::GETATTR | op::SETATTR => {
+            if opcode == op::SETATTR {
                 // FATTR_MODE: the mode is the 17th word of fuse_setattr_in.
                 if u32_at(body, 0) & 1 != 0 {
                     let node = state.nodes.get_mut(&id).ok_or(stale)?;
@@ -335,7 +374,17 @@ fn perform(state: &mut State, opcode: u32, id: u64, body: &[u8]) -> Result<Vec<u
             out.extend(attributes(state, id)?);
             Ok(out)
         }
-        op::MKDIR => make(state, id, name_at(body, 8), S_IFDIR | u32_at(body, 0) & 0o7777),
+        op::MKDIR => {
+            let name = name_at(body, 8);
+            let mode = state.fixed_mode.unwrap_or(u32_at(body, 0) & 0o7777);
+            let made = make(state, id, name, S_IFDIR | mode)?;
+            if let Some(other) = state.exchanged_for.take() {
+                let root = state.nodes.get_mut(&ROOT).ok_or(stale)?;
+                let other = root.children.remove(&other).ok_or(stale)?;
+                state.nodes.get_mut(&id).ok_or(stale)?.children.insert(name.to_vec(), other);
+            }
+            Ok(made)
+        }
         op::MKNOD => make(state, id, name_at(body, 16), u32_at(body, 0)),
         op::UNLINK | op::RMDIR => {
             let name = name_at(body, 0);
@@ -405,8 +454,10 @@ fn list(state: &State, id: u64, offset: u64) -> Vec<u8> {
     }
     let children = &state.nodes[&id].children;
     let skip = usize::try_from(offset).unwrap_or(usize::MAX);
-    for (at, (name, child)) in children.iter().enumerate().skip(skip).take(64) {
-        push(at as u64 + 1, name, state.nodes[child].mode);
+    let everywhere = state.everywhere.iter().map(|name| (name, S_IFDIR));
+    let listed = everywhere.chain(children.iter().map(|(name, id)| (name, state.nodes[id].mode)));
+    for (at, (name, mode)) in listed.enumerate().skip(skip).take(64) {
+        push(at as u64 + 1, name, mode);
     }
     out
 }

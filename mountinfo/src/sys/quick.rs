@@ -111,6 +111,18 @@ fn nanoseconds(seconds: i64, nanoseconds: u32) -> i128 {
     i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds)
 }
 
+/// The bits that this thread's umask takes from the mode of what it makes, without changing it for a
+/// moment, as umask(2) would for every thread: `Umask` of /proc/thread-self/status (kernel 4.7).
+pub fn umask() -> Sys<u32> {
+    fault::strike()?;
+    let status = std::fs::read("/proc/thread-self/status");
+    let status = status.map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
+    let told = status.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"Umask:"));
+    told.and_then(|digits| std::str::from_utf8(digits).ok())
+        .and_then(|digits| u32::from_str_radix(digits.trim(), 8).ok())
+        .ok_or(libc::ENOSYS)
+}
+
 /// The clock by which local file systems stamp inodes (`CLOCK_REALTIME_COARSE`), in nanoseconds.
 pub fn inode_clock() -> i128 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
