@@ -129,6 +129,10 @@ attack: build ## race every operation against a volume's owner: [SECONDS=0.3] [O
 soak: build ## a million mixed calls from 16 goroutines, then look for what grew: [CALLS=1000000]
 	@cd tests/golang/soak && go run . -calls $(or $(CALLS),1000000)
 
+.PHONY: test-kernels
+test-kernels: ## the suites on Debian's kernels under QEMU, hours where it emulates: [KERNELS="5.10 6.1 6.12 newest"] [ARCH=amd64|arm64] [ONLY=regexp]; says what to install
+	@KERNELS='$(KERNELS)' ARCH='$(ARCH)' ONLY='$(value ONLY)' tests/kernels/run.sh
+
 FUZZ = mount_table lookups paths boundary
 
 .PHONY: fuzz

@@ -4,7 +4,7 @@
 //
 // [New] takes the mounter that the kubelet gives to the original. With mount-utils' own
 // *mount.Mounter, which only means "the kernel's mounts", the library mounts and unmounts by system
-// calls itself; any other mounter is called as the original calls it, on the caller's goroutine.
+// calls itself, in a *mount.SafeFormatAndMount, too; any other mounter is called as the original calls it, on the caller's goroutine.
 // RUSTSUBPATH_MOUNTER=forward in the environment makes it call a *mount.Mounter, too.
 //
 // The package works on Linux with cgo; elsewhere it is empty. "make build" makes the library and

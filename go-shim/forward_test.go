@@ -300,7 +300,24 @@ func TestOnlyMountUtilsOwnMounterIsReplaced(t *testing.T) {
 	if !choose(own) {
 		t.Error("*mount.Mounter is not replaced")
 	}
-	for _, mounter := range []mount.Interface{nil, embeds{own}, &embeds{own}, &mount.SafeFormatAndMount{Interface: own}, mount.NewFakeMounter(nil)} {
+	safe := func(inner mount.Interface) *mount.SafeFormatAndMount {
+		return &mount.SafeFormatAndMount{Interface: inner}
+	}
+	for name, mounter := range map[string]mount.Interface{
+		"by pointer": safe(own), "by value": *safe(own), "in another": safe(safe(own)), "value in value": *safe(*safe(own)),
+	} {
+		if !choose(mounter) {
+			t.Errorf("*mount.Mounter in a SafeFormatAndMount is not replaced: %s", name)
+		}
+	}
+	type embedsSafe struct{ *mount.SafeFormatAndMount }
+	circle := safe(nil)
+	circle.Interface = circle
+	for _, mounter := range []mount.Interface{
+		nil, embeds{own}, &embeds{own}, mount.NewFakeMounter(nil),
+		(*mount.SafeFormatAndMount)(nil), safe(nil), *safe(nil), safe((*mount.SafeFormatAndMount)(nil)), circle,
+		safe(embeds{own}), safe(mount.NewFakeMounter(nil)), embedsSafe{safe(own)}, &embedsSafe{safe(own)},
+	} {
 		if choose(mounter) {
 			t.Errorf("%T is replaced", mounter)
 		}

@@ -22,9 +22,10 @@ import (
 const mounterVariable = "RUSTSUBPATH_MOUNTER"
 
 // choose says whether the library does the mounter's work itself. It does for mount-utils' own
-// mounter and no other: a type that embeds it may have methods of its own.
+// mounter and no other: a type that embeds it may have methods of its own. mount-utils'
+// SafeFormatAndMount has none that an Interface has, so that it is looked through.
 func choose(mounter mount.Interface) bool {
-	_, ours := mounter.(*mount.Mounter)
+	ours := isMountUtilsOwn(mounter)
 	switch value := os.Getenv(mounterVariable); value {
 	case "":
 	case "forward":
@@ -36,6 +37,27 @@ func choose(mounter mount.Interface) bool {
 		})
 	}
 	return ours
+}
+
+// isMountUtilsOwn says whether mount-utils' *mount.Mounter answers every question to the mounter.
+func isMountUtilsOwn(mounter mount.Interface) bool {
+	// Each turn goes one level in. One that holds itself has no end, and is nobody's.
+	for level := 0; level < 8; level++ {
+		switch outer := mounter.(type) {
+		case *mount.Mounter:
+			return true
+		case *mount.SafeFormatAndMount:
+			if outer == nil {
+				return false
+			}
+			mounter = outer.Interface
+		case mount.SafeFormatAndMount:
+			mounter = outer.Interface
+		default:
+			return false
+		}
+	}
+	return false
 }
 
 var warnOnce, nativeOnce, forwardOnce, problemOnce sync.Once

@@ -18,8 +18,9 @@ import (
 )
 
 // ParseMountInfo parses a mount table, /proc/self/mountinfo say. Every string is what the file
-// system holds: the kernel's octal escapes are decoded, and bytes that are no UTF-8 stay as they
-// are. Lists keep order and duplicates; a comma in a quoted or escaped value splits nothing; an empty
+// system holds: in each field the octal escapes that the kernel prints there are decoded, and bytes
+// that are no UTF-8 stay as they are. Only a file system that prints its options without escaping
+// them, as 9p does, cannot be told apart where it says \040 or another of these itself. Lists keep order and duplicates; a comma in a quoted or escaped value splits nothing; an empty
 // source is empty. The Root of a mount whose directory was deleted ends in "//deleted".
 //
 // A malformed line is an error that names file, line and field. All strings are parts of one: a

@@ -8,7 +8,8 @@ use std::io::BufReader;
 use libfuzzer_sys::fuzz_target;
 use mountinfo::gopath;
 use mountinfo::table::{
-    Filter, MountReader, MountRecord, MountTable, escape_name, escape_path, unescape,
+    Filter, MountReader, MountRecord, MountTable, escape_name, escape_path, unescape_name,
+    unescape_option, unescape_path,
 };
 
 fuzz_target!(|text: &[u8]| {
@@ -71,20 +72,27 @@ fn plain_record(line: &[u8]) -> Option<Plain> {
     }
     Some(Plain {
         numbers: [number(fields[0])?, number(fields[1])?, major, minor],
-        root: decode(fields[3]),
-        mount_point: decode(fields[4]),
-        fs_type: decode(fs_type),
-        source: decode(source),
+        root: decode(fields[3], PATH),
+        mount_point: decode(fields[4], PATH),
+        fs_type: decode(fs_type, NAME),
+        source: decode(source, NAME),
         optional: fields[6..dash].iter().filter(|f| !f.is_empty()).map(|f| f.to_vec()).collect(),
     })
 }
 
-fn decode(mut field: &[u8]) -> Vec<u8> {
+/// The bytes that the kernel escapes in each kind of field.
+const PATH: &[u8] = b" \t\n\\";
+const NAME: &[u8] = b" \t\n\\#";
+const OPTION: &[u8] = b" \t\n\\,=:\"";
+
+fn decode(mut field: &[u8], escaped: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::new();
     while let Some((&byte, rest)) = field.split_first() {
         match (byte, rest) {
-            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..]) => {
-                decoded.push(((a - b'0') << 6) + ((b - b'0') << 3) + (c - b'0'));
+            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..])
+                if escaped.contains(&octal(*a, *b, *c)) =>
+            {
+                decoded.push(octal(*a, *b, *c));
                 field = after;
             }
             _ => {
@@ -94,6 +102,10 @@ fn decode(mut field: &[u8]) -> Vec<u8> {
         }
     }
     decoded
+}
+
+fn octal(a: u8, b: u8, c: u8) -> u8 {
+    ((a - b'0') << 6) + ((b - b'0') << 3) + (c - b'0')
 }
 
 impl Plain {
@@ -111,9 +123,11 @@ impl Plain {
 }
 
 fn round_trips(text: &[u8]) {
-    assert_eq!(*unescape(text), *decode(text));
-    assert_eq!(*unescape(&escape_path(text)), *text);
-    assert_eq!(*unescape(&escape_name(text)), *text);
+    assert_eq!(*unescape_path(text), *decode(text, PATH));
+    assert_eq!(*unescape_name(text), *decode(text, NAME));
+    assert_eq!(*unescape_option(text), *decode(text, OPTION));
+    assert_eq!(*unescape_path(&escape_path(text)), *text);
+    assert_eq!(*unescape_name(&escape_name(text)), *text);
     for line in lines(text) {
         let Ok(record) = MountRecord::parse(line) else { continue };
         let printed = record.to_line();
@@ -142,7 +156,7 @@ fn plain_options(text: &[u8]) -> Vec<Vec<u8>> {
             _ => comma,
         };
         if end > start {
-            options.push(decode(&text[start..end]));
+            options.push(decode(&text[start..end], OPTION));
         }
         start = end + 1;
     }

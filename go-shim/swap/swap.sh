@@ -6,7 +6,8 @@
 #   swap.sh unswap DIR    restore every byte
 #
 # Settings from the environment:
-#   PROFILE=seed|v1.37    for a tree whose subpath_linux.go carries a patch of its own
+#   PROFILE=seed|v1.37    for a tree whose subpath_linux.go carries a patch of its own,
+#                         or that is older than v1.29
 #   FORCE=1               overwrite or remove what was edited by hand since the swap
 #
 # What it must never do: leave a tree that without the build tag builds anything
@@ -54,6 +55,19 @@ say() { printf '%s\n' "$*"; }
 code_sum() {
 	awk '/^\/\*$/ { header = 1 } !header { print } /^\*\/$/ { header = 0 }' "$1" |
 		sed -E '/^[[:space:]]*\/\//d; /^[[:space:]]*$/d' | sha256sum | cut -d' ' -f1
+}
+
+# Fails when the tree is older than v1.29: the code of subpath_linux.go is the same there, but what
+# it is compiled with was never tried. The go line of go.mod tells them apart (v1.28: 1.20).
+check_age() {
+	local said
+	said=$(sed -n 's/^go \([0-9][0-9.]*\).*/\1/p' "$tree/go.mod")
+	case $said in
+	'') said='names no go version' ;;
+	1.[0-9] | 1.[0-9].* | 1.1[0-9] | 1.1[0-9].* | 1.20 | 1.20.*) said="says go $said" ;;
+	*) return 0 ;;
+	esac
+	fail "$tree/go.mod $said, and v1.29, the oldest that the port was tried on, go 1.21: to swap it all the same, say PROFILE=seed"
 }
 
 # Prints the profile whose behaviour a known form of the code has.
@@ -128,6 +142,7 @@ find_profile() {
 	if [ -n "$known" ]; then
 		[ "${PROFILE:-$known}" = "$known" ] ||
 			fail "PROFILE=$PROFILE contradicts $tree/$ORIGINAL, which is that of profile $known: leave PROFILE out"
+		[ -n "${PROFILE:-}" ] || recorded "code $code" || check_age
 		profile=$known
 	elif [ -n "${PROFILE:-}" ]; then
 		profile=$PROFILE

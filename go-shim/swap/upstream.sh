@@ -7,6 +7,8 @@
 #                                    RACE=1 runs the first two under the race detector too
 #   upstream.sh kubelet VERSION      build ./cmd/kubelet with the tag and show what is in it
 #   upstream.sh original VERSION     build ./cmd/kubelet of the same tree without the tag
+#   upstream.sh program VERSION FILE build upstream's subpath tests with the tag into a program that
+#                                    needs no shared library, and run nothing
 #   upstream.sh tree VERSION         print the tree that the others work on, as it was released
 #
 # It must never write to the module cache, and never set a variable for the commands
@@ -222,6 +224,16 @@ original() { # VERSION
 	say "$binary ($(wc -c <"$binary") bytes)"
 }
 
+program() { # VERSION FILE
+	local version=$1 file=$2
+	copy "$version"
+	resolve "$version" "$subpath"
+	"$here/swap.sh" swap "$work/$version"
+	(cd "$work/$version" && go test -c -tags rustsubpath,netgo,osusergo \
+		-ldflags '-s -w -extldflags -static' -o "$file" "$subpath")
+	"$here/swap.sh" unswap "$work/$version"
+}
+
 # Whatever the other commands left there.
 tree() { # VERSION
 	copy "$1" >&2
@@ -237,7 +249,11 @@ test)
 kubelet | original | tree)
 	"$1" "${2:-}"
 	;;
+program)
+	[ $# = 3 ] || fail "usage: upstream.sh program VERSION FILE"
+	program "$2" "$3"
+	;;
 *)
-	fail "usage: upstream.sh test VERSION... | upstream.sh kubelet|original|tree VERSION"
+	fail "usage: upstream.sh test VERSION... | upstream.sh program|kubelet|original|tree VERSION"
 	;;
 esac

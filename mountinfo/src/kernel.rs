@@ -180,13 +180,22 @@ pub(crate) fn clear_by(how: Unmount, dir: BorrowedFd<'_>, path: &[u8], likely: K
 mod tests {
     use super::*;
 
+    /// A line of /proc/mounts with its fields decoded: source, mount point, type, options, numbers.
+    fn printed_alike(line: &[u8]) -> Vec<u8> {
+        use crate::table::{unescape_name, unescape_option, unescape_path};
+        let fields: Vec<&[u8]> = line.splitn(4, |&byte| byte == b' ').collect();
+        let [source, path, fs_type, rest] = fields[..] else { return line.to_vec() };
+        let (source, fs_type) = (unescape_name(source), unescape_name(fs_type));
+        [source, unescape_path(path), fs_type, unescape_option(rest)].join(&b' ')
+    }
+
     #[test]
     fn the_list_is_what_proc_mounts_says() {
         let told = std::fs::read("/proc/self/mounts").unwrap();
         let told: Vec<Vec<u8>> = told
             .split(|&b| b == b'\n')
             .filter(|line| !line.is_empty())
-            .map(|line| crate::table::unescape(line).into_owned())
+            .map(printed_alike)
             .collect();
         let listed: Vec<Vec<u8>> = KernelMounter
             .list()

@@ -20,8 +20,17 @@ LINE = re.compile(
 OPTION = re.compile(rb'([^,=]+(?:="[^\n]*?"(?=,|\Z)|=[^,]*)?)(?:,+|\Z)', re.S)
 
 
-def unescape(field):
-    return re.sub(rb"\\([0-3][0-7][0-7])", lambda m: bytes([int(m[1], 8)]), field)
+# The bytes that the kernel prints as escapes: show_mountinfo(), mangle(), seq_show_option(); and a
+# quote in SELinux contexts, a colon in an overlay's lowerdir.
+PATH, NAME, OPT = b" \t\n\\", b" \t\n\\#", b" \t\n\\,=:\""
+
+
+def unescape(field, escaped):
+    def decoded(match):
+        byte = int(match[1], 8)
+        return bytes([byte]) if byte in escaped else match[0]
+
+    return re.sub(rb"\\([0-3][0-7][0-7])", decoded, field)
 
 
 def plain(field):
@@ -51,17 +60,17 @@ def record(line):
 
     return {
         **dict(zip(("id", "parent_id", "major", "minor"), numbers)),
-        "root": plain(unescape(root)),
-        "mount_point": plain(unescape(point)),
-        "mount_options": [plain(unescape(o)) for o in OPTION.findall(options)],
+        "root": plain(unescape(root, PATH)),
+        "mount_point": plain(unescape(point, PATH)),
+        "mount_options": [plain(unescape(o, OPT)) for o in OPTION.findall(options)],
         "optional_fields": [plain(t) for t in tags],
         "propagation": {
             **{t: group(t.encode()) for t in ("shared", "master", "propagate_from")},
             "unbindable": b"unbindable" in tags,
         },
-        "fs_type": plain(unescape(fs_type)),
-        "source": plain(unescape(source)),
-        "super_options": [plain(unescape(o)) for o in OPTION.findall(super_options)],
+        "fs_type": plain(unescape(fs_type, NAME)),
+        "source": plain(unescape(source, NAME)),
+        "super_options": [plain(unescape(o, OPT)) for o in OPTION.findall(super_options)],
         "deleted": root.endswith(b"//deleted"),
     }
 

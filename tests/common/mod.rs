@@ -29,6 +29,15 @@ const INSIDE: &str = "SUBPATH_TEST_NAMESPACE";
 /// After so long a test has not become slow: it hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(60);
 
+/// How many times longer a watchdog waits, where the processor is emulated (tests/kernels).
+const PATIENCE: &str = "SUBPATH_TEST_PATIENCE";
+
+/// A watchdog's time for this machine.
+pub fn patiently(time: Duration) -> Duration {
+    let times = std::env::var(PATIENCE).ok().and_then(|times| times.parse().ok()).unwrap_or(1);
+    time * times
+}
+
 /// Runs `body` in a private mount namespace (in a user namespace too for an ordinary user), by
 /// running this test again in a child process per backend.
 ///
@@ -42,7 +51,7 @@ pub fn in_namespace_over(backends: &[&str], name: &str, body: impl FnOnce(&Layou
     if std::env::var_os(INSIDE).is_some() {
         let name = name.to_owned();
         std::thread::spawn(move || {
-            std::thread::sleep(HANGS_AFTER);
+            std::thread::sleep(patiently(HANGS_AFTER));
             eprintln!("{name} hangs");
             fuse::abort_all();
             std::process::exit(1);

@@ -36,6 +36,30 @@ test_refuses_changed_code_unless_told_the_profile() {
 	refused 'leave PROFILE out' "$tree" env PROFILE=v1.37 "$shim/swap/swap.sh" swap "$tree"
 }
 
+# Before v1.29, whose go.mod says go 1.21, subpath_linux.go is the same, and nobody tried the rest.
+test_refuses_a_tree_older_than_v1_29_unless_told_the_profile() {
+	local tree swapped old
+	tree=$(tree_of "$oldest")
+	for old in 1.20 1.19.13 1.9; do
+		sed -i "s/^go 1\..*/go $old/" "$tree/go.mod"
+		refused "go.mod says go $old, and v1.29, the oldest that the port was tried on, go 1.21" "$tree" swap "$tree"
+		refused 'PROFILE=seed' "$tree" "$shim/swap/swap.sh" check "$tree"
+	done
+	PROFILE=seed swap "$tree"
+	# The answer holds as long as the code is this.
+	swapped=$(snapshot "$tree")
+	swap "$tree"
+	same "swapped again without PROFILE" "$swapped" "$(snapshot "$tree")"
+	unswap "$tree"
+	sed -i '/^go 1\./d' "$tree/go.mod"
+	refused 'go.mod names no go version' "$tree" swap "$tree"
+	git_here "$tree" checkout -q go.mod
+	for old in 1.21 1.21.0 1.100 2.0; do
+		sed -i "s/^go [12]\..*/go $old/" "$tree/go.mod"
+		"$shim/swap/swap.sh" check "$tree"
+	done
+}
+
 test_comments_do_not_make_code_unknown() {
 	local tree
 	tree=$(tree_of "$newest")

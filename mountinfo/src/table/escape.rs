@@ -2,8 +2,18 @@
 //!
 //! fs/seq_file.c, `mangle_path` and `seq_escape`: a byte that would break the line apart is printed
 //! as a backslash and three octal digits, every other byte as it is, UTF-8 or not. Which bytes those
-//! are depends on the field (fs/proc_namespace.c, `show_mountinfo`); the backslash is always among
-//! them, so that decoding once gives exactly what was there.
+//! are depends on the field (fs/proc_namespace.c, `show_mountinfo`), and exactly those are decoded:
+//!
+//! | field | bytes | where the kernel says so |
+//! |---|---|---|
+//! | root, mount point | space, tab, newline, `\` | `seq_dentry`, `seq_path_root` |
+//! | file system type, source | these and `#` | `mangle`; `#` from Linux 6.0 on |
+//! | options | space, tab, newline, `\` and `,` `=` `"` `:` | `seq_show_option`; `"` in SELinux contexts (`show_sid`); `:` in the lowerdir of Linux 6.6 (`ovl_show_options`) |
+//!
+//! Paths, types and sources always escape the backslash, so that decoding them once gives exactly
+//! what was there. Options do not always: a file system may print its own without any escape, as 9p
+//! and drvfs do. Then `\101` stays what it is, but a literal `\040`, `\134` or another of the eight
+//! cannot be told from an escape, and is decoded.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -11,30 +21,62 @@ use std::sync::LazyLock;
 use memchr::memchr;
 use regex::bytes::Regex;
 
-/// One escape: a backslash and the octal digits of one byte. `\400` and above is no byte and stays.
-#[allow(clippy::expect_used)] // a constant; the tests below compile it
-static OCTAL: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"(?-u)\\[0-3][0-7]{2}").expect("a valid pattern"));
+/// The bytes of a root or a mount point that are printed as escapes.
+const PATH_BYTES: &[u8] = b"\t\n \\";
+/// Those of a file system type or a source.
+const NAME_BYTES: &[u8] = b"\t\n #\\";
+/// Those of an option.
+const OPTION_BYTES: &[u8] = b"\t\n \",:=\\";
 
-/// Decodes every escape of a field, once.
-///
-/// A backslash that starts no escape stays: the kernel prints none in a field that it escapes, and
-/// in one that it does not escape the backslash is itself.
+static PATH: LazyLock<Regex> = LazyLock::new(|| pattern(PATH_BYTES));
+static NAME: LazyLock<Regex> = LazyLock::new(|| pattern(NAME_BYTES));
+static OPTION: LazyLock<Regex> = LazyLock::new(|| pattern(OPTION_BYTES));
+
+/// Finds the escapes of these bytes and no others.
+#[allow(clippy::expect_used)] // of three constants; the tests below compile them
+fn pattern(bytes: &[u8]) -> Regex {
+    let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:03o}")).collect();
+    Regex::new(&format!(r"(?-u)\\(?:{})", digits.join("|"))).expect("a valid pattern")
+}
+
+/// Decodes a root or a mount point, once. A backslash that begins no escape stays.
 ///
 /// # Examples
 /// ```
-/// use mountinfo::table::unescape;
-/// assert_eq!(*unescape(br"/mnt/my\040disk"), b"/mnt/my disk"[..]);
-/// assert_eq!(*unescape(br"/mnt/\134040"), br"/mnt/\040"[..]);
+/// use mountinfo::table::unescape_path;
+/// assert_eq!(*unescape_path(br"/mnt/my\040disk"), b"/mnt/my disk"[..]);
+/// assert_eq!(*unescape_path(br"/mnt/\134040"), br"/mnt/\040"[..]);
 /// ```
-pub fn unescape(field: &[u8]) -> Cow<'_, [u8]> {
+pub fn unescape_path(field: &[u8]) -> Cow<'_, [u8]> {
+    unescape(field, &PATH)
+}
+
+/// Decodes a source or a file system type, once.
+pub fn unescape_name(field: &[u8]) -> Cow<'_, [u8]> {
+    unescape(field, &NAME)
+}
+
+/// Decodes one option, once. A file system that escapes nothing in its options has most of its
+/// backslashes left alone.
+///
+/// # Examples
+/// ```
+/// use mountinfo::table::unescape_option;
+/// assert_eq!(*unescape_option(br"lowerdir=/a\054b"), b"lowerdir=/a,b"[..]);
+/// assert_eq!(*unescape_option(br"aname=drvfs;path=C:\101;uid=0"), br"aname=drvfs;path=C:\101;uid=0"[..]);
+/// ```
+pub fn unescape_option(option: &[u8]) -> Cow<'_, [u8]> {
+    unescape(option, &OPTION)
+}
+
+fn unescape<'a>(field: &'a [u8], escapes: &LazyLock<Regex>) -> Cow<'a, [u8]> {
     // Nearly every field has none: one look for a backslash spares the pattern.
     if memchr(b'\\', field).is_none() {
         return Cow::Borrowed(field);
     }
     let mut decoded = Vec::with_capacity(field.len());
     let mut copied = 0;
-    for escape in OCTAL.find_iter(field) {
+    for escape in escapes.find_iter(field) {
         decoded.extend_from_slice(&field[copied..escape.start()]);
         let digit = |at: usize| field[escape.start() + at] - b'0';
         decoded.push((digit(1) << 6) | (digit(2) << 3) | digit(3));
@@ -53,13 +95,13 @@ pub fn unescape(field: &[u8]) -> Cow<'_, [u8]> {
 /// assert_eq!(*escape_path(b"/mnt/my disk #2"), br"/mnt/my\040disk\040#2"[..]);
 /// ```
 pub fn escape_path(path: &[u8]) -> Cow<'_, [u8]> {
-    escape(path, b" \t\n\\")
+    escape(path, PATH_BYTES)
 }
 
 /// Encodes a source or a file system type as the kernel prints it: as a path, and `#` too
 /// (`mangle` with `" \t\n\\#"`).
 pub fn escape_name(name: &[u8]) -> Cow<'_, [u8]> {
-    escape(name, b" \t\n\\#")
+    escape(name, NAME_BYTES)
 }
 
 fn escape<'a>(bytes: &'a [u8], special: &[u8]) -> Cow<'a, [u8]> {
@@ -78,7 +120,7 @@ fn escape<'a>(bytes: &'a [u8], special: &[u8]) -> Cow<'a, [u8]> {
 }
 
 /// Appends one byte as an escape.
-pub(super) fn push_octal(text: &mut Vec<u8>, byte: u8) {
+fn push_octal(text: &mut Vec<u8>, byte: u8) {
     text.extend_from_slice(&[
         b'\\',
         b'0' + (byte >> 6),
@@ -91,28 +133,50 @@ pub(super) fn push_octal(text: &mut Vec<u8>, byte: u8) {
 mod tests {
     use super::*;
 
+    type Decode = fn(&[u8]) -> Cow<'_, [u8]>;
+
+    const FIELDS: [(&str, Decode, &[u8]); 3] = [
+        ("path", unescape_path, b" \t\n\\"),
+        ("name", unescape_name, b" \t\n\\#"),
+        ("option", unescape_option, b" \t\n\\,=:\""),
+    ];
+
+    #[test]
+    fn each_field_decodes_the_bytes_that_the_kernel_escapes_there_and_no_others() {
+        for (field, decode, escaped) in FIELDS {
+            for byte in 0..=255 {
+                let mut printed = b"a".to_vec();
+                push_octal(&mut printed, byte);
+                let decoded = decode(&printed).into_owned();
+                let wanted = if escaped.contains(&byte) { vec![b'a', byte] } else { printed };
+                assert_eq!(decoded, wanted, "{field}: {byte:03o}");
+            }
+        }
+    }
+
     #[test]
     fn what_is_no_escape_stays() {
         for kept in [&br"\"[..], br"\0", br"\04", br"\08a", br"\400", br"\777", br"C:\;uid=0", b""]
         {
-            assert_eq!(*unescape(kept), *kept, "{}", kept.escape_ascii());
+            for (field, decode, _) in FIELDS {
+                assert_eq!(*decode(kept), *kept, "{field}: {}", kept.escape_ascii());
+            }
         }
     }
 
     #[test]
     fn an_escape_is_decoded_once() {
-        assert_eq!(*unescape(br"\134134\040"), br"\134 "[..]);
-        assert_eq!(*unescape(br"\377\000\043\101"), b"\xff\0#A"[..]);
+        for (field, decode, _) in FIELDS {
+            assert_eq!(*decode(br"\134134\040"), br"\134 "[..], "{field}");
+            assert_eq!(*decode(br"\\040\134101"), br"\ \101"[..], "{field}");
+        }
     }
 
     #[test]
     fn decoding_gives_every_byte_back() {
         let all: Vec<u8> = (0..=255).collect();
-        assert_eq!(*unescape(&escape_path(&all)), *all);
-        assert_eq!(*unescape(&escape_name(&all)), *all);
-        let mut octal = Vec::new();
-        all.iter().for_each(|&byte| push_octal(&mut octal, byte));
-        assert_eq!(*unescape(&octal), *all);
+        assert_eq!(*unescape_path(&escape_path(&all)), *all);
+        assert_eq!(*unescape_name(&escape_name(&all)), *all);
     }
 
     #[test]

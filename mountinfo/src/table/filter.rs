@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use memchr::memchr2;
 
-use super::escape::{escape_path, unescape};
+use super::escape::{escape_path, unescape_path};
 use super::line::{Head, device, number};
 use super::record::{DeviceNumber, ROOT_DELETED};
 use crate::gopath;
@@ -56,7 +56,7 @@ impl<'q> Wants<'q> {
     /// writers of mount tables escape more bytes, or leave a tab as it is.
     fn compare(&self, field: &[u8], same: impl Fn(&[u8], &[u8]) -> bool) -> bool {
         same(field, self.printed())
-            || (memchr2(b'\\', b'\t', field).is_some() && same(&unescape(field), &self.path))
+            || (memchr2(b'\\', b'\t', field).is_some() && same(&unescape_path(field), &self.path))
     }
 
     /// The same for a mount point, with the mark of a deleted root and without it; see

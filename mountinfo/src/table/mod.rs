@@ -43,7 +43,7 @@ use std::path::Path;
 use crate::error::Result;
 use crate::gopath;
 
-pub use escape::{escape_name, escape_path, unescape};
+pub use escape::{escape_name, escape_path, unescape_name, unescape_option, unescape_path};
 pub use filter::Filter;
 pub use options::{MountOptions, OptionalFields, Propagation};
 pub use read::{Matching, MountReader};

@@ -5,7 +5,7 @@ use std::fmt;
 
 use memchr::memchr;
 
-use super::escape::unescape;
+use super::escape::unescape_option;
 
 /// Mount options as the kernel printed them: in order, duplicates kept, decoded when asked for.
 ///
@@ -27,7 +27,7 @@ impl MountOptions {
 
     /// The options in order, each with its escapes decoded. Empty ones are left out.
     pub fn iter(&self) -> impl Iterator<Item = Cow<'_, [u8]>> {
-        split(&self.0).map(unescape)
+        split(&self.0).map(unescape_option)
     }
 
     /// Whether the option stands in the list as it is.
@@ -39,7 +39,7 @@ impl MountOptions {
     pub fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = Cow<'a, [u8]>> {
         split(&self.0).filter_map(move |option| {
             let (this, value) = option.split_at_checked(memchr(b'=', option)?)?;
-            (*unescape(this) == *name).then(|| unescape(&value[1..]))
+            (*unescape_option(this) == *name).then(|| unescape_option(&value[1..]))
         })
     }
 }

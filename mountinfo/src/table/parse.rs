@@ -5,11 +5,12 @@
 //! names it; the tests at the end show procfs's own answer for each, and fail on the day that
 //! procfs gives the right one, so that the step can go.
 
+use std::borrow::Cow;
 use std::os::unix::ffi::OsStringExt;
 
 use procfs::process::{MountInfo, MountOptFields};
 
-use super::escape::{push_octal, unescape};
+use super::escape::{unescape_name, unescape_path};
 use super::line::{Field, Fields, Malformed, device, number};
 use super::options::{MountOptions, OptionalFields, Propagation};
 use super::record::MountRecord;
@@ -46,14 +47,18 @@ impl Parser {
             parent_id: id(parsed.pid, fields.head.parent_id)
                 .ok_or_else(|| wrong_number(&fields))?,
             device,
-            root: decoded(parsed.root.into_bytes()),
-            mount_point: decoded(parsed.mount_point.into_os_string().into_vec()),
+            root: decoded(parsed.root.into_bytes(), fields.head.root, unescape_path),
+            mount_point: decoded(
+                parsed.mount_point.into_os_string().into_vec(),
+                fields.head.mount_point,
+                unescape_path,
+            ),
             mount_options: MountOptions::from_bytes(fields.mount_options),
             optional_fields: OptionalFields::from_bytes(fields.optional),
             propagation: propagation(&parsed.opt_fields, fields.optional),
-            fs_type: decoded(parsed.fs_type.into_bytes()),
+            fs_type: decoded(parsed.fs_type.into_bytes(), fields.fs_type, unescape_name),
             source: match parsed.mount_source {
-                Some(source) => decoded(source.into_bytes()),
+                Some(source) => decoded(source.into_bytes(), fields.source, unescape_name),
                 // procfs says None for an empty source and for `none` alike.
                 None => fields.source.to_vec(),
             },
@@ -93,28 +98,24 @@ impl Parser {
 
     /// Appends a field and a space.
     fn push_text(&mut self, field: &[u8]) {
-        if std::str::from_utf8(field).is_ok() {
-            self.scratch.extend_from_slice(field);
-        } else {
-            // procfs takes text only: one byte that is not UTF-8 costs the whole table. As an
-            // escape it passes, and is decoded with the kernel's own.
-            for &byte in field {
-                if byte.is_ascii() {
-                    self.scratch.push(byte);
-                } else {
-                    push_octal(&mut self.scratch, byte);
-                }
-            }
-        }
+        // procfs takes text only: one byte that is not UTF-8 costs the whole table. `decoded` takes
+        // such a field from the line.
+        let text = std::str::from_utf8(field).is_ok();
+        self.scratch.extend_from_slice(if text { field } else { NOT_TEXT });
         self.scratch.push(b' ');
     }
 }
 
-/// procfs leaves the kernel's escapes in paths and names.
-fn decoded(field: Vec<u8>) -> Vec<u8> {
-    match unescape(&field) {
-        std::borrow::Cow::Owned(decoded) => decoded,
-        std::borrow::Cow::Borrowed(_) => field,
+/// What procfs gets for a field that is no text. A field that is this already comes out the same.
+const NOT_TEXT: &[u8] = b"\0";
+
+/// Decodes a path or a name, in which procfs leaves the kernel's escapes: the one that it read, or
+/// the line's where that is no text.
+fn decoded(read: Vec<u8>, field: &[u8], unescape: fn(&[u8]) -> Cow<'_, [u8]>) -> Vec<u8> {
+    let read = if read == NOT_TEXT { field.to_vec() } else { read };
+    match unescape(&read) {
+        Cow::Owned(decoded) => decoded,
+        Cow::Borrowed(_) => read,
     }
 }
 
