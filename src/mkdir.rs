@@ -5,9 +5,10 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use mountinfo::automount::{self, Automount};
 use mountinfo::sys::{self, Kind, Sys};
 use mountinfo::{Error, Profile, Result, gopath, gotext, log, text};
-use nix::fcntl::OFlag;
+use nix::fcntl::{AT_FDCWD, OFlag};
 
 use crate::lock::lock;
 use crate::newness::{CannotSet, Newness};
@@ -38,13 +39,23 @@ use crate::request::FileMode;
 /// # Ok::<(), subpath::Error>(())
 /// ```
 pub fn safe_make_dir(subdir: &[u8], base: &[u8], perm: FileMode, profile: Profile) -> Result<()> {
-    if let Some((real_base, dir)) = open_straight_directory(base) {
-        let real_path = gopath::join(&[real_base, subdir]);
-        return make_dir(&real_path, real_base, Some(dir), perm, profile);
+    let cannot_resolve =
+        |cause| Error::flatten(text!("error resolving symlinks in ", base, ": "), &cause);
+    match open_straight_directory(base) {
+        Some(Ok((real_base, dir))) => {
+            let real_path = gopath::join(&[real_base, subdir]);
+            return make_dir(&real_path, real_base, Some(dir), perm, profile);
+        }
+        Some(Err(errno)) => {
+            let cleaned = gopath::clean(base);
+            let automount = automount::find(AT_FDCWD, &cleaned, cleaned.len());
+            if let Some(Automount::OnTheWayTo(place)) = automount {
+                return Err(cannot_resolve(Error::path("lstat", place, errno)));
+            }
+        }
+        None => {}
     }
-    let real_base = gopath::eval_symlinks(base).map_err(|error| {
-        Error::flatten(text!("error resolving symlinks in ", base, ": "), &error)
-    })?;
+    let real_base = gopath::eval_symlinks(base).map_err(cannot_resolve)?;
     let real_path = gopath::join(&[&real_base, subdir]);
     make_dir_resolved(&real_path, &real_base, perm, profile)
 }

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::os::fd::{AsFd, OwnedFd};
 
+use mountinfo::automount::{self, Automount};
 use mountinfo::sys::{self, Kind, Stat, Sys};
 use mountinfo::{Error, Features, Result, gopath, log, text};
-use nix::fcntl::OFlag;
+use nix::fcntl::{AT_FDCWD, OFlag};
 
 /// Opens the last component itself, with no right but to refer to it.
 const PATH: OFlag = OFlag::O_PATH.union(OFlag::O_NOFOLLOW);
@@ -53,44 +54,79 @@ impl Straight<'_> {
     }
 }
 
+/// Why [`open_straight`] gives nothing.
+pub(crate) enum NotStraight<'p> {
+    /// Resolving each path and [`open_beneath`] have to tell.
+    Unknown,
+    /// Resolving would ask an automount again that has just failed: lstat(2) of this path, the longer
+    /// one or a prefix of it, would answer this errno.
+    Automount(&'p [u8], i32),
+}
+
 /// Resolves both paths and opens the one below the other in two calls, where neither has a link in
-/// it. `None` says nothing: resolving each and [`open_beneath`] have to tell.
+/// it.
 ///
 /// It must find nothing that those would not. Like `gopath::eval_symlinks` it asks only about clean
 /// paths, by openat2(2) that refuses links. The base is opened for reading, as [`open_beneath`] does;
 /// what the base's lstat(2) would have been refused (a dead FUSE server, a stale handle), that open
 /// is refused too, or else the fstat(2) of what lies below.
-pub(crate) fn open_straight<'p>(path: &'p [u8], base: &'p [u8]) -> Option<Straight<'p>> {
-    let Cow::Borrowed(cleaned) = gopath::clean_cow(path) else { return None };
-    strictly_below(cleaned, base)?;
-    if sys::refused(cleaned).is_some() {
-        // What follows the base may be short enough all the same.
+pub(crate) fn open_straight<'p>(
+    path: &'p [u8],
+    base: &'p [u8],
+) -> Result<Straight<'p>, NotStraight<'p>> {
+    let Cow::Borrowed(cleaned) = gopath::clean_cow(path) else { return Err(NotStraight::Unknown) };
+    // What follows the base may be short enough where the whole is not.
+    if strictly_below(cleaned, base).is_none() || sys::refused(cleaned).is_some() {
+        return Err(NotStraight::Unknown);
+    }
+    let stopped = |walked: usize, errno| match automount::find(AT_FDCWD, cleaned, walked) {
+        Some(Automount::OnTheWayTo(place)) => NotStraight::Automount(place, errno),
+        _ => NotStraight::Unknown,
+    };
+    let (base, parent) = match open_straight_directory(base) {
+        Some(Ok(opened)) => opened,
+        Some(Err(errno)) => return Err(stopped(gopath::clean_cow(base).len(), errno)),
+        None => return Err(NotStraight::Unknown),
+    };
+    let relative = strictly_below(cleaned, base).ok_or(NotStraight::Unknown)?;
+    let fd = match sys::open_beneath(&parent, relative, DIRECTORY) {
+        Ok(opened) => opened,
+        Err(sys::ENOTDIR) => {
+            // A slash after what is no directory is an error.
+            let is_plain = cleaned.len() == path.len();
+            let opened = is_plain.then(|| sys::open_beneath(&parent, relative, PATH).ok());
+            opened.flatten().ok_or(NotStraight::Unknown)?
+        }
+        Err(errno) => {
+            open_unmounted(&parent, relative).ok_or_else(|| stopped(cleaned.len(), errno))?
+        }
+    };
+    match sys::fstat(&fd) {
+        // `O_PATH` with `O_NOFOLLOW` opens a symlink itself (openat2(2)).
+        Ok(stat) if stat.kind != Kind::Symlink => Ok(Straight { path: cleaned, base, fd, stat }),
+        _ => Err(NotStraight::Unknown),
+    }
+}
+
+/// Opens a directory whose automount has just failed, without asking it again: what counts then is the
+/// plain open. `None` where it is no such directory.
+fn open_unmounted(base: &OwnedFd, relative: &[u8]) -> Option<OwnedFd> {
+    if automount::find(base, relative, relative.len()) != Some(Automount::Itself) {
         return None;
     }
-    let (base, parent) = open_straight_directory(base)?;
-    let relative = strictly_below(cleaned, base)?;
-    let fd = match sys::open_beneath(&parent, relative, DIRECTORY) {
-        // A slash after what is no directory is an error.
-        Err(sys::ENOTDIR) if cleaned.len() == path.len() => {
-            sys::open_beneath(&parent, relative, PATH)
-        }
-        opened => opened,
-    }
-    .ok()?;
-    let stat = sys::fstat(&fd).ok()?;
-    // `O_PATH` with `O_NOFOLLOW` opens a symlink itself (openat2(2)).
-    (stat.kind != Kind::Symlink).then_some(Straight { path: cleaned, base, fd, stat })
+    let dir = sys::open_beneath(base, relative, PATH).ok()?;
+    sys::fstat(&dir).is_ok_and(|stat| stat.kind == Kind::Directory).then_some(dir)
 }
 
 /// Opens a directory for reading, if its path is absolute and no element of it is a link; gives the
-/// path without slashes at its end too.
-pub(crate) fn open_straight_directory(path: &[u8]) -> Option<(&[u8], OwnedFd)> {
+/// path without slashes at its end too. `None` where the path is not of that kind.
+pub(crate) fn open_straight_directory(path: &[u8]) -> Option<Sys<(&[u8], OwnedFd)>> {
     let Cow::Borrowed(cleaned) = gopath::clean_cow(path) else { return None };
     if !Features::get().openat2 || !gopath::is_abs(cleaned) {
         return None;
     }
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY;
-    Some((cleaned, sys::open_without_symlinks(cleaned, flags).ok()?))
+    Some(sys::open_without_symlinks(cleaned, flags).map(|dir| (cleaned, dir)))
 }
 
 /// What of a clean path follows a base that is clean but for slashes at its end and is not the root.
@@ -124,7 +160,8 @@ fn open_at_once(base: &OwnedFd, relative: &[u8]) -> Sys<OwnedFd> {
                 _ => Ok(fd),
             }
         }
-        opened => opened,
+        Err(errno) => open_unmounted(base, relative).ok_or(errno),
+        Ok(opened) => Ok(opened),
     }
 }
 

@@ -9,7 +9,7 @@ use mountinfo::{Error, Place, Profile, Result, Source, gopath, gotext, log, sys,
 
 use crate::clean::clean_sub_path;
 use crate::lock::lock;
-use crate::open::{open_beneath, open_straight};
+use crate::open::{NotStraight, open_beneath, open_straight};
 use crate::pod_dir::PodDir;
 use crate::request::Subpath;
 use crate::target::{self, SourceFile};
@@ -24,7 +24,16 @@ pub async fn bind_sub_path<M: AsyncMounter>(
     subpath: &Subpath,
     profile: Profile,
 ) -> Result<Vec<u8>> {
-    let straight = open_straight(&subpath.path, &subpath.volume_path);
+    let straight = match open_straight(&subpath.path, &subpath.volume_path) {
+        Err(NotStraight::Automount(place, errno)) => {
+            let volume = &subpath.volume_path;
+            let is_in_volume = place.len() > gopath::clean_cow(volume).len();
+            let of = if is_in_volume { &subpath.path } else { volume };
+            return Err(cannot_resolve(of, &Error::path("lstat", place, errno)));
+        }
+        Err(NotStraight::Unknown) => None,
+        Ok(found) => Some(found),
+    };
     let (volume_path, path) = match &straight {
         Some(found) => (found.base.to_vec(), found.path.to_vec()),
         None => (resolve(&subpath.volume_path)?, resolve(&subpath.path)?),
@@ -53,9 +62,11 @@ pub async fn bind_sub_path<M: AsyncMounter>(
 }
 
 fn resolve(path: &[u8]) -> Result<Vec<u8>> {
-    gopath::eval_symlinks(path).map_err(|error| {
-        Error::flatten(text!("error resolving symlinks in ", gotext::quote(path), ": "), &error)
-    })
+    gopath::eval_symlinks(path).map_err(|error| cannot_resolve(path, &error))
+}
+
+fn cannot_resolve(path: &[u8], cause: &Error) -> Error {
+    Error::flatten(text!("error resolving symlinks in ", gotext::quote(path), ": "), cause)
 }
 
 /// Opens the sub path below its volume (`safeOpenSubPath`).

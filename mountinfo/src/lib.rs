@@ -1,6 +1,8 @@
 //! A mount table that is right, and the mount point checks of kubernetes' mount-utils.
 #![forbid(unsafe_code)]
 
+#[doc(hidden)]
+pub mod automount;
 pub mod check;
 pub mod cleanup;
 pub mod error;

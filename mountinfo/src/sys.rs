@@ -30,8 +30,8 @@ use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 pub use dirs::{Entry, is_empty, read_dir};
 pub use proc::{proc_path_for_others, proc_path_of};
 pub use quick::{
-    Quick, fs_magic, fs_user, inode_clock, mount_id, mount_root_at, mount_root_fd, mount_root_path,
-    quick_stat_at, quick_stat_fd, umask,
+    Quick, fs_magic, fs_user, inode_clock, is_automount, mount_id, mount_root_at, mount_root_fd,
+    mount_root_path, quick_stat_at, quick_stat_fd, umask,
 };
 
 /// The raw errno of a failed call.
@@ -40,8 +40,8 @@ pub type RawErrno = i32;
 pub type Sys<T> = Result<T, RawErrno>;
 
 pub use nix::libc::{
-    EACCES, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOSYS, ENOTCONN, ENOTDIR,
-    ENOTEMPTY, ENXIO, EOPNOTSUPP, EPERM, ESTALE, ETIMEDOUT, EXDEV,
+    EACCES, EAGAIN, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOSYS, ENOTCONN,
+    ENOTDIR, ENOTEMPTY, ENXIO, EOPNOTSUPP, EPERM, ESTALE, ETIMEDOUT, EXDEV,
 };
 
 /// The longest path the kernel takes, with its closing NUL (limits.h).
@@ -170,8 +170,22 @@ pub fn open_beneath_on_mount(dir: impl AsFd, path: &[u8], flags: OFlag) -> Sys<O
 
 /// openat2(2): opens `path`, through no symlink of any kind.
 pub fn open_without_symlinks(path: &[u8], flags: OFlag) -> Sys<OwnedFd> {
+    open_at_without_symlinks(fcntl::AT_FDCWD, path, flags)
+}
+
+/// openat2(2): opens `path` from `dir` on, through no symlink of any kind.
+pub fn open_at_without_symlinks(dir: impl AsFd, path: &[u8], flags: OFlag) -> Sys<OwnedFd> {
     let resolve = ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-    openat2(fcntl::AT_FDCWD, path, flags, resolve)
+    openat2(dir, path, flags, resolve)
+}
+
+/// openat2(2) with `O_PATH`, through no symlink, of what can be walked to without asking a server or an
+/// automount: EAGAIN where it cannot. EINVAL before Linux 5.12 (`RESOLVE_CACHED`).
+pub fn open_cached(dir: impl AsFd, path: &[u8]) -> Sys<OwnedFd> {
+    let resolve = ResolveFlag::from_bits_retain(libc::RESOLVE_CACHED)
+        | ResolveFlag::RESOLVE_NO_SYMLINKS
+        | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    openat2(dir, path, OFlag::O_PATH | OFlag::O_NOFOLLOW, resolve)
 }
 
 fn openat2(dir: impl AsFd, path: &[u8], flags: OFlag, resolve: ResolveFlag) -> Sys<OwnedFd> {

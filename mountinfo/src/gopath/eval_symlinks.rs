@@ -7,9 +7,10 @@
 
 use std::borrow::Cow;
 
-use nix::fcntl::OFlag;
+use nix::fcntl::{AT_FDCWD, OFlag};
 
 use super::clean_cow;
+use crate::automount::{self, Automount};
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::sys::{self, Kind};
@@ -30,7 +31,7 @@ const LINKS_WORTH_ASKING: usize = 4;
 /// said (EINVAL for a NUL); ENOTDIR alone where something that is no directory has more of the
 /// path after it; `EvalSymlinks: too many links` beyond 255 of them.
 pub fn eval_symlinks(path: &[u8]) -> Result<Vec<u8>> {
-    match without_links(path) {
+    match without_links(path)? {
         Some(cleaned) => Ok(cleaned.to_vec()),
         None => walk(path, LINKS_WORTH_ASKING),
     }
@@ -59,19 +60,30 @@ pub fn eval_symlinks_by_walk(path: &[u8]) -> Result<Vec<u8>> {
 ///   module's getattr hook, a server that died while what lies below it was still cached) ends
 ///   only the walk.
 /// - More after a last element that is no directory is ENOTDIR, even if it is only a slash.
-fn without_links(path: &[u8]) -> Option<&[u8]> {
+///
+/// # Errors
+/// What the walk would answer, where finding it would ask an automount again that has just failed.
+fn without_links(path: &[u8]) -> Result<Option<&[u8]>> {
     if !Features::get().openat2 {
-        return None;
+        return Ok(None);
     }
-    let Cow::Borrowed(cleaned) = clean_cow(path) else { return None };
+    let Cow::Borrowed(cleaned) = clean_cow(path) else { return Ok(None) };
     // The walk makes no call for a path without a name in it.
     if matches!(cleaned, b"/" | b"." | b"..") {
-        return None;
+        return Ok(None);
     }
-    let file = sys::open_without_symlinks(cleaned, OFlag::O_PATH).ok()?;
-    let kind = sys::fstat(&file).ok()?.kind;
+    let file = match sys::open_without_symlinks(cleaned, OFlag::O_PATH) {
+        Ok(file) => file,
+        Err(errno) => {
+            return match automount::find(AT_FDCWD, cleaned, cleaned.len()) {
+                Some(Automount::OnTheWayTo(place)) => Err(Error::path("lstat", place, errno)),
+                _ => Ok(None),
+            };
+        }
+    };
+    let Ok(stat) = sys::fstat(&file) else { return Ok(None) };
     let more_follows = cleaned.len() < path.len();
-    (kind == Kind::Directory || !more_follows).then_some(cleaned)
+    Ok((stat.kind == Kind::Directory || !more_follows).then_some(cleaned))
 }
 
 /// Element by element. After each of the first `ask` links the kernel is asked whether what lies
@@ -115,7 +127,7 @@ fn walk(path: &[u8], ask: usize) -> Result<Vec<u8>> {
                         target.extend_from_slice(&path[end..]);
                         if links <= ask {
                             let whole = put_together(&dest, &target);
-                            if let Some(cleaned) = without_links(&whole) {
+                            if let Some(cleaned) = without_links(&whole)? {
                                 return Ok(cleaned.to_vec());
                             }
                         }

@@ -135,6 +135,21 @@ pub fn fs_magic(fd: impl AsFd) -> Sys<i64> {
     retry_rustix(|| rustix::fs::fstatfs(fd.as_fd())).map(|s| s.f_type as i64)
 }
 
+/// Whether an open directory is an automount on which nothing is mounted, or may hold such: it lies on
+/// autofs, or is where another file system would mount one of its own (`STATX_ATTR_AUTOMOUNT`). An
+/// error of the question means no: whoever asks goes the long way then.
+pub fn is_automount(fd: &impl AsFd) -> bool {
+    const AUTOFS: i64 = 0x0187;
+    let flags = rustix::fs::AtFlags::EMPTY_PATH
+        | rustix::fs::AtFlags::NO_AUTOMOUNT
+        | rustix::fs::AtFlags::STATX_DONT_SYNC;
+    let attributes =
+        retry_rustix(|| rustix::fs::statx(fd.as_fd(), c"", flags, StatxFlags::empty()))
+            .map(|x| x.stx_attributes);
+    attributes.is_ok_and(|told| told.contains(StatxAttributes::AUTOMOUNT))
+        || fs_magic(fd) == Ok(AUTOFS)
+}
+
 /// The mount that an open descriptor lies on: statx(2), or `mnt_id` of /proc/thread-self/fdinfo/N where it
 /// does not tell (kernel 3.15). Two descriptors' numbers can be compared.
 pub fn mount_id(fd: impl AsFd) -> Sys<u64> {

@@ -22,3 +22,5 @@ func TestEveryFault(t *testing.T) { parity.EveryFault(t, Original, port) }
 func TestEachDeviation(t *testing.T) { parity.EachDeviation(t, Original, port) }
 
 func TestDeviationsAreListed(t *testing.T) { parity.Listed(t) }
+
+func TestFailingAutomounts(t *testing.T) { parity.FailingAutomounts(t, Original, port) }
