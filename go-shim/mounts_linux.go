@@ -161,10 +161,18 @@ func CleanupMountPoint(mountPath string, mounter mount.Interface, extensiveMount
 }
 
 // CleanupMountWithForce is CleanupMountPoint in bounded time: an unmount that takes longer than
-// umountTimeout is tried again with force, which aborts what waits for a server and may lose data.
+// umountTimeout, or that fails with EBUSY while the server does not answer, is tried again with force,
+// which aborts what waits for the server and may lose data; a warning says so. A mount that is busy
+// while its server answers stays.
 //
-// With mount-utils' own *mount.Mounter it returns after twice the timeout at the latest. A thread
-// that hangs in the kernel stays behind then. Any other mounter is used by mount-utils' function.
+// With mount-utils' own *mount.Mounter one mount takes twice the timeout at most, the whole ten times.
+// A timeout below 100 ms, zero and negative too, counts as 100 ms; force comes first for none. nil
+// means that umount2(2) has come back, and that the device may be detached, unless another mount
+// namespace or an open file keeps the file system. A thread that hangs in the kernel stays behind, one
+// for each mount; it touches nothing any more once the kernel lets it go, and Info counts it. While it
+// is there, further calls for its path fail with ETIMEDOUT at once.
+//
+// Any other mounter is used by mount-utils' function.
 func CleanupMountWithForce(mountPath string, mounter mount.MounterForceUnmounter, extensiveMountPointCheck bool, umountTimeout time.Duration) error {
 	if !choose(mounter) {
 		return mount.CleanupMountWithForce(mountPath, mounter, extensiveMountPointCheck, umountTimeout)

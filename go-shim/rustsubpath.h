@@ -224,8 +224,8 @@ extern "C" {
 // The version of the boundary this library was built with.
 uint32_t rsp_abi_version(void);
 
-// Results in one line of text: the library's version and the kernel features it uses. No
-// arguments.
+// Results in one line of text: the library's version, the kernel features it uses, and how many of
+// its threads the kernel does not let go. No arguments.
 uint32_t rsp_info(const struct rsp_options *options, struct rsp_step *step);
 
 // Makes a directory and its parents below a base (SafeMakeDir). Arguments: subdir, base. `perm`
@@ -370,8 +370,9 @@ uint32_t rsp_mount_refs(const struct rsp_options *options,
                         struct rsp_step *step);
 
 // Unmounts a path and removes what is left of it, by force when that takes longer than a number of
-// nanoseconds (mount-utils' CleanupMountWithForce). Comes back after twice that time at the latest,
-// whatever hangs. Argument: the path. Uses the library's own mounter, whatever rsp_options says.
+// nanoseconds, 100 ms at least (mount-utils' CleanupMountWithForce). Comes back after ten times that
+// time at the latest, twice for one mount, whatever hangs. Argument: the path. Uses the library's own
+// mounter, whatever rsp_options says.
 uint32_t rsp_cleanup_mount_with_force(const struct rsp_options *options,
                                       const uint8_t *args,
                                       size_t args_len,

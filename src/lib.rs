@@ -108,8 +108,8 @@ pub fn clean_sub_paths<M: Mounter + ?Sized>(
     run_now(resumable::clean_sub_paths(&Direct(mounter), pod_dir, volume_name, profile))
 }
 
-/// Tells in one line the crate's version, the profile, which way it mounts, and the newer kernel
-/// features it uses: for a log line or a health check.
+/// Tells in one line the crate's version, the newer kernel features it uses, how many of its threads
+/// the kernel does not let go, the profile, and which way it mounts: for a log line or a health check.
 ///
 /// # Examples
 /// ```
@@ -120,8 +120,8 @@ pub fn clean_sub_paths<M: Mounter + ?Sized>(
 pub fn info<M: Mounter + ?Sized>(mounter: &M, profile: Profile) -> String {
     let profile = profile.name();
     let way = if mounter.is_kernel() { "system calls of its own" } else { "the caller's mounter" };
-    let (version, features) = (env!("CARGO_PKG_VERSION"), Features::get());
-    format!("subpath {version}, kernel features: {features}; profile {profile}; mounts by {way}")
+    let (version, state) = (env!("CARGO_PKG_VERSION"), mountinfo::state());
+    format!("subpath {version}, {state}; profile {profile}; mounts by {way}")
 }
 
 /// The operations for a mounter that answers later ([`mountinfo::mounter::AsyncMounter`]).

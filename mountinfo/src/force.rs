@@ -1,22 +1,31 @@
 //! Clean-up of a mount point in bounded time (mount-utils' `CleanupMountWithForce`).
 //!
 //! umount2(2) can wait for ever: for a server on the way to the mount point, or for one that is to
-//! take data back first. The kernel has no timeout for that. So the calls are made on a thread, and
-//! a thread that does not come back is left behind; the caller goes on.
+//! take data back first. The kernel has no timeout for that. So every step is made on a thread of its
+//! own, and a thread that does not come back is left behind; the caller goes on.
 
-use std::os::fd::AsFd;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
+mod entry;
+mod unmount;
+
+use std::time::{Duration, Instant};
+
+use entry::Entry;
+use unmount::Taken;
 
 use crate::cleanup::{cleanup_mount_point, skip};
 use crate::error::{Error, Result};
-use crate::kernel::{self, KernelMounter};
+use crate::kernel::KernelMounter;
 use crate::mounter::{MountPoint, Mounter, Place, Source};
 use crate::profile::Profile;
-use crate::sys::{self, Kind, Unmount};
-use crate::{check, log};
+use crate::sys::{self, RawErrno, Sys};
+use crate::{gotext, log};
+
+/// The shortest timeout: a shorter one, zero too, counts as this. A healthy unmount may take as long
+/// on a busy machine, and force may lose data.
+pub const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// How many timeouts a whole clean-up takes at most, however many mounts lie on each other.
+pub const MOST_TIMEOUTS: u32 = 10;
 
 /// A mounter that can also unmount by force (mount-utils' `MounterForceUnmounter`).
 pub trait ForceMounter: Mounter {
@@ -27,31 +36,44 @@ pub trait ForceMounter: Mounter {
 
 impl ForceMounter for KernelMounter {
     /// # Errors
-    /// ETIMEDOUT when the force does not help within `timeout` either.
+    /// ETIMEDOUT when the force does not help within `timeout` either; EBUSY while a process uses the
+    /// mount and its server answers; EPERM without `CAP_SYS_ADMIN`.
     fn unmount_with_force(&self, at: Place<'_>, timeout: Duration) -> Result<()> {
-        let path = at.path.to_vec();
-        let dir = at.dir.map(|dir| dir.try_clone_to_owned()).transpose();
-        let dir = Arc::new(dir.map_err(|error| failed(at.path, &error))?);
-        with_force(at.path, timeout, move |how| {
-            let (path, dir) = (path.clone(), Arc::clone(&dir));
-            move |_: &GivenUp| {
-                let dir = dir.as_ref().as_ref().map(|dir| dir.as_fd());
-                kernel::unmount_once(Place { path: &path, dir }, how).map(drop)
-            }
-        })
+        let budget = Budget::new(at.path, timeout);
+        let found = entry::find_at(at, budget.step()?)?;
+        let mut entry = found.map_err(|errno| failed(at.path, errno))?;
+        match entry.mounted {
+            Some(_) => take_one_away(&mut entry, at.path, &budget),
+            None => unmount::wait_for_others(&entry.id, at.path, budget.step()?),
+        }
     }
 }
 
-/// Unmounts a path and removes what is left of it, in bounded time (`CleanupMountWithForce`): when
-/// unmounting takes longer than `timeout`, requests to a server that does not answer are aborted
-/// (umount2(2) with `MNT_FORCE`), which may lose data.
+/// Unmounts a path and removes what is left of it, in bounded time (`CleanupMountWithForce`).
 ///
-/// The kernel's mounter needs no longer than twice the timeout, wherever the path leads. A thread
-/// that hangs in the kernel stays behind; once the kernel lets it go, it does no more than the call
-/// it hung in.
+/// A mount that is not unmounted within `timeout`, or that is busy and whose server does not answer
+/// within it, is unmounted by force: requests to its server are aborted (umount2(2) with
+/// `MNT_FORCE`), which may lose data, and a warning says so. A mount that is busy while its server
+/// answers stays. Every mount that lies on the path is taken away so.
+///
+/// With the kernel's mounter no step takes longer than `timeout`, a mount no longer than twice that,
+/// and the whole no longer than [`MOST_TIMEOUTS`] times. A timeout shorter than [`SHORTEST_TIMEOUT`],
+/// zero too, counts as that. Calls for the same mount wait for the same thread, each for its own
+/// timeout; once that was too long for one of them, later ones fail at once until the kernel lets the
+/// thread go. A thread that hangs in the kernel does no more than the call it hangs in: what is
+/// mounted there later is not touched, and the directory stays. [`crate::worker::stuck`] counts them.
+/// A process that is killed does not end before the kernel lets go of them.
+///
+/// Success means that umount2(2) has come back: what it took out of the tree has been written back,
+/// unless another mount namespace or an open file keeps the file system.
+///
+/// A server is taken to answer when the kernel answers for it: FUSE without `allow_other` refuses
+/// (EACCES) any other user, root too, at once, although the server hangs. Such a mount stays busy
+/// until whoever waits for the server ends.
 ///
 /// # Errors
-/// Those of [`cleanup_mount_point`]; ETIMEDOUT when the force did not help.
+/// Those of [`cleanup_mount_point`]; ETIMEDOUT when the force did not help, or while an earlier
+/// unmount of what was mounted there has not come back.
 pub fn cleanup_mount_with_force<M: ForceMounter + ?Sized>(
     mounter: &M,
     path: &[u8],
@@ -62,91 +84,97 @@ pub fn cleanup_mount_with_force<M: ForceMounter + ?Sized>(
     if !mounter.is_kernel() {
         return cleanup_mount_point(&Forcing { mounter, timeout }, path, extensive, profile);
     }
-    let target = path.to_vec();
-    with_force(path, timeout, move |how| {
-        let target = target.clone();
-        move |given_up: &GivenUp| clean(&target, how, profile, given_up)
-    })
-}
-
-/// Cleans a path as [`cleanup_mount_point`] does by the kernel's mounter.
-fn clean(path: &[u8], how: Unmount, profile: Profile, given_up: &GivenUp) -> Result<()> {
-    let path = check::without_trailing_slashes(path);
-    let dir = kernel::directory_of(path);
-    given_up.check(path)?;
-    match dir {
-        Ok(Some(dir)) => kernel::clear_by(how, dir.as_fd(), path, Kind::Directory),
-        Err(sys::ENOENT) => skip(path, profile),
-        Err(errno) => Err(Error::path("unmount", path, errno)),
-        // A symlink: what is mounted behind it goes, and the link.
-        Ok(None) => {
-            kernel::unmount_once(Place::at(path), how)?;
-            given_up.check(path)?;
-            sys::remove(path).map_err(|errno| Error::path("remove", path, errno))
+    let budget = Budget::new(path, timeout);
+    let mut entry = match entry::find(path, budget.step()?)? {
+        Ok(entry) => entry,
+        Err(sys::ENOENT) => return skip(path, profile),
+        Err(errno) => return Err(failed(path, errno)),
+    };
+    // Each turn takes at least one mount away.
+    loop {
+        while entry.mounted.is_some() {
+            take_one_away(&mut entry, path, &budget)?;
+            log!(DEBUG, "Unmounted ", path);
+        }
+        unmount::wait_for_others(&entry.id, path, budget.step()?)?;
+        let removed = remove(&entry, path, &budget)?;
+        if removed == Err(sys::EBUSY) {
+            look_again(&mut entry, path, &budget)?;
+        }
+        if entry.mounted.is_none() {
+            return removed.map_err(|errno| Error::path("remove", path, errno));
         }
     }
 }
 
-/// Whether the caller went on without an answer: what would follow on it must not be done then.
-struct GivenUp(AtomicBool);
-
-impl GivenUp {
-    fn check(&self, path: &[u8]) -> Result<()> {
-        if self.0.load(SeqCst) { Err(timed_out(path)) } else { Ok(()) }
+/// Takes away what is topmost on an entry, which is a mount, and looks what is mounted there then.
+fn take_one_away(entry: &mut Entry, path: &[u8], budget: &Budget<'_>) -> Result<()> {
+    let Some(mount) = entry.mounted else { return Ok(()) };
+    let taken = unmount::unmount(entry, mount, path, budget.step()?)?;
+    look_again(entry, path, budget)?;
+    match taken {
+        Taken::NotThere(why) if entry.mounted == Some(mount) => Err(still_there(path, why)),
+        _ => Ok(()),
     }
 }
 
-/// Does the work by a plain unmount, and by force when that does not end in time.
-fn with_force<W>(path: &[u8], timeout: Duration, work: impl Fn(Unmount) -> W) -> Result<()>
-where
-    W: FnOnce(&GivenUp) -> Result<()> + Send + 'static,
-{
-    if let Some(result) = within(path, timeout, work(Unmount::Plainly))? {
-        return result;
-    }
-    log!(WARN, "Timed out waiting for unmount of ", path, ", trying with force");
-    match within(path, timeout, work(Unmount::Forcibly))? {
-        Some(result) => result,
-        None => Err(timed_out(path)),
-    }
-}
-
-/// Runs `work` on a thread; `None` when it does not end in time.
-fn within<T: Send + 'static>(
-    path: &[u8],
-    timeout: Duration,
-    work: impl FnOnce(&GivenUp) -> T + Send + 'static,
-) -> Result<Option<T>> {
-    let given_up = Arc::new(GivenUp(AtomicBool::new(false)));
-    let (sender, receiver) = channel();
-    let watched = Arc::clone(&given_up);
-    // The new thread has the namespaces, the working directory and the rights of this one.
-    std::thread::Builder::new()
-        .name("unmount".to_owned())
-        .spawn(move || {
-            // A signal for the process is for a thread that comes back.
-            let _ = sys::block_signals();
-            drop(sender.send(work(&watched)));
-        })
-        .map_err(|error| failed(path, &error))?;
-    match receiver.recv_timeout(timeout) {
-        Ok(result) => Ok(Some(result)),
-        Err(RecvTimeoutError::Timeout) => {
-            given_up.0.store(true, SeqCst);
-            Ok(None)
+fn look_again(entry: &mut Entry, path: &[u8], budget: &Budget<'_>) -> Result<()> {
+    match entry.look_again(path, budget.step()?)? {
+        Err(sys::ENOENT) => {
+            entry.mounted = None;
+            Ok(())
         }
-        Err(RecvTimeoutError::Disconnected) => {
-            Err(Error::new(crate::text!("unmount ", path, ": its thread panicked")))
-        }
+        looked => looked.map_err(|errno| failed(path, errno)),
     }
 }
 
-fn timed_out(path: &[u8]) -> Error {
-    Error::path("unmount", path, sys::ETIMEDOUT)
+fn remove(entry: &Entry, path: &[u8], budget: &Budget<'_>) -> Result<Sys<()>> {
+    log!(DEBUG, "Deleting path ", gotext::quote(path));
+    let removed = entry.remove(path, budget.step()?)?;
+    if removed == Err(sys::ENOENT) {
+        log!(DEBUG, gotext::quote(path), " does not exist");
+        return Ok(Ok(()));
+    }
+    Ok(removed)
 }
 
-fn failed(path: &[u8], error: &std::io::Error) -> Error {
-    Error::path("unmount", path, error.raw_os_error().unwrap_or(sys::EINVAL))
+/// The error of a mount of which umount2(2) says that it is none.
+fn still_there(path: &[u8], why: Option<RawErrno>) -> Error {
+    let errno = why.unwrap_or(sys::EBUSY);
+    let what: &[u8] = match errno {
+        sys::EINVAL => b": it is locked in this mount namespace (mount_namespaces(7)): ",
+        sys::ENOENT => b": /proc/thread-self/fd does not lead there, is /proc mounted?: ",
+        _ => b": ",
+    };
+    Error::wrap(crate::text!("unmount ", path, what), Error::from_errno(errno))
+}
+
+fn failed(path: &[u8], errno: RawErrno) -> Error {
+    Error::path("unmount", path, errno)
+}
+
+/// The time that is left for a clean-up.
+struct Budget<'p> {
+    path: &'p [u8],
+    step: Duration,
+    until: Option<Instant>,
+}
+
+impl<'p> Budget<'p> {
+    fn new(path: &'p [u8], timeout: Duration) -> Self {
+        let step = timeout.max(SHORTEST_TIMEOUT);
+        let whole = step.checked_mul(MOST_TIMEOUTS);
+        Budget { path, step, until: whole.and_then(|whole| Instant::now().checked_add(whole)) }
+    }
+
+    /// How long the next step may take.
+    fn step(&self) -> Result<Duration> {
+        let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));
+        match left {
+            Some(Duration::ZERO) => Err(failed(self.path, sys::ETIMEDOUT)),
+            left => Ok(left.map_or(self.step, |left| left.min(self.step))),
+        }
+    }
 }
 
 /// A mounter whose every unmount is one with force.
@@ -192,62 +220,6 @@ mod tests {
     use std::sync::Mutex;
 
     const LONG: Duration = Duration::from_secs(60);
-    const SHORT: Duration = Duration::from_millis(20);
-
-    #[test]
-    fn work_that_ends_in_time_is_not_forced() {
-        for result in [Ok(()), Err(Error::from_errno(sys::EBUSY))] {
-            let expected = result.clone();
-            let done = with_force(b"/p", LONG, |how| {
-                let result = result.clone();
-                assert_eq!(how, Unmount::Plainly);
-                move |_: &GivenUp| result
-            });
-            assert_eq!(done, expected);
-        }
-    }
-
-    #[test]
-    fn work_that_hangs_is_forced_and_touches_nothing_afterwards() {
-        let (release, hangs) = channel::<()>();
-        let hangs = Arc::new(Mutex::new(Some(hangs)));
-        let (tell, told) = channel();
-        let done = with_force(b"/p", SHORT, |how| {
-            let hangs = hangs.lock().unwrap().take().filter(|_| how == Unmount::Plainly);
-            let tell = tell.clone();
-            move |given_up: &GivenUp| {
-                if let Some(hangs) = hangs {
-                    let _ = hangs.recv();
-                    tell.send(given_up.check(b"/p")).unwrap();
-                }
-                Ok(())
-            }
-        });
-        assert_eq!(done, Ok(()));
-        drop(release);
-        assert_eq!(told.recv().unwrap(), Err(timed_out(b"/p")));
-    }
-
-    #[test]
-    fn work_that_force_does_not_help_is_given_up() {
-        let (release, hangs) = channel::<()>();
-        let hangs = Arc::new(Mutex::new(hangs));
-        let done = with_force(b"/p", SHORT, |_| {
-            let hangs = Arc::clone(&hangs);
-            move |_: &GivenUp| {
-                let _ = hangs.lock().unwrap().recv();
-                Ok(())
-            }
-        });
-        assert_eq!(done.unwrap_err().to_string(), "unmount /p: connection timed out");
-        drop(release);
-    }
-
-    #[test]
-    fn a_panic_of_the_thread_is_an_error() {
-        let done = within(b"/p", LONG, |_| -> Result<()> { panic!("for the test") });
-        assert_eq!(done.unwrap_err().to_string(), "unmount /p: its thread panicked");
-    }
 
     /// Notes what it is asked to unmount by force, and how long it may take.
     #[derive(Default)]

@@ -147,14 +147,9 @@ pub(crate) fn directory_of(path: &[u8]) -> Sys<Option<OwnedFd>> {
 /// EBUSY while a process uses the mount; EPERM without `CAP_SYS_ADMIN`; ENOTEMPTY where the entry
 /// is a directory that is not empty.
 pub fn clear(dir: BorrowedFd<'_>, path: &[u8], likely: Kind) -> Result<()> {
-    clear_by(Unmount::Plainly, dir, path, likely)
-}
-
-/// [`clear`] by another way of unmounting.
-pub(crate) fn clear_by(how: Unmount, dir: BorrowedFd<'_>, path: &[u8], likely: Kind) -> Result<()> {
     let at = Place::beneath(dir, path);
     for _ in 0..MOST_LAYERS {
-        let unmounted = match unmount_once(at, how) {
+        let unmounted = match unmount_once(at, Unmount::Plainly) {
             Err(error) if error.errno() == Some(sys::ENOENT) => false,
             answer => answer?,
         };

@@ -34,3 +34,17 @@ pub use mounter::{MountPoint, Mounter, Place, Source};
 pub use profile::Profile;
 pub use replay::ReplayMounter;
 pub use table::{MountRecord, MountTable};
+
+/// Tells in a few words which newer kernel features this process uses, and how many threads that
+/// [`cleanup_mount_with_force`] started the kernel does not let go.
+///
+/// # Examples
+/// ```
+/// let state = mountinfo::state();
+/// assert!(state.starts_with("kernel features: openat2="));
+/// assert!(state.ends_with("; threads stuck in the kernel: 0"));
+/// ```
+pub fn state() -> String {
+    let (features, stuck) = (Features::get(), worker::stuck());
+    format!("kernel features: {features}; threads stuck in the kernel: {stuck}")
+}

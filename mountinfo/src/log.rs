@@ -78,10 +78,12 @@ impl Line {
     }
 }
 
+type Sink = Box<dyn Fn(Line)>;
+
 thread_local! {
     /// Which lines of this thread are captured; `None` on a thread that is not the library's.
     static CAPTURED: Cell<Option<LevelFilter>> = const { Cell::new(None) };
-    static SINK: RefCell<Option<Box<dyn Fn(Line)>>> = const { RefCell::new(None) };
+    static SINK: RefCell<Option<Sink>> = const { RefCell::new(None) };
 }
 
 /// Whether a line of this level is captured on this thread; `None` where none is.

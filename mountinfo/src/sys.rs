@@ -14,6 +14,7 @@ mod fault {
         Ok(())
     }
 }
+mod identity;
 mod proc;
 mod quick;
 
@@ -28,6 +29,7 @@ use rustix::fs::{StatxAttributes, StatxFlags};
 use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 
 pub use dirs::{Entry, is_empty, read_dir};
+pub use identity::{FileId, MountId, ask_server, file_id, mount_id_at, mount_on, start_of};
 pub use proc::{proc_path_for_others, proc_path_of};
 pub use quick::{
     Quick, fs_magic, fs_user, inode_clock, is_automount, mount_id, mount_root_at, mount_root_fd,

@@ -11,13 +11,11 @@
 //! ```
 //!
 //! - *at work*: whoever asks with the same key waits for the same answer, up to a time of its own.
-//! - *late*: whoever comes now is told [`Undone::TimedOut`] at once; who waits already goes on.
-//! - *stuck*: the work learns it by [`Caller::is_gone`], and begins no further system call.
+//! - *late*: whoever comes now is told [`Undone::OthersTimedOut`] at once; who waits already goes on.
+//! - *stuck*: the work learns it by [`Caller::is_there`], and begins no further system call.
 //!
 //! A thread that is done leaves the table before it tells its answer, so that a later call begins
 //! anew. When the process is killed, one that is stuck keeps it from ending until the kernel lets go.
-
-#![allow(dead_code)] // The clean-up with force comes next.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,7 +27,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::error::Error;
 use crate::log::{self, Line};
-use crate::sys::{self, RawErrno};
+use crate::sys::{self, RawErrno, Sys};
 
 /// How many threads of this process the kernel has not let go although nobody waits for them.
 pub fn stuck() -> usize {
@@ -41,8 +39,10 @@ static STUCK: AtomicUsize = AtomicUsize::new(0);
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Undone {
-    /// The time was up, or had been up for somebody before.
+    /// The time was up.
     TimedOut,
+    /// The time was up, or had been up for somebody before, for work that another call began.
+    OthersTimedOut,
     /// No thread could be started.
     NotStarted(RawErrno),
     /// The work panicked.
@@ -53,7 +53,7 @@ impl Undone {
     /// The error of an operation on a path.
     pub(crate) fn into_error(self, op: &'static str, path: &[u8]) -> Error {
         match self {
-            Undone::TimedOut => Error::path(op, path, sys::ETIMEDOUT),
+            Undone::TimedOut | Undone::OthersTimedOut => Error::path(op, path, sys::ETIMEDOUT),
             Undone::NotStarted(errno) => {
                 let cause = Error::from_errno(errno);
                 Error::wrap(crate::text!(op, " ", path, ": cannot start a thread: "), cause)
@@ -71,9 +71,9 @@ impl<K: Ord + Clone + Send + 'static, T: Clone + Send + 'static> Workers<K, T> {
         Workers(Mutex::new(BTreeMap::new()))
     }
 
-    /// Whether a thread is at work whose key fits.
-    pub(crate) fn any(&self, fits: impl FnMut(&K) -> bool) -> bool {
-        self.table().keys().any(fits)
+    /// The key of a thread that is at work, one that fits.
+    pub(crate) fn find(&self, mut fits: impl FnMut(&K) -> bool) -> Option<K> {
+        self.table().keys().find(|key| fits(key)).cloned()
     }
 
     /// Does the work on the key's thread and waits for it, but no longer than `timeout`; where the
@@ -88,11 +88,57 @@ impl<K: Ord + Clone + Send + 'static, T: Clone + Send + 'static> Workers<K, T> {
         timeout: Duration,
         work: impl FnOnce(&Caller<'_, T>) -> T + Send + 'static,
     ) -> Result<T, Undone> {
-        let mut table = self.table();
-        if let Some(worker) = table.get(key).map(Arc::clone) {
-            drop(table);
-            return worker.join(timeout);
+        let table = self.table();
+        match table.get(key).map(Arc::clone) {
+            Some(worker) => {
+                drop(table);
+                worker.join(timeout)
+            }
+            None => self.start(table, key, work)?.wait(timeout, true),
         }
+    }
+
+    /// Like [`Workers::run`], but takes no answer of work that began before this call: waits for its
+    /// end, and does the work then.
+    pub(crate) fn run_anew(
+        &'static self,
+        key: &K,
+        timeout: Duration,
+        work: impl FnOnce(&Caller<'_, T>) -> T + Send + 'static,
+    ) -> Result<T, Undone> {
+        let began = Instant::now();
+        loop {
+            let left = timeout.saturating_sub(began.elapsed());
+            let table = self.table();
+            match table.get(key).map(Arc::clone) {
+                Some(worker) => {
+                    drop(table);
+                    drop(worker.join(left)?);
+                }
+                None => return self.start(table, key, work)?.wait(left, true),
+            }
+        }
+    }
+
+    /// Waits for the answer of the key's thread, if it has one.
+    pub(crate) fn join(&self, key: &K, timeout: Duration) -> Option<Result<T, Undone>> {
+        let worker = self.table().get(key).map(Arc::clone)?;
+        Some(worker.join(timeout))
+    }
+
+    /// Waits until no thread is at work for the key, late or not. The answer of the one that was;
+    /// `None` where there was none.
+    pub(crate) fn end_of(&self, key: &K, timeout: Duration) -> Result<Option<T>, Undone> {
+        let Some(worker) = self.table().get(key).map(Arc::clone) else { return Ok(None) };
+        worker.await_end(timeout).map(Some)
+    }
+
+    fn start(
+        &'static self,
+        mut table: MutexGuard<'_, BTreeMap<K, Arc<Worker<T>>>>,
+        key: &K,
+        work: impl FnOnce(&Caller<'_, T>) -> T + Send + 'static,
+    ) -> Result<Arc<Worker<T>>, Undone> {
         let worker = Arc::new(Worker::new());
         let (at_work, key_of_it, wanted) = (Arc::clone(&worker), key.clone(), log::wanted());
         std::thread::Builder::new()
@@ -104,8 +150,7 @@ impl<K: Ord + Clone + Send + 'static, T: Clone + Send + 'static> Workers<K, T> {
             })
             .map_err(|error| Undone::NotStarted(error.raw_os_error().unwrap_or(sys::EINVAL)))?;
         table.insert(key.clone(), Arc::clone(&worker));
-        drop(table);
-        worker.wait(timeout, true)
+        Ok(worker)
     }
 
     fn table(&self) -> MutexGuard<'_, BTreeMap<K, Arc<Worker<T>>>> {
@@ -184,39 +229,34 @@ impl<T: Clone + Send + 'static> Worker<T> {
     fn join(&self, timeout: Duration) -> Result<T, Undone> {
         let mut state = self.state();
         if state.late && state.result.is_none() {
-            return Err(Undone::TimedOut);
+            return Err(Undone::OthersTimedOut);
         }
         state.waiting += 1;
         drop(state);
         self.wait(timeout, false)
     }
 
-    /// Waits for the answer, and logs the lines that come before it if `listens`.
-    fn wait(&self, timeout: Duration, listens: bool) -> Result<T, Undone> {
+    /// Waits for the answer, and logs the lines that come before it if this is the call that `began`
+    /// the work.
+    fn wait(&self, timeout: Duration, began: bool) -> Result<T, Undone> {
         let until = Instant::now().checked_add(timeout);
         let mut state = self.state();
         loop {
-            if listens && !state.lines.is_empty() {
+            if began && !state.lines.is_empty() {
                 let lines = std::mem::take(&mut state.lines);
                 drop(state);
                 lines.iter().for_each(Line::log);
                 state = self.state();
                 continue;
             }
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            if state.result.is_some() || (left == Some(Duration::ZERO) && state.apart) {
+            if state.result.is_some() || (state.apart && is_over(until)) {
                 break;
             }
-            state = match left {
-                Some(left) if state.apart => {
-                    let waited = self.changed.wait_timeout(state, left);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-                _ => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-            };
+            let until = if state.apart { until } else { None };
+            state = self.pause(state, until);
         }
         state.waiting -= 1;
-        if listens {
+        if began {
             state.listening = false;
         }
         if let Some(result) = &state.result {
@@ -226,17 +266,50 @@ impl<T: Clone + Send + 'static> Worker<T> {
         if state.waiting == 0 {
             STUCK.fetch_add(1, SeqCst);
         }
-        Err(Undone::TimedOut)
+        Err(if began { Undone::TimedOut } else { Undone::OthersTimedOut })
     }
+
+    /// Waits for the end of work that nobody may wait for any more.
+    fn await_end(&self, timeout: Duration) -> Result<T, Undone> {
+        let until = Instant::now().checked_add(timeout);
+        let mut state = self.state();
+        loop {
+            match &state.result {
+                Some(result) => return result.clone(),
+                None if is_over(until) => return Err(Undone::OthersTimedOut),
+                None => state = self.pause(state, until),
+            }
+        }
+    }
+
+    /// Waits for a change, or until the time.
+    fn pause<'s>(
+        &self,
+        state: MutexGuard<'s, State<T>>,
+        until: Option<Instant>,
+    ) -> MutexGuard<'s, State<T>> {
+        match until {
+            Some(until) => {
+                let left = until.saturating_duration_since(Instant::now());
+                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+}
+
+fn is_over(until: Option<Instant>) -> bool {
+    until.is_some_and(|until| until <= Instant::now())
 }
 
 /// Those who wait for the work, as the work sees them.
 pub(crate) struct Caller<'w, T>(&'w Worker<T>);
 
 impl<T: Clone + Send + 'static> Caller<'_, T> {
-    /// Whether nobody waits any more. No further system call is begun then.
-    pub(crate) fn is_gone(&self) -> bool {
-        self.0.state().waiting == 0
+    /// That somebody waits still; ETIMEDOUT where nobody does. To be asked before each system call
+    /// but the first.
+    pub(crate) fn is_there(&self) -> Sys<()> {
+        if self.0.state().waiting == 0 { Err(sys::ETIMEDOUT) } else { Ok(()) }
     }
 }
 
@@ -266,7 +339,7 @@ mod tests {
         static WORKERS: Answers = Workers::new();
         let (answer, answers) = channel();
         let first = std::thread::spawn(move || WORKERS.run(&"key", LONG, told(answers)));
-        until(|| WORKERS.any(|_| true));
+        until(|| WORKERS.find(|_| true).is_some());
         let second = std::thread::spawn(|| WORKERS.run(&"key", LONG, |_| unreachable!()));
         let other = WORKERS.run(&"another key", LONG, |_| 2);
         until(|| WORKERS.table()["key"].state().waiting == 2);
@@ -274,7 +347,7 @@ mod tests {
         assert_eq!(first.join().unwrap(), Ok(1));
         assert_eq!(second.join().unwrap(), Ok(1));
         assert_eq!(other, Ok(2));
-        assert!(!WORKERS.any(|_| true));
+        assert_eq!(WORKERS.find(|_| true), None);
     }
 
     #[test]
@@ -282,10 +355,10 @@ mod tests {
         static WORKERS: Answers = Workers::new();
         let (answer, answers) = channel();
         let first = std::thread::spawn(move || WORKERS.run(&"key", LONG, told(answers)));
-        until(|| WORKERS.any(|_| true));
+        until(|| WORKERS.find(|_| true).is_some());
         for timeout in [SHORT, LONG] {
             let late = WORKERS.run(&"key", timeout, |_| unreachable!());
-            assert_eq!(late, Err(Undone::TimedOut), "{timeout:?}");
+            assert_eq!(late, Err(Undone::OthersTimedOut), "{timeout:?}");
         }
         answer.send(1).unwrap();
         assert_eq!(first.join().unwrap(), Ok(1));
@@ -299,14 +372,14 @@ mod tests {
         let (tell, heard) = channel();
         let result = WORKERS.run(&"key", SHORT, move |caller| {
             let _ = gone.recv();
-            tell.send(caller.is_gone()).unwrap();
+            tell.send(caller.is_there()).unwrap();
             1
         });
         assert_eq!(result, Err(Undone::TimedOut));
         assert!(stuck() > 0);
         drop(go_on);
-        assert!(heard.recv().unwrap());
-        until(|| !WORKERS.any(|_| true));
+        assert_eq!(heard.recv().unwrap(), Err(sys::ETIMEDOUT));
+        until(|| WORKERS.find(|_| true).is_none());
     }
 
     #[test]
@@ -316,10 +389,34 @@ mod tests {
         assert_eq!(WORKERS.run(&"key", SHORT, told(gone)), Err(Undone::TimedOut));
         for _ in 0..20 {
             let result = WORKERS.run(&"key", LONG, |_| unreachable!());
-            assert_eq!(result, Err(Undone::TimedOut));
+            assert_eq!(result, Err(Undone::OthersTimedOut));
         }
         assert_eq!(WORKERS.table().len(), 1);
         drop(go_on);
+    }
+
+    #[test]
+    fn work_done_anew_takes_no_answer_from_before() {
+        static WORKERS: Answers = Workers::new();
+        let (answer, answers) = channel();
+        let first = std::thread::spawn(move || WORKERS.run(&"key", LONG, told(answers)));
+        until(|| WORKERS.find(|_| true).is_some());
+        let second = std::thread::spawn(|| WORKERS.run_anew(&"key", LONG, |_| 2));
+        until(|| WORKERS.table()["key"].state().waiting == 2);
+        answer.send(1).unwrap();
+        assert_eq!(first.join().unwrap(), Ok(1));
+        assert_eq!(second.join().unwrap(), Ok(2));
+    }
+
+    #[test]
+    fn the_end_of_late_work_can_be_waited_for() {
+        static WORKERS: Answers = Workers::new();
+        let (answer, answers) = channel();
+        assert_eq!(WORKERS.end_of(&"key", LONG), Ok(None));
+        assert_eq!(WORKERS.run(&"key", SHORT, told(answers)), Err(Undone::TimedOut));
+        assert_eq!(WORKERS.end_of(&"key", SHORT), Err(Undone::OthersTimedOut));
+        answer.send(1).unwrap();
+        assert!(matches!(WORKERS.end_of(&"key", LONG), Ok(Some(1) | None)));
     }
 
     #[test]
@@ -403,6 +500,6 @@ mod tests {
         static WORKERS: Answers = Workers::new();
         let done = WORKERS.run(&"key", LONG, |_| panic!("for the test"));
         assert_eq!(done, Err(Undone::Panicked));
-        assert!(!WORKERS.any(|_| true));
+        assert_eq!(WORKERS.find(|_| true), None);
     }
 }

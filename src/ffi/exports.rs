@@ -4,8 +4,8 @@
 //! Every comment on a function here goes into the header. What they have in common stands in
 //! cbindgen.toml, at the header's top.
 
+use mountinfo::KernelMounter;
 use mountinfo::mounter::{Direct, Place, run_now};
-use mountinfo::{Features, KernelMounter};
 use std::os::fd::IntoRawFd;
 
 use super::abi::{self, Answer, ErrorNode, Options, Step};
@@ -20,8 +20,8 @@ pub extern "C" fn rsp_abi_version() -> u32 {
     abi::RSP_ABI_VERSION
 }
 
-/// Results in one line of text: the library's version and the kernel features it uses. No
-/// arguments.
+/// Results in one line of text: the library's version, the kernel features it uses, and how many of
+/// its threads the kernel does not let go. No arguments.
 ///
 /// # Safety
 /// See the top of the header.
@@ -31,8 +31,7 @@ pub unsafe extern "C" fn rsp_info(options: *const Options, step: *mut Step) -> u
     // SAFETY: the caller's promise, passed on.
     unsafe {
         call::begin(doing, options, std::ptr::null(), 0, step, |_: Call<'_, 0>| {
-            let (version, features) = (env!("CARGO_PKG_VERSION"), Features::get());
-            let line = format!("rustsubpath {version}, kernel features: {features}");
+            let line = format!("rustsubpath {}, {}", env!("CARGO_PKG_VERSION"), mountinfo::state());
             Ok(ended(Ok(line.into_bytes())))
         })
     }

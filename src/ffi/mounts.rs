@@ -154,8 +154,9 @@ pub unsafe extern "C" fn rsp_mount_refs(
 }
 
 /// Unmounts a path and removes what is left of it, by force when that takes longer than a number of
-/// nanoseconds (mount-utils' CleanupMountWithForce). Comes back after twice that time at the latest,
-/// whatever hangs. Argument: the path. Uses the library's own mounter, whatever rsp_options says.
+/// nanoseconds, 100 ms at least (mount-utils' CleanupMountWithForce). Comes back after ten times that
+/// time at the latest, twice for one mount, whatever hangs. Argument: the path. Uses the library's own
+/// mounter, whatever rsp_options says.
 ///
 /// # Safety
 /// See the top of the header.

@@ -11,8 +11,10 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::libc::{O_CLOEXEC, O_NONBLOCK, S_IFDIR, S_IFREG};
@@ -46,8 +48,9 @@ const BATCH_FORGET: u32 = 42;
 
 const IN_HEADER: usize = 40;
 const ROOT: u64 = 1;
-/// How long the kernel may trust what it was told: not at all.
-const VALID_SECONDS: u64 = 0;
+/// Whether a server that is told to go waits. One for the process, so that whoever ends it finds it:
+/// by then the mount is in no table any more.
+static HELD_AT_THE_END: AtomicBool = AtomicBool::new(false);
 
 /// What the server does with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +83,10 @@ struct State {
     exchanged_for: Option<Vec<u8>>,
     /// The mode of every directory, whatever was asked for.
     fixed_mode: Option<u32>,
+    /// How many seconds the kernel may trust what it was told.
+    valid: u64,
+    /// Whether it was told to go (`FUSE_DESTROY`).
+    told_to_go: bool,
 }
 
 impl State {
@@ -108,6 +115,18 @@ pub struct Fuse {
 impl Fuse {
     /// Mounts a new one. `options` is added to the mount options, `allow_other` say.
     pub fn mount(at: &Path, options: &str) -> Fuse {
+        Fuse::mount_type("fuse.test", "test", at, options)
+    }
+
+    /// Mounts one that lies on a block device: unmounting it waits until the server has gone.
+    pub fn mount_block(device: &str, at: &Path) -> Fuse {
+        let server = Fuse::mount_type("fuseblk.test", device, at, ",blksize=512");
+        // Waits until both have agreed on the protocol: before that no server is told to go.
+        let _ = at.join("nothing").symlink_metadata();
+        server
+    }
+
+    fn mount_type(fs_type: &str, source: &str, at: &Path, options: &str) -> Fuse {
         let device = OpenOptions::new()
             .read(true)
             .write(true)
@@ -117,7 +136,7 @@ impl Fuse {
         let owner = if options.contains("user_id=") { "" } else { ",user_id=0,group_id=0" };
         let data = format!("fd={},rootmode=40000{owner}{options}", device.as_raw_fd());
         let flags = nix::mount::MsFlags::MS_NOSUID | nix::mount::MsFlags::MS_NODEV;
-        nix::mount::mount(Some("test"), at, Some("fuse.test"), flags, Some(&data[..]))
+        nix::mount::mount(Some(source), at, Some(fs_type), flags, Some(&data[..]))
             .expect("a FUSE mount");
         let root = Node { mode: S_IFDIR | 0o755, children: BTreeMap::new() };
         let state = Arc::new(Mutex::new(State {
@@ -130,6 +149,8 @@ impl Fuse {
             everywhere: None,
             exchanged_for: None,
             fixed_mode: None,
+            valid: 0,
+            told_to_go: false,
         }));
         let (stop, stopped) = UnixStream::pair().expect("a socket pair");
         let shared = Arc::clone(&state);
@@ -179,6 +200,21 @@ impl Fuse {
     /// Stops answering.
     pub fn hang(&self) {
         self.state().mood = Mood::Hung;
+    }
+
+    /// Lets the kernel remember what it is told from now on.
+    pub fn be_remembered(&self) {
+        self.state().valid = 3600;
+    }
+
+    /// Does not answer when it is told to go, until [`let_go`].
+    pub fn hold_at_the_end(&self) {
+        HELD_AT_THE_END.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it was told to go.
+    pub fn was_told_to_go(&self) -> bool {
+        self.state().told_to_go
     }
 
     /// Answers every request with the errno.
@@ -247,9 +283,15 @@ impl Fuse {
     }
 }
 
+/// Lets a server go that was told to.
+pub fn let_go() {
+    HELD_AT_THE_END.store(false, Ordering::SeqCst);
+}
+
 /// Ends every server of this namespace, so that whoever waits for one comes back. A process cannot
 /// even exit while one of its threads waits for a server that is another of its threads.
 pub fn abort_all() {
+    let_go();
     let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     for line in table.lines().filter(|line| line.contains(" - fuse.test ")) {
         if let Some(path) = line.split(' ').nth(4) {
@@ -311,9 +353,17 @@ fn answer(request: &[u8], state: &Mutex<State>) -> Option<Vec<u8>> {
         return None;
     }
     let mut state = state.lock().expect("the server's state");
+    if opcode == DESTROY {
+        state.told_to_go = true;
+        drop(state);
+        while HELD_AT_THE_END.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        return Some(reply_to(unique, Ok(Vec::new())));
+    }
     let outcome = match (opcode, state.mood) {
         (INIT, _) => Ok(init()),
-        (RELEASE | RELEASEDIR | DESTROY | FLUSH, _) => Ok(Vec::new()),
+        (RELEASE | RELEASEDIR | FLUSH, _) => Ok(Vec::new()),
         (_, Mood::Hung) => {
             state.asked += 1;
             return None;
@@ -330,6 +380,10 @@ fn answer(request: &[u8], state: &Mutex<State>) -> Option<Vec<u8>> {
             }
         }
     };
+    Some(reply_to(unique, outcome))
+}
+
+fn reply_to(unique: u64, outcome: Result<Vec<u8>, i32>) -> Vec<u8> {
     let (error, payload) = match outcome {
         Ok(payload) => (0, payload),
         Err(errno) => (-errno, Vec::new()),
@@ -339,7 +393,7 @@ fn answer(request: &[u8], state: &Mutex<State>) -> Option<Vec<u8>> {
     reply.extend(error.to_ne_bytes());
     reply.extend(unique.to_ne_bytes());
     reply.extend(payload);
-    Some(reply)
+    reply
 }
 
 fn init() -> Vec<u8> {
@@ -369,7 +423,7 @@ fn perform(state: &mut State, opcode: u32, id: u64, body: &[u8]) -> Result<Vec<u
                     node.mode = node.mode & !0o7777 | u32_at(body, 68) & 0o7777;
                 }
             }
-            let mut out = VALID_SECONDS.to_ne_bytes().to_vec();
+            let mut out = state.valid.to_ne_bytes().to_vec();
             out.extend([0; 8]);
             out.extend(attributes(state, id)?);
             Ok(out)
@@ -415,7 +469,7 @@ fn make(state: &mut State, parent: u64, name: &[u8], mode: u32) -> Result<Vec<u8
 /// A fuse_entry_out.
 fn entry(state: &State, id: u64) -> Result<Vec<u8>, i32> {
     let mut out = Vec::with_capacity(128);
-    for word in [id, 0, VALID_SECONDS, VALID_SECONDS, 0] {
+    for word in [id, 0, state.valid, state.valid, 0] {
         out.extend(word.to_ne_bytes());
     }
     out.extend(attributes(state, id)?);

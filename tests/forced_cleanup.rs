@@ -1,0 +1,367 @@
+//! Clean-up in bounded time (`cleanup_mount_with_force`) of mounts whose server the test controls: what
+//! is unmounted, what is left alone, and what is told, in every order of events.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use common::fuse::{self, Fuse};
+use common::lines::Lines;
+use common::{Layout, bytes, in_namespace_over, mount_tmpfs, with_fuse};
+use mountinfo::worker::stuck;
+use mountinfo::{KernelMounter, Profile, Result, cleanup_mount_point, cleanup_mount_with_force};
+use nix::errno::Errno;
+
+const LONG: Duration = Duration::from_secs(50);
+/// Less than the shortest there is, for what hangs anyway.
+const SHORT: Duration = Duration::ZERO;
+/// Long enough for a busy machine to get to where it hangs.
+const ENOUGH: Duration = Duration::from_secs(1);
+
+fn clean(path: &Path, timeout: Duration) -> Result<()> {
+    cleanup_mount_with_force(&KernelMounter, &bytes(path), true, timeout, Profile::V137)
+}
+
+#[track_caller]
+fn timed_out(outcome: Result<()>) {
+    let error = outcome.unwrap_err();
+    assert_eq!(error.errno(), Some(Errno::ETIMEDOUT as i32), "{error}");
+}
+
+fn until(condition: impl Fn() -> bool) {
+    while !condition() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Cleans until the server was told to go: on a busy machine a short time may be up before.
+fn clean_until_told(server: &Fuse, at: &Path, timeout: Duration) -> Result<()> {
+    loop {
+        let outcome = clean(at, timeout);
+        if server.was_told_to_go() {
+            return outcome;
+        }
+    }
+}
+
+/// A FUSE file system on a block device, which umount2(2) takes out of the tree at once, and then waits
+/// for its server. `None` where there are no loop devices for the test, which is said.
+fn volume_on_a_device(layout: &Layout, name: &str) -> Option<(Fuse, PathBuf, Device)> {
+    let device = match Device::new(&layout.root) {
+        Ok(device) => device,
+        Err(why) => {
+            let _ = writeln!(std::io::stderr(), "not run, no loop device ({why}): {name}");
+            return None;
+        }
+    };
+    let at = layout.root.join("device");
+    fs::create_dir(&at).unwrap();
+    let server = Fuse::mount_block(&device.0, &at);
+    server.hold_at_the_end();
+    Some((server, at, device))
+}
+
+/// A loop device, detached when it is dropped.
+struct Device(String);
+
+impl Device {
+    fn new(dir: &Path) -> std::result::Result<Device, String> {
+        let image = dir.join("image");
+        fs::write(&image, vec![0; 1 << 20]).unwrap();
+        let made = Command::new("losetup").args(["--find", "--show"]).arg(&image).output().unwrap();
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        if made.status.success() { Ok(Device(said(&made.stdout))) } else { Err(said(&made.stderr)) }
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        let _ = Command::new("losetup").args(["--detach", &self.0]).status();
+    }
+}
+
+/// Mounts something new, with a file in it.
+fn mount_new(at: &Path) {
+    mount_tmpfs(at);
+    fs::write(at.join("kept"), "").unwrap();
+}
+
+#[test]
+fn what_is_mounted_after_the_time_is_up_is_not_touched() {
+    const NAME: &str = "what_is_mounted_after_the_time_is_up_is_not_touched";
+    with_fuse(&[""], NAME, |layout| {
+        let Some((server, at, _device)) = volume_on_a_device(layout, NAME) else { return };
+        timed_out(clean_until_told(&server, &at, SHORT));
+        assert_eq!(layout.mounts_at(&at), 0);
+        mount_new(&at);
+        until(|| stuck() == 1);
+        fuse::let_go();
+        until(|| stuck() == 0);
+        assert_eq!(layout.mounts_at(&at), 1);
+        assert!(at.join("kept").exists());
+    });
+}
+
+#[test]
+fn nothing_is_cleaned_while_the_file_system_is_shut_down() {
+    const NAME: &str = "nothing_is_cleaned_while_the_file_system_is_shut_down";
+    with_fuse(&[""], NAME, |layout| {
+        let Some((server, at, _device)) = volume_on_a_device(layout, NAME) else { return };
+        let threads = || fs::read_dir("/proc/self/task").unwrap().count();
+        let before = threads();
+        timed_out(clean_until_told(&server, &at, SHORT));
+        for _ in 0..20 {
+            timed_out(clean(&at, SHORT));
+            assert!(at.exists());
+        }
+        until(|| stuck() == 1);
+        // One thread, however often it is tried.
+        until(|| threads() == before + 1);
+        fuse::let_go();
+        until(|| stuck() == 0);
+        clean(&at, LONG).unwrap();
+        assert!(!at.exists());
+    });
+}
+
+/// What happens while a file system is being shut down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Event {
+    /// The server answers.
+    Answer,
+    /// The first caller's time is up.
+    TimeOut,
+    /// Something is mounted at the path.
+    NewMount,
+    /// Another caller cleans the path.
+    SecondCaller,
+}
+
+use Event::{Answer, NewMount, SecondCaller, TimeOut};
+
+fn orders() -> Vec<Vec<Event>> {
+    let mut orders = vec![Vec::new()];
+    for event in [Answer, TimeOut, NewMount, SecondCaller] {
+        orders = orders
+            .into_iter()
+            .flat_map(|order: Vec<Event>| {
+                (0..=order.len()).map(move |at| {
+                    let mut longer = order.clone();
+                    longer.insert(at, event);
+                    longer
+                })
+            })
+            .collect();
+    }
+    orders
+}
+
+#[test]
+fn every_order_of_events_ends_well() {
+    const NAME: &str = "every_order_of_events_ends_well";
+    with_fuse(&[""], NAME, |layout| {
+        let Ok(device) = Device::new(&layout.root) else {
+            let _ = writeln!(std::io::stderr(), "not run, no loop device: {NAME}");
+            return;
+        };
+        let orders = orders();
+        assert_eq!(orders.len(), 24);
+        for (number, order) in orders.iter().enumerate() {
+            let at = layout.root.join(number.to_string());
+            fs::create_dir(&at).unwrap();
+            go_through(layout, &device.0, &at, order);
+        }
+    });
+}
+
+/// Lets the events happen in their order while a call is at work, and holds what each caller is told
+/// and what is left against what it must be.
+fn go_through(layout: &Layout, device: &str, at: &Path, order: &[Event]) {
+    let when = |event| order.iter().position(|&e| e == event).unwrap();
+    let server = Fuse::mount_block(device, at);
+    server.hold_at_the_end();
+    let in_time = when(Answer) < when(TimeOut);
+    std::thread::scope(|scope| {
+        let timeout = if in_time { LONG } else { SHORT };
+        let server = &server;
+        let mut first = Some(scope.spawn(move || clean_until_told(server, at, timeout)));
+        until(|| server.was_told_to_go());
+        for event in order {
+            match event {
+                Answer => {
+                    fuse::let_go();
+                    if in_time {
+                        first.take().unwrap().join().unwrap().unwrap();
+                        assert!(!at.exists(), "{order:?}: the first caller cleaned it");
+                        fs::create_dir(at).unwrap();
+                    } else {
+                        until(|| stuck() == 0);
+                    }
+                }
+                // Where the answer was faster, there is nothing to wait for any more.
+                TimeOut if in_time => {}
+                TimeOut => timed_out(first.take().unwrap().join().unwrap()),
+                NewMount => mount_new(at),
+                SecondCaller if when(Answer) < when(SecondCaller) => {
+                    clean(at, LONG).unwrap();
+                    assert!(!at.exists(), "{order:?}");
+                    fs::create_dir(at).unwrap();
+                }
+                SecondCaller => {
+                    timed_out(clean(at, ENOUGH));
+                    assert!(at.exists(), "{order:?}");
+                }
+            }
+        }
+    });
+    // Whoever is asked to clean the path while the new mount is there takes it away, nobody else.
+    let cleaned = when(NewMount) < when(SecondCaller) || in_time && when(NewMount) < when(Answer);
+    assert_eq!(layout.mounts_at(at), usize::from(!cleaned), "{order:?}");
+    assert_eq!(at.join("kept").exists(), !cleaned, "{order:?}");
+    until(|| stuck() == 0);
+}
+
+/// A directory with one below it, of which the kernel remembers all, so that it answers for the server.
+fn remembered(layout: &Layout) -> (Fuse, PathBuf) {
+    let server = Fuse::mount(&layout.volume, "");
+    server.be_remembered();
+    server.add_directory("sub");
+    assert!(layout.volume.join("sub").exists());
+    (server, layout.volume.clone())
+}
+
+/// Lists a directory, and waits for the server.
+fn list(directory: &Path) -> Child {
+    Command::new("ls").arg(directory).stderr(Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn what_waits_for_a_hung_server_is_freed_by_force() {
+    with_fuse(&[""], "what_waits_for_a_hung_server_is_freed_by_force", |layout| {
+        let (server, at) = remembered(layout);
+        let asked = server.asked();
+        server.hang();
+        let mut waits = list(&at.join("sub"));
+        until(|| server.asked() > asked);
+        let lines = Lines::default();
+        lines.of(|| clean(&at, ENOUGH)).unwrap();
+        assert!(!waits.wait().unwrap().success());
+        assert!(!at.exists());
+        let said = lines.all();
+        let path = at.display();
+        for line in [
+            format!("Timed out waiting for unmount of {path}, trying with force"),
+            format!(
+                "Unmounted {path} by force: requests to its server were aborted, data may be lost"
+            ),
+        ] {
+            assert!(said.contains(&line), "{line}\n{said:#?}");
+        }
+        until(|| stuck() == 0);
+    });
+}
+
+#[test]
+fn what_uses_a_healthy_mount_keeps_it_busy() {
+    with_fuse(&[""], "what_uses_a_healthy_mount_keeps_it_busy", |layout| {
+        let (server, at) = remembered(layout);
+        let mut sleeper = Command::new("sleep").arg("1000").current_dir(&at).spawn().unwrap();
+        for _ in 0..5 {
+            let error = clean(&at, LONG).unwrap_err();
+            assert_eq!(error.errno(), Some(Errno::EBUSY as i32), "{error}");
+            assert_eq!(
+                error.to_string(),
+                format!("unmount {}: device or resource busy", at.display())
+            );
+        }
+        assert_eq!(layout.mounts_at(&at), 1);
+        let asked = server.asked();
+        assert!(at.join("nothing").symlink_metadata().is_err());
+        assert!(server.asked() > asked, "it serves still");
+        sleeper.kill().unwrap();
+        sleeper.wait().unwrap();
+        clean(&at, LONG).unwrap();
+    });
+}
+
+#[test]
+fn what_stays_in_a_hung_mount_is_an_error_that_says_what_force_did() {
+    with_fuse(&[""], "what_stays_in_a_hung_mount_is_an_error_that_says_what_force_did", |layout| {
+        let (server, at) = remembered(layout);
+        let mut sleeper = Command::new("sleep").arg("1000").current_dir(&at).spawn().unwrap();
+        server.hang();
+        let error = clean(&at, ENOUGH).unwrap_err();
+        assert_eq!(error.errno(), Some(Errno::EBUSY as i32), "{error}");
+        assert!(error.to_string().contains("data may be lost"), "{error}");
+        assert_eq!(layout.mounts_at(&at), 1);
+        sleeper.kill().unwrap();
+        sleeper.wait().unwrap();
+        clean(&at, LONG).unwrap();
+    });
+}
+
+/// setns(2) refuses a thread that shares its directories, also for the moment in which a thread starts.
+#[test]
+fn the_caller_may_change_its_namespace_afterwards() {
+    let name = "the_caller_may_change_its_namespace_afterwards";
+    in_namespace_over(&[""], name, |layout| {
+        let at = layout.root.join("at");
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS).unwrap();
+        let here = fs::File::open("/proc/thread-self/ns/mnt").unwrap();
+        for turn in 0..300 {
+            fs::create_dir(&at).unwrap();
+            mount_tmpfs(&at);
+            clean(&at, LONG).unwrap();
+            let set = nix::sched::setns(&here, nix::sched::CloneFlags::CLONE_NEWNS);
+            assert_eq!(set, Ok(()), "turn {turn}");
+        }
+    });
+}
+
+#[test]
+fn lines_are_logged_by_the_caller_and_those_of_later_calls_too() {
+    let name = "lines_are_logged_by_the_caller_and_those_of_later_calls_too";
+    in_namespace_over(&[""], name, |layout| {
+        let at = layout.root.join("at");
+        let lines = Lines::default();
+        let mount = || {
+            fs::create_dir(&at).unwrap();
+            mount_tmpfs(&at);
+        };
+        mount();
+        // Nobody listens: what is met first by this call must not be taken for unwanted for ever.
+        clean(&at, LONG).unwrap();
+        let expected = [format!("Unmounted {}", at.display()), format!("Deleting path {at:?}")];
+        for forced in [true, false] {
+            mount();
+            lines
+                .of(|| {
+                    if forced {
+                        clean(&at, LONG)
+                    } else {
+                        cleanup_mount_point(&KernelMounter, &bytes(&at), true, Profile::V137)
+                    }
+                })
+                .unwrap();
+            assert_eq!(lines.all(), expected, "forced: {forced}");
+        }
+    });
+}
+
+/// umount2(2) of the root directory would make the whole file system read-only.
+#[test]
+fn the_root_directory_is_left_alone() {
+    in_namespace_over(&[""], "the_root_directory_is_left_alone", |layout| {
+        for path in [Path::new("/"), Path::new("///"), Path::new("/proc/..")] {
+            let error = clean(path, LONG).unwrap_err();
+            assert_eq!(error.errno(), Some(Errno::EBUSY as i32), "{error}");
+        }
+        fs::write(layout.root.join("writable"), "").unwrap();
+    });
+}
