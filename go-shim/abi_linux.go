@@ -11,7 +11,7 @@ import "fmt"
 
 // The file that "make build" writes beside the library declares this name. Without the library, or
 // with one for another version of the boundary, the compiler prints it.
-const _ = run_make_build_to_get_a_library_for_version_2
+const _ = run_make_build_to_get_a_library_for_version_3
 
 // libraryProblem is what every operation fails with when the library does not fit: nothing can be
 // said to it then. The program runs on, so that a kubelet still serves pods without sub paths and

@@ -4,8 +4,9 @@
 //
 // [New] takes the mounter that the kubelet gives to the original. With mount-utils' own
 // *mount.Mounter, which only means "the kernel's mounts", the library mounts and unmounts by system
-// calls itself, in a *mount.SafeFormatAndMount, too; any other mounter is called as the original calls it, on the caller's goroutine.
-// RUSTSUBPATH_MOUNTER=forward in the environment makes it call a *mount.Mounter, too.
+// calls itself, in a *mount.SafeFormatAndMount, too; any other mounter is called as the original calls
+// it, on the caller's goroutine. RUSTSUBPATH_MOUNTER=forward in the environment makes it call a
+// *mount.Mounter, too.
 //
 // The package works on Linux with cgo; elsewhere it is empty. "make build" makes the library and
 // puts it beside these files, which can then be copied or vendored as a folder.

@@ -28,7 +28,7 @@
 
 // The version of this boundary. A caller compares it with what rsp_abi_version() answers and
 // passes it in rsp_options; any other number is refused.
-#define RSP_ABI_VERSION 2
+#define RSP_ABI_VERSION 3
 
 // rsp_options.profile: behave as kubernetes v1.29 … v1.36.
 #define RSP_PROFILE_SEED 0
@@ -252,7 +252,8 @@ uint32_t rsp_clean_sub_paths(const struct rsp_options *options,
                              struct rsp_step *step);
 
 // Unmounts a path and removes what is left of it (mount-utils' CleanupMountPoint). Argument: the
-// path. `extensive` is 0 or 1.
+// path. `extensive` is 0 or 1. With RSP_MOUNTER_KERNEL it asks RSP_ASK_UNMOUNT, to be done by
+// umount(8), where mount(8) noted in /run/mount/utab what only that takes away.
 uint32_t rsp_cleanup_mount_point(const struct rsp_options *options,
                                  const uint8_t *args,
                                  size_t args_len,

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::mounter::{AsyncMounter, Direct, Mounter, Place, run_now};
 use crate::profile::Profile;
 use crate::sys;
-use crate::{check, gotext, kernel, log};
+use crate::{check, gotext, kernel, log, utab};
 
 /// Whether an errno tells of a mount whose server or device is gone (`IsCorruptedMnt`): ENOTCONN,
 /// ESTALE, EIO, EACCES, EHOSTDOWN, EWOULDBLOCK or ENODEV.
@@ -80,7 +80,10 @@ pub fn path_exists(path: &[u8]) -> Result<Existence> {
 /// cheap one, which may call a bind mount none.
 ///
 /// The kernel's mounter takes every mount away that lies there, stacked ones too, and asks nothing
-/// of them: neither a dead server nor one that hangs matters.
+/// of them: neither a dead server nor one that hangs matters. Only what mount(8) noted in
+/// /run/mount/utab, for an option like `_netdev` or `helper=`, is unmounted by umount(8), as
+/// mount-utils does it, which waits for what it waits for; where that fails, umount2(2) unmounts, and
+/// a warning says that the entry stays.
 ///
 /// # Errors
 /// What the mounter answers; `Error checking path: …`; `failed to cleanup mount point …` when it is
@@ -91,14 +94,28 @@ pub fn cleanup_mount_point<M: Mounter + ?Sized>(
     extensive: bool,
     profile: Profile,
 ) -> Result<()> {
-    run_now(resumable::cleanup_mount_point(&Direct(mounter), Place::at(path), extensive, profile))
+    run_now(resumable::cleanup_mount_point_noted(&Direct(mounter), path, extensive, profile))
 }
 
 /// The same over an [`AsyncMounter`].
 pub mod resumable {
     use super::*;
 
-    /// [`super::cleanup_mount_point`] at a place.
+    /// [`super::cleanup_mount_point`].
+    pub async fn cleanup_mount_point_noted<M: AsyncMounter>(
+        mounter: &M,
+        path: &[u8],
+        extensive: bool,
+        profile: Profile,
+    ) -> Result<()> {
+        if mounter.is_kernel() {
+            utab::unmount_noted(mounter, path).await;
+        }
+        cleanup_mount_point(mounter, Place::at(path), extensive, profile).await
+    }
+
+    /// [`super::cleanup_mount_point`] of a place that was not mounted by mount(8), a sub path say: it
+    /// runs no program.
     pub async fn cleanup_mount_point<M: AsyncMounter>(
         mounter: &M,
         at: Place<'_>,

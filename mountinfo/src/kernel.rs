@@ -1,6 +1,6 @@
 //! [`KernelMounter`]: the kernel's own mounts, by system calls on descriptors.
 //!
-//! It runs no mount(8) or umount(8), and never waits for a file system to find out what is
+//! It runs no mount(8) or umount(8) itself, and never waits for a file system to find out what is
 //! mounted.
 
 use std::os::fd::{BorrowedFd, OwnedFd};

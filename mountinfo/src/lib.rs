@@ -20,6 +20,8 @@ pub mod replay;
 #[doc(hidden)]
 pub mod sys;
 pub mod table;
+mod umount;
+mod utab;
 #[doc(hidden)]
 pub mod worker;
 

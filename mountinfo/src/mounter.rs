@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::error::{Error, Result};
 use crate::table::MountRecord;
-use crate::{gopath, sys};
+use crate::{gopath, sys, umount};
 
 /// A path, and the open directory it lies in where the caller has one.
 ///
@@ -133,6 +133,11 @@ pub trait AsyncMounter {
     async fn bind(&self, source: Source<'_>, at: Place<'_>) -> Result<()>;
     async fn unmount(&self, at: Place<'_>) -> Result<()>;
     async fn unmount_lazily(&self, at: Place<'_>) -> Result<()>;
+    /// Unmounts by umount(8); only asked of the kernel's mounter, where mount(8) noted something of
+    /// the mount (/run/mount/utab).
+    async fn unmount_by_program(&self, path: &[u8]) -> Result<()> {
+        umount::umount(path)
+    }
     fn is_kernel(&self) -> bool {
         false
     }

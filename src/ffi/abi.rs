@@ -5,7 +5,7 @@ use super::operation::Operation;
 
 /// The version of this boundary. A caller compares it with what rsp_abi_version() answers and
 /// passes it in rsp_options; any other number is refused.
-pub const RSP_ABI_VERSION: u32 = 2;
+pub const RSP_ABI_VERSION: u32 = 3;
 
 /// rsp_options.profile: behave as kubernetes v1.29 … v1.36.
 pub const RSP_PROFILE_SEED: u32 = 0;

@@ -5,13 +5,13 @@
 //! cbindgen.toml, at the header's top.
 
 use mountinfo::KernelMounter;
-use mountinfo::mounter::{Direct, Place, run_now};
+use mountinfo::mounter::{Direct, run_now};
 use std::os::fd::IntoRawFd;
 
 use super::abi::{self, Answer, ErrorNode, Options, Step};
 use super::call::{self, Call, Reply, ended};
 use super::memory;
-use super::operation::Operation;
+use super::operation::{KernelAndProgram, Operation};
 use crate::{FileMode, Subpath, resumable, whitebox};
 
 /// The version of the boundary this library was built with.
@@ -117,7 +117,8 @@ pub unsafe extern "C" fn rsp_clean_sub_paths(
 }
 
 /// Unmounts a path and removes what is left of it (mount-utils' CleanupMountPoint). Argument: the
-/// path. `extensive` is 0 or 1.
+/// path. `extensive` is 0 or 1. With RSP_MOUNTER_KERNEL it asks RSP_ASK_UNMOUNT, to be done by
+/// umount(8), where mount(8) noted in /run/mount/utab what only that takes away.
 ///
 /// # Safety
 /// See the top of the header.
@@ -129,20 +130,21 @@ pub unsafe extern "C" fn rsp_cleanup_mount_point(
     extensive: u32,
     step: *mut Step,
 ) -> u32 {
-    use mountinfo::cleanup::resumable::cleanup_mount_point;
+    use mountinfo::cleanup::resumable::cleanup_mount_point_noted;
     let doing = "cleaning a mount point";
     // SAFETY: the caller's promise, passed on.
     unsafe {
         call::begin(doing, options, args, args_len, step, |call: Call<'_, 1>| {
             let ([path], profile) = (call.fields, call.profile);
             let extensive = call::flag("extensive", extensive)?;
-            if !call.asks {
-                let (mounter, at) = (Direct(&KernelMounter), Place::at(path));
-                return Ok(ended(run_now(cleanup_mount_point(&mounter, at, extensive, profile))));
-            }
-            let path = path.to_vec();
-            Ok(call.ask(move |mounter| async move {
-                cleanup_mount_point(&mounter, Place::at(&path), extensive, profile).await
+            let (asks, path) = (call.asks, path.to_vec());
+            Ok(call.ask(move |caller| async move {
+                if asks {
+                    cleanup_mount_point_noted(&caller, &path, extensive, profile).await
+                } else {
+                    let mounter = KernelAndProgram(caller);
+                    cleanup_mount_point_noted(&mounter, &path, extensive, profile).await
+                }
             }))
         })
     }

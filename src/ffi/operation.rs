@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use mountinfo::mounter::{AsyncMounter, Place, Source};
-use mountinfo::{Error, Foreign, Result};
+use mountinfo::{Error, Foreign, KernelMounter, Mounter, Result};
 
 use super::abi;
 use super::call::Reply;
@@ -148,6 +148,44 @@ impl AsyncMounter for AskingMounter {
 
     async fn unmount_lazily(&self, at: Place<'_>) -> Result<()> {
         self.ask(abi::RSP_ASK_UNMOUNT_LAZILY, Some(at), Vec::new()).await.map(drop)
+    }
+}
+
+/// The kernel's mounter, whose caller runs umount(8) where that has to be run.
+#[derive(Debug)]
+pub(super) struct KernelAndProgram(pub(super) AskingMounter);
+
+impl AsyncMounter for KernelAndProgram {
+    async fn is_mount_point(&self, at: Place<'_>) -> Result<bool> {
+        KernelMounter.is_mount_point(at)
+    }
+
+    async fn is_likely_not_mount_point(&self, at: Place<'_>) -> Result<bool> {
+        KernelMounter.is_likely_not_mount_point(at)
+    }
+
+    async fn can_safely_skip_mount_point_check(&self) -> bool {
+        KernelMounter.can_safely_skip_mount_point_check()
+    }
+
+    async fn bind(&self, source: Source<'_>, at: Place<'_>) -> Result<()> {
+        KernelMounter.bind(source, at)
+    }
+
+    async fn unmount(&self, at: Place<'_>) -> Result<()> {
+        KernelMounter.unmount(at)
+    }
+
+    async fn unmount_lazily(&self, at: Place<'_>) -> Result<()> {
+        KernelMounter.unmount_lazily(at)
+    }
+
+    async fn unmount_by_program(&self, path: &[u8]) -> Result<()> {
+        self.0.unmount(Place::at(path)).await
+    }
+
+    fn is_kernel(&self) -> bool {
+        true
     }
 }
 

@@ -83,9 +83,10 @@ complains() { # WHAT SENTENCE
 complains "without the library" '#error "librustsubpath_.*\.a is missing beside this file: run make build"'
 cp "$library" .
 go build . || fail "a build with all of it fails"
-sed -i 's/library_for_version_2 /library_for_version_0 /' "$link"
-complains "with a library of another version" 'undefined: run_make_build_to_get_a_library_for_version_2'
+version=$(sed -n 's/^#define RSP_ABI_VERSION //p' rustsubpath.h)
+sed -i "s/library_for_version_$version /library_for_version_0 /" "$link"
+complains "with a library of another version" "undefined: run_make_build_to_get_a_library_for_version_$version"
 rm "$link"
-complains "without the file that names the library" 'undefined: run_make_build_to_get_a_library_for_version_2'
+complains "without the file that names the library" "undefined: run_make_build_to_get_a_library_for_version_$version"
 
 echo "tests/boundary: $(wc -l <"$work/symbols") symbols, C, C++, static, three Rust libraries in one program: all right"

@@ -1,0 +1,129 @@
+//go:build cgo
+
+// Clean-up of what mount(8) mounted, which notes in /run/mount/utab what the kernel does not know: the
+// caller's mounter runs umount(8) then.
+
+package rustsubpath
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"k8s.io/mount-utils"
+)
+
+const utab = "/run/mount/utab"
+
+// ownUtab gives the test an empty utab of its own.
+func ownUtab(t *testing.T) {
+	t.Helper()
+	must(t, syscall.Mount("run", "/run", "tmpfs", 0, ""))
+	t.Cleanup(func() { syscall.Unmount("/run", syscall.MNT_DETACH) })
+	must(t, os.Mkdir("/run/mount", 0o755))
+}
+
+func entries(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(utab)
+	if !os.IsNotExist(err) {
+		must(t, err)
+	}
+	return string(text)
+}
+
+// byMount8 mounts a tmpfs by mount(8).
+func byMount8(t *testing.T, option, path string) {
+	t.Helper()
+	must(t, os.MkdirAll(path, 0o755))
+	output, err := exec.Command("mount", "-t", "tmpfs", "-o", option, "source", path).CombinedOutput()
+	if err != nil {
+		t.Fatalf("mount: %v: %s", err, output)
+	}
+}
+
+func TestOfFiftyMountsNoEntryStays(t *testing.T) {
+	own := mount.New("")
+	for name, mounter := range map[string]mount.Interface{"own": own, "safe": mount.NewSafeFormatAndMount(own, nil)} {
+		t.Run(name, func(t *testing.T) {
+			ownUtab(t)
+			dir := t.TempDir()
+			for i := 0; i < 50; i++ {
+				byMount8(t, []string{"_netdev", "user", "x-test=1"}[i%3], fmt.Sprintf("%s/a b%d", dir, i))
+			}
+			if n := strings.Count(entries(t), "\n"); n != 50 {
+				t.Fatalf("%d entries were made", n)
+			}
+			leavesNoFiles(t, func() {
+				for i := 0; i < 50; i++ {
+					path := fmt.Sprintf("%s/a b%d", dir, i)
+					must(t, CleanupMountPoint(path, mounter, i%2 == 0))
+					if _, err := os.Lstat(path); !os.IsNotExist(err) {
+						t.Errorf("%s is still there: %v", path, err)
+					}
+				}
+			})
+			if left := entries(t); left != "" {
+				t.Errorf("entries are left:\n%s", left)
+			}
+		})
+	}
+}
+
+// umountIs puts a shell script in the place of umount(8).
+func umountIs(t *testing.T, script string) {
+	t.Helper()
+	path, err := exec.LookPath("umount")
+	must(t, err)
+	path, err = filepath.EvalSymlinks(path)
+	must(t, err)
+	fake := filepath.Join(t.TempDir(), "umount")
+	must(t, os.WriteFile(fake, []byte("#!/bin/sh\n"+script+"\n"), 0o755))
+	must(t, syscall.Mount(fake, path, "", syscall.MS_BIND, ""))
+	t.Cleanup(func() { syscall.Unmount(path, syscall.MNT_DETACH) })
+}
+
+func TestWhereUmountFailsTheMountGoesAndTheEntryIsToldOf(t *testing.T) {
+	ownUtab(t)
+	path := t.TempDir() + "/noted"
+	byMount8(t, "_netdev", path)
+	own := mount.New("") // runs umount(8) itself
+	umountIs(t, "echo for the test; exit 32")
+	var log lines
+	klogTo(t, 0, "", &log)
+	must(t, CleanupMountPoint(path, own, true))
+	if _, err := os.Lstat(path); !os.IsNotExist(err) {
+		t.Errorf("it is still there: %v", err)
+	}
+	told := "Unmounting " + path + " leaves its entry in " + utab + ": unmount failed: exit status 32"
+	if said := log.take(); !strings.Contains(said, told) || !strings.Contains(said, "for the test") {
+		t.Errorf("logged:\n%s", said)
+	}
+}
+
+func TestWithoutAnEntryNoProgramIsRunNorForASubPath(t *testing.T) {
+	ownUtab(t)
+	s := newSite(t)
+	noted, plain := t.TempDir()+"/noted", t.TempDir()+"/plain"
+	byMount8(t, "_netdev", noted)
+	byMount8(t, "nosuid", plain)
+	byMount8(t, "_netdev", s.target())
+	own, subpather := mount.New(""), native(t, ProfileV137) // run umount(8) themselves
+	ran := t.TempDir() + "/ran"
+	umountIs(t, "echo \"$@\" >>"+ran)
+	must(t, CleanupMountPoint(plain, own, true))
+	_, _, err := subpather.PrepareSafeSubpath(s.subpath("dir"))
+	must(t, err)
+	must(t, subpather.CleanSubPaths(s.pod, "vol"))
+	if _, err := os.Lstat(ran); !os.IsNotExist(err) {
+		t.Errorf("umount(8) was run: %v", err)
+	}
+	must(t, CleanupMountPoint(noted, own, true))
+	if args, err := os.ReadFile(ran); err != nil || string(args) != noted+"\n" {
+		t.Errorf("umount(8) was run with %q, %v", args, err)
+	}
+}

@@ -1,0 +1,175 @@
+//! What mount(8) notes of a mount beside the kernel's own table, in /run/mount/utab.
+//!
+//! libmount adds an entry where an option is not the kernel's: `_netdev`, `user`, `x-…`, and `helper=`
+//! and, for ordinary users, `uhelper=`, which name a program to unmount with. Only umount(8) takes the
+//! entry away and runs that program, so that a mount with an entry has to be unmounted by it. It is
+//! found by the mount point alone, as umount(8) finds what it takes away, also where source and root
+//! differ (libmount/src/update.c, `update_remove_entry`).
+
+use std::ffi::OsStr;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use crate::error::Error;
+use crate::mounter::{AsyncMounter, Place};
+use crate::sys::{self, RawErrno, Sys};
+use crate::table::unescape_name;
+use crate::umount::argument;
+use crate::{check, kernel, log};
+
+/// The file. A process with a mount namespace of its own may have another one there, or none.
+pub(crate) const UTAB: &str = "/run/mount/utab";
+
+/// A mount point as an entry may name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Noted(Vec<Vec<u8>>);
+
+impl Noted {
+    /// The mount point at a path, if it has an entry. Where there is no such file, which is nearly
+    /// everywhere, that is found out by one open(2).
+    ///
+    /// # Errors
+    /// The errno of reading the file. That it is not there is none.
+    pub(crate) fn find(path: &[u8]) -> Sys<Option<Noted>> {
+        let text = read()?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let path = check::without_trailing_slashes(path);
+        let mut names = vec![path.to_vec()];
+        names.extend(resolved(path)?.filter(|resolved| resolved != path));
+        Ok((count(&text, &names) > 0).then_some(Noted(names)))
+    }
+
+    /// How many entries there are: one for each mount that lies there, at most.
+    ///
+    /// # Errors
+    /// The errno of reading the file.
+    pub(crate) fn entries(&self) -> Sys<usize> {
+        Ok(count(&read()?, &self.0))
+    }
+}
+
+fn read() -> Sys<Vec<u8>> {
+    match std::fs::read(UTAB) {
+        Ok(text) => Ok(text),
+        Err(error) => absent_or(errno_of(&error)).map(|()| Vec::new()),
+    }
+}
+
+/// That something is not there is no error.
+fn absent_or(errno: RawErrno) -> Sys<()> {
+    if matches!(errno, sys::ENOENT | sys::ENOTDIR) { Ok(()) } else { Err(errno) }
+}
+
+fn errno_of(error: &std::io::Error) -> RawErrno {
+    error.raw_os_error().unwrap_or(sys::EINVAL)
+}
+
+/// The path without symlinks, as mount(8) notes it unless it is told not to. `None` where nothing is
+/// there, and without /proc: an entry is found by the path as it is then.
+fn resolved(path: &[u8]) -> Sys<Option<Vec<u8>>> {
+    let dir = match kernel::directory_of(path) {
+        Ok(Some(dir)) => dir,
+        // A symlink, which has to be followed, or no entry of a directory.
+        Ok(None) => {
+            return match std::fs::canonicalize(OsStr::from_bytes(path)) {
+                Ok(resolved) => Ok(Some(resolved.into_os_string().into_vec())),
+                Err(error) => absent_or(errno_of(&error)).map(|()| None),
+            };
+        }
+        Err(errno) => return absent_or(errno).map(|()| None),
+    };
+    // What is mounted there is not looked up: its server may hang.
+    let mut resolved = match sys::readlink(&sys::proc_path_of(dir.as_fd(), None)) {
+        Ok(resolved) => resolved,
+        Err(errno) => return absent_or(errno).map(|()| None),
+    };
+    if resolved != b"/" {
+        resolved.push(b'/');
+    }
+    resolved.extend_from_slice(Place::at(path).name());
+    Ok(Some(resolved))
+}
+
+/// How many lines have one of the names as their target.
+///
+/// A line is `SRC=… TARGET=… ROOT=… OPTS=…` in any order, with the octal escapes of a source in
+/// /proc/self/mountinfo (lib/mangle.c).
+fn count(text: &[u8], names: &[Vec<u8>]) -> usize {
+    let targets = text.split(|&byte| byte == b'\n').filter_map(|line| {
+        line.split(|&byte| byte == b' ').find_map(|field| field.strip_prefix(b"TARGET="))
+    });
+    targets.filter(|target| names.contains(&unescape_name(target).into_owned())).count()
+}
+
+/// Unmounts what has an entry by umount(8), through the mounter. What is left then, all of it where
+/// umount(8) fails, is left to umount2(2): an entry that remains is a line in a file, a mount that
+/// remains a volume.
+pub(crate) async fn unmount_noted<M: AsyncMounter>(mounter: &M, path: &[u8]) {
+    let noted = match Noted::find(path) {
+        Ok(Some(noted)) => noted,
+        Ok(None) => return,
+        Err(errno) => return warn_unread(path, errno),
+    };
+    let mut why = Error::new("umount(8) did not take it away");
+    let mut before = usize::MAX;
+    // Each turn takes at least one entry away.
+    loop {
+        let entries = match noted.entries() {
+            Ok(0) => return,
+            Ok(entries) => entries,
+            Err(errno) => return warn_unread(path, errno),
+        };
+        if entries >= before {
+            return warn_left(path, &why);
+        }
+        before = entries;
+        match check::is_mount_root(Place::at(path)) {
+            // Somebody else took the mount away, and umount(8) would leave the entry, too.
+            Ok(false) | Err(sys::ENOENT) => return,
+            // What cannot be told here, umount(8) finds out itself.
+            Ok(true) | Err(_) => {}
+        }
+        if let Err(error) = mounter.unmount_by_program(&argument(path)).await {
+            why = error;
+        }
+    }
+}
+
+fn warn_unread(path: &[u8], errno: RawErrno) {
+    let why = Error::path("read", UTAB.as_bytes(), errno);
+    log!(WARN, "Unmounting ", path, " may leave an entry of mount(8): ", why.text());
+}
+
+/// Says that an entry remains for good, and why.
+fn warn_left(path: &[u8], why: &Error) {
+    log!(WARN, "Unmounting ", path, " leaves its entry in ", UTAB, ": ", why.text());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_found_by_its_target_as_mount_noted_it() {
+        let text = br"SRC=src\040#\134x TARGET=/mnt/a\040b ROOT=/ OPTS=_netdev,x-foo=1
+SRC=TARGET=/mnt/c TARGET=/mnt/tab\011x ROOT=/ BINDSRC=/mnt/c OPTS=_netdev
+SRC=none TARGET=/mnt/\101 ROOT=/ OPTS=x-a TARGET=/mnt/b
+ID=4 SRC=none TARGET=/mnt/a\040b ROOT=/ OPTS=x-a
+
+TARGET=/mnt/last";
+        let found = |names: &[&[u8]]| {
+            let names: Vec<Vec<u8>> = names.iter().map(|name| name.to_vec()).collect();
+            count(text, &names)
+        };
+        assert_eq!(found(&[b"/mnt/a b"]), 2);
+        assert_eq!(found(&[b"/mnt/tab\tx", b"/mnt/last"]), 2);
+        assert_eq!(found(&[br"/mnt/\101"]), 1);
+        for other in
+            [&b"/mnt/c"[..], b"/mnt/A", b"/mnt/b", b"/mnt", b"/mnt/a", b"", br"/mnt/a\040b"]
+        {
+            assert_eq!(found(&[other]), 0, "{}", other.escape_ascii());
+        }
+    }
+}
