@@ -106,8 +106,12 @@ func GetMountRefs(pathname string) ([]string, error) {
 }
 
 // IsMountPoint says whether something is mounted at the path, as the IsMountPoint of mount-utils'
-// mounter does; symlinks are followed. It is one system call, in a table of any length, and waits
-// for no server that is dead or hangs. When nothing is there the error is fs.ErrNotExist.
+// mounter does; symlinks are followed. When nothing is there the error is fs.ErrNotExist.
+//
+// What is mounted is looked at: where its server is dead, or refuses, the error is what it answers,
+// and mount.IsCorruptedMnt is true of it if it is of mount-utils'. Where it does not answer, the error
+// is ETIMEDOUT after five seconds, and at once while the kernel still waits for it. What is no mount
+// point, or is on a disk, is one system call in a table of any length.
 func IsMountPoint(file string) (bool, error) {
 	if libraryProblem != nil {
 		return false, libraryProblem
@@ -120,8 +124,8 @@ func IsMountPoint(file string) (bool, error) {
 }
 
 // IsLikelyNotMountPoint says whether nothing is mounted at the path. It has the signature of
-// mount-utils' method and is as sure as IsMountPoint: a bind mount is not missed. Beside an error,
-// which is the errno itself, it says true.
+// mount-utils' method and misses no bind mount. As that does, it asks no server, and so does not tell
+// whether one is dead or hangs. Beside an error, which is the errno itself, it says true.
 func IsLikelyNotMountPoint(file string) (bool, error) {
 	if libraryProblem != nil {
 		return true, libraryProblem

@@ -13,21 +13,22 @@ use std::time::Duration;
 
 use common::fuse::{self, Fuse};
 use common::{
-    BACKENDS, Layout, bind, bytes, in_namespace, in_namespace_over, mount_tmpfs, open_descriptors,
-    with_fuse,
+    BACKENDS, BACKENDS_WITH_STATX, Layout, bind, bytes, in_namespace, in_namespace_over,
+    mount_tmpfs, open_descriptors, with_fuse,
 };
 use mountinfo::{
-    Error, KernelMounter, Profile, Result, cleanup_mount_point, cleanup_mount_with_force,
-    is_likely_not_mount_point, is_mount_point, is_not_mount_point,
+    Error, Features, KernelMounter, Mounter, Place, Profile, Result, cleanup_mount_point,
+    cleanup_mount_with_force, is_likely_not_mount_point, is_mount_point, is_not_mount_point,
 };
 use nix::errno::Errno;
 
-/// The three checks, which must agree.
+/// The three checks and what the operations ask, which must agree on what is well.
 #[track_caller]
 fn check(path: &Path) -> Result<bool> {
     let path = bytes(path);
     let mounted = is_mount_point(&path);
     assert_eq!(is_not_mount_point(&KernelMounter, &path).map(|not| !not), mounted);
+    assert_eq!(KernelMounter.is_mounted(Place::at(&path)), mounted);
     let likely = is_likely_not_mount_point(&path).map(|not| !not);
     match &mounted {
         Ok(_) => assert_eq!(likely, mounted),
@@ -148,7 +149,9 @@ fn a_dead_and_a_hung_server_are_mount_points_and_are_cleaned() {
             let server = Fuse::mount(&hung, "");
             server.hang();
             for path in [&dead, &hung, &link] {
-                assert_eq!(check(path), Ok(true), "{path:?}");
+                let path = bytes(path);
+                assert_eq!(KernelMounter.is_mounted(Place::at(&path)), Ok(true));
+                assert_eq!(is_likely_not_mount_point(&path), Ok(false));
             }
             assert_eq!(server.asked(), 0);
             for path in [&dead, &hung] {
@@ -161,6 +164,93 @@ fn a_dead_and_a_hung_server_are_mount_points_and_are_cleaned() {
             assert_eq!(server.asked(), 0);
             fs::remove_file(&link).unwrap();
         }
+    });
+}
+
+/// The exact checks say what a server that is dead, or refuses, answers: drivers recover by that.
+/// The cheap one and the operations ask no server.
+#[test]
+fn a_server_that_is_dead_or_refuses_is_told_of() {
+    with_fuse(&BACKENDS, "a_server_that_is_dead_or_refuses_is_told_of", |layout| {
+        let descriptors = open_descriptors();
+        let tells = |path: &Path, errno: Errno| {
+            let (path, errno) = (bytes(path), errno as i32);
+            let told = Err(Error::path("statx", &path[..], errno));
+            assert_eq!(is_mount_point(&path), told);
+            assert_eq!(is_not_mount_point(&KernelMounter, &path), told);
+            assert_eq!(is_likely_not_mount_point(&path), Ok(false));
+            assert_eq!(KernelMounter.is_mounted(Place::at(&path)), Ok(true));
+        };
+        let mut server = Fuse::mount(&layout.volume, "");
+        assert_eq!(check(&layout.volume), Ok(true));
+        for (answered, told) in [
+            (Errno::ESTALE, Errno::ESTALE),
+            (Errno::EIO, Errno::EIO),
+            (Errno::EACCES, Errno::EACCES),
+            (Errno::EHOSTDOWN, Errno::EHOSTDOWN),
+            // What is mounted is there. As mount-utils' PathExists says, its handle is stale.
+            (Errno::ENOENT, Errno::ESTALE),
+        ] {
+            server.fail(answered);
+            tells(&layout.volume, told);
+        }
+        server.serve();
+        assert_eq!(check(&layout.volume), Ok(true));
+        server.die();
+        tells(&layout.volume, Errno::ENOTCONN);
+        let link = layout.root.join("link");
+        symlink(&layout.volume, &link).unwrap();
+        tells(&link, Errno::ENOTCONN);
+        drop(server);
+        assert_eq!(open_descriptors(), descriptors);
+        clean(&layout.volume).unwrap();
+    });
+}
+
+/// A file system that knows that it is broken says so without being waited for, to the cheap check
+/// too (XFS that was shut down answers EIO so).
+#[test]
+fn what_the_kernel_knows_to_be_broken_is_told_of() {
+    with_fuse(&BACKENDS_WITH_STATX, "what_the_kernel_knows_to_be_broken_is_told_of", |layout| {
+        let server = Fuse::mount(&layout.volume, "");
+        let path = bytes(&layout.volume);
+        server.break_root();
+        let eio = Errno::EIO as i32;
+        assert_eq!(is_mount_point(&path), Err(Error::path("statx", &path[..], eio)));
+        assert_eq!(is_likely_not_mount_point(&path), Err(Error::from_errno(eio)));
+        assert_eq!(KernelMounter.is_mounted(Place::at(&path)), Ok(true));
+        clean(&layout.volume).unwrap();
+    });
+}
+
+/// However many ask about a mount whose server hangs, one thread waits for it, and the mount comes
+/// off in spite of that. Twenty times the time that one may wait is more than the test has.
+#[test]
+fn a_server_that_hangs_is_waited_for_by_one_thread() {
+    let backends = ["", "statx", "open_tree"];
+    with_fuse(&backends, "a_server_that_hangs_is_waited_for_by_one_thread", |layout| {
+        let path = bytes(&layout.volume);
+        let told = Err(Error::path("statx", &path[..], Errno::ETIMEDOUT as i32));
+        let server = Fuse::mount(&layout.volume, "");
+        server.hang();
+        for _ in 0..20 {
+            assert_eq!(is_mount_point(&path), told);
+            assert_eq!(is_not_mount_point(&KernelMounter, &path), told);
+            assert_eq!(is_likely_not_mount_point(&path), Ok(false));
+            assert_eq!(KernelMounter.is_mounted(Place::at(&path)), Ok(true));
+        }
+        assert_eq!(server.asked(), 1);
+        if !Features::get().open_tree {
+            // The thread waits on the mount itself then.
+            assert_eq!(clean(&layout.volume).unwrap_err().errno(), Some(Errno::EBUSY as i32));
+            fuse::abort_all();
+            return;
+        }
+        clean(&layout.volume).unwrap();
+        // Another mount at the path has a thread of its own.
+        fs::create_dir(&layout.volume).unwrap();
+        let _well = Fuse::mount(&layout.volume, "");
+        assert_eq!(check(&layout.volume), Ok(true));
     });
 }
 

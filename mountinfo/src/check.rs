@@ -3,25 +3,38 @@
 //!
 //! The kernel is asked, by statx(2), whether the entry is the root of a mount: right for binds of
 //! files, for binds within one file system, for a directory bound on itself and for stacked mounts.
-//! Nothing is asked of what is mounted there, so that a server that is dead or hangs cannot matter.
+//!
+//! There are three questions:
+//! - [`is_mount_point`] and [`is_not_mount_point`] tell of a dead server as mount-utils does: what is
+//!   the root of a mount is looked at, in bounded time ([`crate::health`]).
+//! - [`is_likely_not_mount_point`] asks no server, as mount-utils' does not, and tells of what the
+//!   kernel knows to be broken.
+//! - What is mounted and nothing else: the question of the operations, to which a server that is
+//!   dead or hangs cannot matter ([`Mounter::is_mounted`]).
 
 use std::os::fd::AsFd;
 
 use nix::fcntl::OFlag;
 
 use crate::error::{Error, Result};
+use crate::features::Features;
+use crate::health;
 use crate::kernel::KernelMounter;
 use crate::mounter::{Mounter, Place};
-use crate::sys::{self, Sys};
+use crate::sys::{self, RawErrno, Root, Rooted, Sys};
 use crate::table::MountTable;
 
-/// Whether something is mounted at a path (`IsMountPoint`). Links are followed, slashes at the end
-/// do not count.
+/// Whether something is mounted at a path (`IsMountPoint`), and whether that answers. Links are
+/// followed, slashes at the end do not count.
+///
+/// What is no mount point costs one system call. The root of a mount is looked at by a thread, which
+/// waits for its server no longer than [`health::PATIENCE`](crate::health::PATIENCE).
 ///
 /// # Errors
 /// [`ErrorKind::NotExist`](crate::ErrorKind::NotExist) when nothing is there; otherwise the errno,
-/// with the path: ENOTDIR, ELOOP, EACCES where a directory on the way may not be searched, ENOTCONN
-/// or ESTALE where the path lies below a mount whose server is gone.
+/// with the path: ENOTDIR, ELOOP, EACCES where a directory on the way may not be searched; what the
+/// file system answers that is mounted there, or on the way there: ENOTCONN, ESTALE, EIO or EACCES
+/// say, see [`is_corrupted_mount`](crate::is_corrupted_mount); ETIMEDOUT where it does not answer.
 ///
 /// # Examples
 /// ```
@@ -42,11 +55,12 @@ pub fn is_not_mount_point<M: Mounter + ?Sized>(mounter: &M, path: &[u8]) -> Resu
     mounter.is_mount_point(Place::at(path)).map(|mounted| !mounted)
 }
 
-/// Whether nothing is mounted at a path (`IsLikelyNotMountPoint`). The answer is that of
-/// [`is_mount_point`], for bind mounts too.
+/// Whether nothing is mounted at a path (`IsLikelyNotMountPoint`); bind mounts are not missed. It
+/// asks no server, and so does not tell whether one is dead or hangs.
 ///
 /// # Errors
-/// The bare errno, as mount-utils returns it, which says `true` beside it.
+/// The bare errno, as mount-utils returns it, which says `true` beside it. EIO where the mounted
+/// file system was shut down and says so without looking at its disk (XFS).
 ///
 /// # Examples
 /// ```
@@ -59,47 +73,106 @@ pub fn is_likely_not_mount_point(path: &[u8]) -> Result<bool> {
     KernelMounter.is_likely_not_mount_point(Place::at(path))
 }
 
+/// [`is_mount_point`] at a place.
+pub(crate) fn is_mount_point_at(at: Place<'_>) -> Result<bool> {
+    let fail = |errno| path_error(at, errno);
+    let Some(root) = working_root(at).map_err(fail)? else { return Ok(false) };
+    if root.local {
+        return Ok(true);
+    }
+    match health::look(at, root)? {
+        Ok(()) => Ok(true),
+        // It was unmounted meanwhile. Else the server has removed what is mounted, for which
+        // mount-utils' PathExists takes ENOENT too.
+        Err(sys::ENOENT) => match is_mount_root(at) {
+            Ok(true) => Err(fail(sys::ESTALE)),
+            other => other.map_err(fail),
+        },
+        Err(errno) => Err(fail(errno)),
+    }
+}
+
+/// An error of the exact checks.
+pub(crate) fn path_error(at: Place<'_>, errno: RawErrno) -> Error {
+    match errno {
+        // mount-utils answers the sentinel itself.
+        sys::ENOENT => Error::not_exist(),
+        errno => Error::path("statx", at.path, errno),
+    }
+}
+
 /// Whether the place is the root of a mount.
 ///
 /// By path alone links are followed, as mount-utils follows them; by descriptor they are not.
 pub(crate) fn is_mount_root(at: Place<'_>) -> Sys<bool> {
-    let told = match at.dir {
-        Some(dir) => sys::mount_root_at(dir, at.name()),
-        None => sys::mount_root_path(without_trailing_slashes(at.path)),
-    };
-    match told {
-        Ok(Some(answer)) => Ok(answer),
+    match told(at) {
+        Ok(Root::Of(_)) => Ok(true),
+        Ok(Root::OfNone) => Ok(false),
         Err(errno @ (sys::ENOENT | sys::ENOTDIR | sys::EINVAL | sys::ELOOP)) => Err(errno),
         // The kernel is older than 5.8, or the mounted file system refused to be looked at.
-        Ok(None) | Err(_) => match at.dir {
-            Some(dir) => is_mount_root_by_id(dir, at.name()),
-            None => is_mount_root_by_table(without_trailing_slashes(at.path)),
-        },
+        Ok(Root::Untold) | Err(_) => root_by_number(at).map(|root| root.is_some()),
     }
 }
 
-/// The same by mount numbers: an entry that lies on another mount than its directory is the root
-/// of that mount. It opens nothing but the entry itself, and so waits for no file system either.
-fn is_mount_root_by_id(dir: impl AsFd, name: &[u8]) -> Sys<bool> {
-    let entry = sys::openat(dir.as_fd(), name, OFlag::O_PATH | OFlag::O_NOFOLLOW, 0)?;
-    Ok(sys::mount_id(dir)? != sys::mount_id(&entry)?)
+/// The mount whose root the place is, `None` where it is no mount's. No server is asked, but a file
+/// system that knows that it was shut down is an error.
+pub(crate) fn working_root(at: Place<'_>) -> Sys<Option<Rooted>> {
+    match told(at) {
+        Ok(Root::Of(root)) => Ok(Some(root)),
+        Ok(Root::OfNone) => Ok(None),
+        // A security module refused the look, or a sandbox the call.
+        Ok(Root::Untold) | Err(sys::EACCES | sys::EPERM) => root_by_number(at),
+        Err(errno) => Err(errno),
+    }
 }
 
-/// The same by path, where links are followed and there is no directory to compare with: the kernel
-/// tells on which mount the file lies and what its path is, the table where that mount is mounted.
-fn is_mount_root_by_table(path: &[u8]) -> Sys<bool> {
+fn told(at: Place<'_>) -> Sys<Root> {
+    match at.dir {
+        Some(dir) => sys::root_at(dir, at.name()),
+        None => sys::root_path(without_trailing_slashes(at.path)),
+    }
+}
+
+/// The mount whose root the place is, where statx(2) does not tell.
+fn root_by_number(at: Place<'_>) -> Sys<Option<Rooted>> {
+    match at.dir {
+        Some(dir) => root_by_id(dir, at.name()),
+        None => root_by_table(without_trailing_slashes(at.path)),
+    }
+}
+
+/// By mount numbers: an entry that lies on another mount than its directory is the root of that
+/// mount. It opens nothing but the entry itself, and so waits for no file system either.
+fn root_by_id(dir: impl AsFd, name: &[u8]) -> Sys<Option<Rooted>> {
+    let entry = sys::openat(dir.as_fd(), name, OFlag::O_PATH | OFlag::O_NOFOLLOW, 0)?;
+    let mount = sys::mount_id(&entry)?;
+    // Without statx(2) the device could not be had without its server, and is left out.
+    let is_other = sys::mount_id(dir)? != mount;
+    let told = || if Features::get().statx { sys::quick_stat_fd(&entry).ok() } else { None };
+    Ok(is_other.then(|| Rooted {
+        mount,
+        device: told().map_or(0, |quick| quick.stat.dev),
+        local: false,
+    }))
+}
+
+/// By path, where links are followed and there is no directory to compare with: the kernel tells on
+/// which mount the file lies and what its path is, the table where that mount is mounted.
+fn root_by_table(path: &[u8]) -> Sys<Option<Rooted>> {
     let file = sys::open(path, OFlag::O_PATH)?;
     let id = sys::mount_id(&file)?;
     let real = sys::readlink(&sys::proc_path_of(file.as_fd(), None))?;
     let table = MountTable::current().map_err(errno_of)?;
     // None: the mount point lies outside of this process's root directory.
-    let Some(mount) = table.by_id(id).map_err(errno_of)? else { return Ok(false) };
+    let Some(mount) = table.by_id(id).map_err(errno_of)? else { return Ok(None) };
     // The kernel marks the path of a file that was deleted, also of one that is mounted.
     let unmarked = real.strip_suffix(b" (deleted)").filter(|_| mount.is_deleted());
-    Ok(mount.is_mounted_at(unmarked.unwrap_or(&real)))
+    let device = rustix::fs::makedev(mount.device.major, mount.device.minor);
+    let rooted = Rooted { mount: id, device, local: false };
+    Ok(mount.is_mounted_at(unmarked.unwrap_or(&real)).then_some(rooted))
 }
 
-fn errno_of(error: Error) -> sys::RawErrno {
+fn errno_of(error: Error) -> RawErrno {
     error.errno().unwrap_or(sys::EINVAL)
 }
 
@@ -126,7 +199,8 @@ mod tests {
             [&b"/"[..], b"/proc", b"/proc/.", b"/proc/..", b"/proc/self", b"/proc/self/root"]
         {
             let asked = is_mount_root(Place::at(path));
-            assert_eq!(is_mount_root_by_table(path), asked, "{}", path.escape_ascii());
+            let by_table = root_by_table(path).map(|root| root.is_some());
+            assert_eq!(by_table, asked, "{}", path.escape_ascii());
         }
         for (path, errno) in [
             (&b""[..], sys::ENOENT),
@@ -135,7 +209,7 @@ mod tests {
             (b"/nul\0", sys::EINVAL),
         ] {
             assert_eq!(is_mount_root(Place::at(path)), Err(errno), "{}", path.escape_ascii());
-            assert_eq!(is_mount_root_by_table(path), Err(errno), "{}", path.escape_ascii());
+            assert_eq!(root_by_table(path), Err(errno), "{}", path.escape_ascii());
         }
     }
 }

@@ -48,6 +48,8 @@ pub enum Existence {
 
 /// Whether something is at the path (`PathExists`); links are followed.
 ///
+/// It is stat(2), and waits as long as that does for a server that hangs.
+///
 /// # Errors
 /// Any errno of stat(2) but ENOENT and those of a corrupted mount.
 ///

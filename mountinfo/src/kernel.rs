@@ -1,7 +1,7 @@
 //! [`KernelMounter`]: the kernel's own mounts, by system calls on descriptors.
 //!
-//! It runs no mount(8) or umount(8) itself, and never waits for a file system to find out what is
-//! mounted.
+//! It runs no mount(8) or umount(8) itself. To find out what is mounted it never waits for a file system;
+//! whether that answers is asked in bounded time ([`Mounter::is_mount_point`]).
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
@@ -27,16 +27,17 @@ const MOST_LAYERS: usize = 100_000;
 pub struct KernelMounter;
 
 impl Mounter for KernelMounter {
+    /// Waits for a server in bounded time, see [`check::is_mount_point`].
     fn is_mount_point(&self, at: Place<'_>) -> Result<bool> {
-        check::is_mount_root(at).map_err(|errno| match errno {
-            // mount-utils answers the sentinel itself.
-            sys::ENOENT => Error::not_exist(),
-            errno => Error::path("statx", at.path, errno),
-        })
+        check::is_mount_point_at(at)
+    }
+
+    fn is_mounted(&self, at: Place<'_>) -> Result<bool> {
+        check::is_mount_root(at).map_err(|errno| check::path_error(at, errno))
     }
 
     fn is_likely_not_mount_point(&self, at: Place<'_>) -> Result<bool> {
-        check::is_mount_root(at).map(|mounted| !mounted).map_err(Error::from_errno)
+        check::working_root(at).map(|mount| mount.is_none()).map_err(Error::from_errno)
     }
 
     fn can_safely_skip_mount_point_check(&self) -> bool {

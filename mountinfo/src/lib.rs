@@ -11,6 +11,7 @@ pub mod features;
 pub mod force;
 pub mod gopath;
 pub mod gotext;
+pub mod health;
 pub mod kernel;
 #[doc(hidden)]
 pub mod log;

@@ -88,8 +88,15 @@ pub struct MountPoint {
 ///
 /// An error returned here reaches the caller of the operation as the original would pass it on.
 pub trait Mounter {
-    /// Whether something is mounted at the place (`IsMountPoint`). ENOENT when nothing is there.
+    /// Whether something is mounted at the place (`IsMountPoint`). ENOENT when nothing is there; the
+    /// errno of what is mounted there where that is dead.
     fn is_mount_point(&self, at: Place<'_>) -> Result<bool>;
+
+    /// Whether something is mounted at the place, be it dead or alive: what the operations ask. Unless
+    /// the mounter tells the two apart, it is [`Mounter::is_mount_point`].
+    fn is_mounted(&self, at: Place<'_>) -> Result<bool> {
+        self.is_mount_point(at)
+    }
 
     /// The cheap question (`IsLikelyNotMountPoint`): may call a bind mount no mount point.
     fn is_likely_not_mount_point(&self, at: Place<'_>) -> Result<bool> {
@@ -123,7 +130,8 @@ pub trait Mounter {
     }
 }
 
-/// [`Mounter`] for one that answers later; see the module's head. Its methods mean the same.
+/// [`Mounter`] for one that answers later; see the module's head. Its methods mean the same, but that
+/// only the operations ask them: `is_mount_point` is [`Mounter::is_mounted`] of the kernel's mounter.
 #[allow(async_fn_in_trait)]
 #[allow(missing_docs)]
 pub trait AsyncMounter {
@@ -149,7 +157,7 @@ pub struct Direct<'m, M: ?Sized>(pub &'m M);
 
 impl<M: Mounter + ?Sized> AsyncMounter for Direct<'_, M> {
     async fn is_mount_point(&self, at: Place<'_>) -> Result<bool> {
-        self.0.is_mount_point(at)
+        self.0.is_mounted(at)
     }
     async fn is_likely_not_mount_point(&self, at: Place<'_>) -> Result<bool> {
         self.0.is_likely_not_mount_point(at)

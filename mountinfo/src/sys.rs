@@ -29,11 +29,11 @@ use rustix::fs::{StatxAttributes, StatxFlags};
 use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 
 pub use dirs::{Entry, is_empty, read_dir};
-pub use identity::{FileId, MountId, ask_server, file_id, mount_id_at, mount_on, start_of};
+pub use identity::{FileId, MountId, file_id, mount_id_at, mount_on, start_of};
 pub use proc::{proc_path_for_others, proc_path_of};
 pub use quick::{
-    Quick, fs_magic, fs_user, inode_clock, is_automount, mount_id, mount_root_at, mount_root_fd,
-    mount_root_path, quick_stat_at, quick_stat_fd, umask,
+    Quick, Root, Rooted, fs_magic, fs_user, inode_clock, is_automount, mount_id, mount_root_at,
+    mount_root_fd, quick_stat_at, quick_stat_fd, root_at, root_path, server_answers, umask,
 };
 
 /// The raw errno of a failed call.
@@ -395,6 +395,16 @@ pub fn clone_tree(source: impl AsFd) -> Sys<OwnedFd> {
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_EMPTY_PATH;
     retry_rustix(|| rustix::mount::open_tree(source.as_fd(), c"", flags))
+}
+
+/// The same of what lies at an entry. An automount is not triggered; a link is followed where that is
+/// wanted.
+pub fn clone_tree_at(dir: impl AsFd, name: &[u8], follow: bool) -> Sys<OwnedFd> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_NO_AUTOMOUNT;
+    flags.set(OpenTreeFlags::AT_SYMLINK_NOFOLLOW, !follow);
+    retry_rustix(|| rustix::mount::open_tree(dir.as_fd(), name, flags))
 }
 
 /// move_mount(2): attaches a detached mount on the entry `name` of `dir`; a symlink is not followed,

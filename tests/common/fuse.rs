@@ -189,6 +189,14 @@ impl Fuse {
         state.nodes.remove(&id.expect("an entry that exists"));
     }
 
+    /// Says of the root directory that it is a file. The kernel takes it for broken then, for good
+    /// and without asking again: EIO.
+    pub fn break_root(&self) {
+        if let Some(root) = self.state().nodes.get_mut(&ROOT) {
+            root.mode = S_IFREG | 0o644;
+        }
+    }
+
     /// Whether an entry exists.
     pub fn has(&self, path: &str) -> bool {
         let state = self.state();

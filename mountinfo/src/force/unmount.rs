@@ -171,7 +171,7 @@ impl Target {
         if answer == Err(sys::EBUSY) {
             caller.is_there()?;
             // Any answer will do, an errno too: what counts is that one comes before time is up.
-            let _ = sys::ask_server(&*self.dir, &self.name);
+            let _ = sys::server_answers(&*self.dir, &self.name, false);
         }
         answer
     }

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use nix::fcntl::{AT_FDCWD, OFlag};
 use rustix::fs::{AtFlags, Statx, StatxAttributes, StatxFlags};
 
-use super::{RawErrno, Sys, mount_id, openat, retry_rustix};
+use super::{Sys, mount_id, openat, retry_rustix};
 use crate::features::Features;
 
 /// One mount: its unique number (`STATX_MNT_ID_UNIQUE`, Linux 6.8); before that its mount id, which
@@ -95,19 +95,4 @@ fn look(file: impl AsFd, name: &[u8], mask: StatxFlags) -> Sys<Statx> {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
     let flags = if name.is_empty() { flags | AtFlags::EMPTY_PATH } else { flags };
     retry_rustix(|| rustix::fs::statx(file.as_fd(), name, flags, mask))
-}
-
-/// Asks the file system that is mounted on an entry for an answer (`AT_STATX_FORCE_SYNC`), which may
-/// take for ever. What it answers does not matter, an errno is an answer too.
-///
-/// # Errors
-/// Those of the file system; without statx(2) a FUSE server that hangs may be answered for by what
-/// the kernel remembers.
-pub fn ask_server(dir: impl AsFd, name: &[u8]) -> Result<(), RawErrno> {
-    if !Features::get().statx {
-        return super::lstat_at(dir, name).map(drop);
-    }
-    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_FORCE_SYNC;
-    let mask = StatxFlags::BASIC_STATS;
-    retry_rustix(|| rustix::fs::statx(dir.as_fd(), name, flags, mask)).map(drop)
 }

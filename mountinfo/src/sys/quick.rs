@@ -55,16 +55,89 @@ pub fn mount_root_fd(fd: impl AsFd) -> Sys<Option<bool>> {
     mount_root(fd, b"", rustix::fs::AtFlags::EMPTY_PATH)
 }
 
-/// The same by path, following links.
-pub fn mount_root_path(path: &[u8]) -> Sys<Option<bool>> {
-    mount_root(fcntl::AT_FDCWD, path, rustix::fs::AtFlags::empty())
-}
-
 fn mount_root(dir: impl AsFd, name: &[u8], flags: rustix::fs::AtFlags) -> Sys<Option<bool>> {
     if !Features::get().statx_mount_root {
         return Ok(None);
     }
     quick_stat(dir, name, flags, StatxFlags::empty()).map(|quick| quick.mount_root)
+}
+
+/// What statx(2) tells of a mount point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Root {
+    /// The entry is the root of a mount.
+    Of(Rooted),
+    /// It is the root of no mount.
+    OfNone,
+    /// The kernel does not tell.
+    Untold,
+}
+
+/// A mount whose root was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rooted {
+    /// The mount's number, which a later mount may get.
+    pub mount: u64,
+    /// The device of its file system, which no other gets as long as anything holds that.
+    pub device: u64,
+    /// Whether its file system is known to have no server. One that does not go by `chattr +d` here
+    /// (`STATX_ATTR_NODUMP`) may have one, and those of Linux that have one do not: NFS, SMB, Ceph,
+    /// FUSE, virtiofs, 9p, AFS. ext4, XFS, Btrfs, F2FS and from Linux 6.0 tmpfs do, and overlayfs as
+    /// its upper layer does.
+    pub local: bool,
+}
+
+/// The mount that an entry is the root of; nothing is asked of what is mounted there, see
+/// [`mount_root_at`]. A file system that was shut down may fail all the same (XFS answers EIO).
+pub fn root_at(dir: impl AsFd, name: &[u8]) -> Sys<Root> {
+    root(dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+}
+
+/// The same by path, following links.
+pub fn root_path(path: &[u8]) -> Sys<Root> {
+    root(fcntl::AT_FDCWD, path, rustix::fs::AtFlags::empty())
+}
+
+fn root(dir: impl AsFd, name: &[u8], flags: rustix::fs::AtFlags) -> Sys<Root> {
+    let features = Features::get();
+    if !features.statx {
+        return Ok(Root::Untold);
+    }
+    let flags = flags | rustix::fs::AtFlags::NO_AUTOMOUNT | rustix::fs::AtFlags::STATX_DONT_SYNC;
+    // Nothing is asked for, the unique number (Linux 6.8) neither: FUSE refuses any question (EACCES) of
+    // who is not the mount's owner.
+    let nothing = StatxFlags::empty();
+    let x = retry_rustix(|| rustix::fs::statx(dir.as_fd(), name, flags, nothing))?;
+    let told = StatxFlags::from_bits_retain(x.stx_mask);
+    let tells = features.statx_mount_root
+        && x.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT)
+        && told.contains(StatxFlags::MNT_ID);
+    Ok(match (tells, x.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)) {
+        (false, _) => Root::Untold,
+        (true, false) => Root::OfNone,
+        (true, true) => Root::Of(Rooted {
+            mount: x.stx_mnt_id,
+            device: rustix::fs::makedev(x.stx_dev_major, x.stx_dev_minor),
+            local: x.stx_attributes_mask.contains(StatxAttributes::NODUMP),
+        }),
+    })
+}
+
+/// Asks the server of a file for its attributes, whatever is known of them already
+/// (`AT_STATX_FORCE_SYNC`; without statx(2) as stat(2) does). Waits for ever where it hangs. Without a
+/// name it is the open file itself; a link is followed where that is wanted.
+pub fn server_answers(dir: impl AsFd, name: &[u8], follow: bool) -> Sys<()> {
+    let mut flags = rustix::fs::AtFlags::NO_AUTOMOUNT;
+    flags.set(rustix::fs::AtFlags::SYMLINK_NOFOLLOW, !follow);
+    flags.set(rustix::fs::AtFlags::EMPTY_PATH, name.is_empty());
+    if !Features::get().statx {
+        let flags = AtFlags::from_bits_truncate(flags.bits() as i32);
+        return retry(|| nix::sys::stat::fstatat(dir.as_fd(), name, flags)).map(drop);
+    }
+    let flags = flags | rustix::fs::AtFlags::STATX_FORCE_SYNC;
+    // Not the size, see quick_stat_at().
+    let mask = StatxFlags::TYPE | StatxFlags::MODE | StatxFlags::NLINK | StatxFlags::INO;
+    retry_rustix(|| rustix::fs::statx(dir.as_fd(), name, flags, mask)).map(drop)
 }
 
 fn quick_stat(

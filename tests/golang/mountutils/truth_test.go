@@ -284,40 +284,6 @@ func sameErrno(err error, want syscall.Errno) bool {
 	return false
 }
 
-// A server that is gone, or never answers, says nothing about what is mounted. The others are not
-// asked about the one that hangs: they would wait for it.
-func TestServersThatAreDeadOrHang(t *testing.T) {
-	dir := scratch(t)
-	ours, theirs, mobys := implementations()
-	for _, name := range []string{"dead", "hung"} {
-		at := dir + "/" + name
-		must(t, os.Mkdir(at, 0o755))
-		device, err := syscall.Open("/dev/fuse", syscall.O_RDWR|syscall.O_CLOEXEC, 0)
-		if err != nil {
-			fmt.Fprintf(os.Stderr, "not run, /dev/fuse cannot be opened (%v): %s\n", err, t.Name())
-			t.SkipNow()
-		}
-		defer syscall.Close(device)
-		must(t, syscall.Mount("scratch", at, "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", device)))
-		asked := []*implementation{ours}
-		if name == "dead" {
-			must(t, syscall.Close(device))
-			asked = append(asked, theirs, mobys)
-		}
-		for _, im := range asked {
-			mounted, err := im.mounted(at)
-			im.check(mounted && err == nil, "%q: mounted: %v, %v", name, mounted, err)
-			if im.likelyNot != nil {
-				not, err := im.likelyNot(at)
-				im.check(!not && err == nil, "%q: likely not: %v, %v", name, not, err)
-			}
-		}
-	}
-	named(t, &theirs.tally, faults{`"dead"`: "IsMountPoint asks what lies at the path, and hands on what the server's end makes of that"})
-	named(t, &mobys.tally, faults{`"dead"`: "as mount-utils, which asks it"})
-	report(t, &ours.tally, &theirs.tally, &mobys.tally)
-}
-
 // A thread in another mount namespace is told of its own mounts.
 func TestAThreadSeesItsOwnMounts(t *testing.T) {
 	dir := scratch(t)
