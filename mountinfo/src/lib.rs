@@ -51,3 +51,8 @@ pub fn state() -> String {
     let (features, stuck) = (Features::get(), worker::stuck());
     format!("kernel features: {features}; threads stuck in the kernel: {stuck}")
 }
+
+// So that the README's example is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
