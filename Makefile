@@ -129,6 +129,13 @@ attack: build ## race every operation against a volume's owner: [SECONDS=0.3] [O
 soak: build ## a million mixed calls from 16 goroutines, then look for what grew: [CALLS=1000000]
 	@cd tests/golang/soak && go run . -calls $(or $(CALLS),1000000)
 
+MUSL = $(shell uname -m)-unknown-linux-musl
+
+.PHONY: test-musl
+test-musl: tools ## the Rust tests with musl in place of glibc
+	@[ -d "$$(rustc --print target-libdir --target $(MUSL))" ] || { echo "Rust's library for musl is missing: rustup target add $(MUSL)" >&2; exit 1; }
+	@cargo test --quiet --locked --workspace --lib --tests --target $(MUSL)
+
 .PHONY: test-kernels
 test-kernels: ## the suites on Debian's kernels under QEMU, hours where it emulates: [KERNELS="5.10 6.1 6.12 newest"] [ARCH=amd64|arm64] [ONLY=regexp]; says what to install
 	@KERNELS='$(KERNELS)' ARCH='$(ARCH)' ONLY='$(value ONLY)' tests/kernels/run.sh

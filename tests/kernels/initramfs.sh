@@ -8,13 +8,14 @@ export LC_ALL=C
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 kernel=$1 version=$2 busybox=$3 out=$4
 
-modules=(virtio_pci virtio_mmio virtio_blk virtio_rng ext4 overlay fuse loop autofs4 btrfs xfs)
+modules=(virtio_pci virtio_mmio virtio_blk virtio_rng crc32c_generic ext4 overlay fuse loop autofs4 btrfs xfs)
 
 depmod -b "$kernel" "$version"
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
 mkdir -p "$tree"/{bin,modules,proc,root}
 
+# ext4 asks for crc32c without naming its module.
 # A module's line in modules.dep lists what it needs, the deepest last. One that is not there is
 # built in, or this kernel lacks it.
 loaded=()

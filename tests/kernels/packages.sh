@@ -74,7 +74,7 @@ userland() { # ARCH DIR
 	own_apt "$suite" "$arch" "$uri"
 	place=$work/apt/$suite-$arch/cache/archives
 	# A status file that is empty makes apt fetch every dependency.
-	apt-get -q -y --download-only install bash coreutils util-linux mount e2fsprogs findutils grep \
+	apt-get -q -y --download-only install busybox-static bash coreutils util-linux mount e2fsprogs findutils grep \
 		sed tar libc-bin libgcc-s1 python3 btrfs-progs xfsprogs >"$place/../log" 2>&1 ||
 		none "the programs for $arch cannot be fetched: $(grep -m1 '^E:' "$place/../log")"
 	unpack "$dir" "$place"/*.deb

@@ -64,14 +64,13 @@ done
 
 # --- the C boundary and Go, without shared libraries -----------------------------------
 
-library=${CARGO_TARGET_DIR:-$root/target}/library
+# This machine's own library too: the swap refuses one that is out of step.
+make --silent build
 if [ "$arch" != "$own" ]; then
-	RUSTFLAGS="${RUSTFLAGS-} --remap-path-prefix=$root=." cargo rustc --quiet --locked --release --lib \
-		--crate-type staticlib "${flags[@]}" --target-dir "$library-$target"
+	library=${CARGO_TARGET_DIR:-$root/target}/library-$target
+	cargo rustc --quiet --locked --release --lib --crate-type staticlib "${flags[@]}" --target-dir "$library"
 	LD=${prefix}ld OBJCOPY=${prefix}objcopy NM=${prefix}nm AR=${prefix}ar src/ffi/archive.sh \
-		"$library-$target/$target/release/libsubpath.a" go-shim linux "$arch"
-else
-	make --silent build
+		"$library/$target/release/libsubpath.a" go-shim linux "$arch"
 fi
 "${prefix}gcc" -std=c11 -static -Igo-shim tests/boundary/calls.c go-shim/librustsubpath_linux_"$arch".a -o "$out/calls"
 add boundary calls CHECKOUT /programs/calls
@@ -88,10 +87,12 @@ for version in v1.35.4 v1.37.2; do
 	add upstream $version /tmp "/programs/upstream-$version -test.v -test.timeout 0"
 done
 for profile in seed v137; do
-	(cd tests/golang/$profile && go test -c "${static[@]}" -o "$out/parity-$profile" . && go build "${static[@]}" -o "$out/attack-$profile" ./attack)
+	(cd tests/golang/$profile && go test -c "${static[@]}" -o "$out/parity-$profile" . &&
+		go build "${static[@]}" -o "$out/attack-$profile" ./attack)
 	add parity $profile CHECKOUT/tests/golang/$profile \
 		"env PARITY_SEEDS=1:40 /programs/parity-$profile -test.v -test.run '^TestParity$' -test.timeout 0"
-	add attack $profile /tmp "/guest/attack /programs/attack-$profile"
 done
 # The table of a container there, for testdata/.
 add fixture container /results "python3 CHECKOUT/testdata/tools/capture.py --to /results container"
+# Last, because they take longest.
+for profile in seed v137; do add attack $profile /tmp "/guest/attack /programs/attack-$profile"; done
