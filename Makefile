@@ -33,13 +33,13 @@ tools:
 
 .PHONY: build
 build: tools ## make the static library that go-shim/ links
-	@RUSTFLAGS="$${RUSTFLAGS-} $(REMAP)" cargo rustc --quiet --locked --release --lib --crate-type staticlib --target-dir $(LIBRARY_TARGET)
-	@src/ffi/archive.sh $(LIBRARY_TARGET)/release/libsubpath.a go-shim $(GOOS) $(GOARCH)
+	@RUSTFLAGS="$${RUSTFLAGS-} $(REMAP)" cargo rustc --quiet --locked --release -p rustsubpath-ffi --lib --crate-type staticlib --target-dir $(LIBRARY_TARGET)
+	@go-shim/ffi/archive.sh $(LIBRARY_TARGET)/release/librustsubpath_ffi.a go-shim $(GOOS) $(GOARCH)
 	@echo "go-shim/librustsubpath_$(GOOS)_$(GOARCH).a is made"
 
 .PHONY: header
-header: ## write go-shim/rustsubpath.h anew from src/ffi
-	@WRITE_HEADER=1 cargo test --quiet --locked --test header
+header: ## write go-shim/rustsubpath.h anew from go-shim/ffi
+	@WRITE_HEADER=1 cargo test --quiet --locked -p rustsubpath-ffi --test header
 
 .PHONY: demo
 demo: build ## prepare sub paths on real mounts, attack them, clean up: the whole in seconds
@@ -160,7 +160,7 @@ dist-test: tools ## build the archive twice, compare the bytes, and use what is 
 .PHONY: package
 package: ## both crates as cargo publishes them, built from the packages
 	@# Cargo keeps what it unpacked for a target folder, and would build an older state of the version.
-	@work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && cargo package --quiet --locked --workspace --target-dir "$$work" && ls -l "$$work"/package/*.crate
+	@work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && cargo package --quiet --locked -p subpath-mountinfo -p subpath --target-dir "$$work" && ls -l "$$work"/package/*.crate
 
 # --- everything ------------------------------------------------------------------
 
@@ -183,7 +183,7 @@ lint: lint-go ## formatting, clippy, documentation, vet
 	@cargo fmt --all --check
 	@cargo clippy --quiet --locked --workspace --all-targets --features fault-injection -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --workspace --no-deps
-	@cargo test --quiet --locked --test header
+	@cargo test --quiet --locked -p rustsubpath-ffi --test header
 
 .PHONY: clean
 clean: ## remove all that the other commands made

@@ -1,7 +1,7 @@
 /*
  * rustsubpath: kubernetes' safe subPath mounting, in Rust.
  *
- * Made from src/ffi by cbindgen. Change it there and run `make header`.
+ * Made from go-shim/ffi by cbindgen. Change it there and run `make header`.
  *
  * What all calls have in common:
  *

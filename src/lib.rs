@@ -10,7 +10,6 @@
 //! | [`prepare_safe_subpath`] | binds a sub path into the pod's directory | `PrepareSafeSubpath` |
 //! | [`clean_sub_paths`] | takes a volume's sub paths away again | `CleanSubPaths` |
 //! | [`resumable`] | the same for a mounter that answers later | – |
-//! | [`ffi`] | the same for C and Go | – |
 //! | [`mountinfo`] | mounters, the mount table, mount point checks | `k8s.io/mount-utils` |
 //!
 //! # Examples
@@ -42,10 +41,9 @@
 //! # std::fs::remove_dir_all(root).unwrap();
 //! # Ok::<(), subpath::Error>(())
 //! ```
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 mod clean;
-pub mod ffi;
 mod lock;
 mod mkdir;
 mod newness;

@@ -54,15 +54,15 @@ library() { # RUST-TARGET GOARCH TOOL-PREFIX FOLDER WHAT
 	say "building: $what"
 	# Encoded, because a folder's name may have a space.
 	CARGO_ENCODED_RUSTFLAGS=$flags--remap-path-prefix=$root=.$'\x1f'--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo \
-		cargo rustc --quiet --locked --release --lib --crate-type staticlib \
+		cargo rustc --quiet --locked --release -p rustsubpath-ffi --lib --crate-type staticlib \
 		--target "$triple" --target-dir "$target/library-$triple"
 	mkdir -p "$folder"
 	LD=${prefix}ld OBJCOPY=${prefix}objcopy NM=${prefix}nm AR=${prefix}ar \
-		src/ffi/archive.sh "$target/library-$triple/$triple/release/libsubpath.a" "$folder" linux "$arch"
+		go-shim/ffi/archive.sh "$target/library-$triple/$triple/release/librustsubpath_ffi.a" "$folder" linux "$arch"
 	linked "$triple" >>"$target/dist/crates"
 }
 
-linked() { cargo tree --locked -p subpath -e normal,no-proc-macro --target "$1" --prefix none --format '{p}'; }
+linked() { cargo tree --locked -p rustsubpath-ffi -e normal,no-proc-macro --target "$1" --prefix none --format '{p}'; }
 
 : >"$target/dist/crates"
 library x86_64-unknown-linux-gnu amd64 '' "$stage/go-shim" "linux/amd64, glibc"

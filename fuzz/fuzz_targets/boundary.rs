@@ -19,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
     std::thread::scope(|scope| {
         let calls = scope.spawn(|| {
             enter_a_world_of_its_own().expect("a mount namespace and a root of its own");
-            subpath::ffi::hostile::run(bytes);
+            rustsubpath_ffi::hostile::run(bytes);
         });
         if let Err(panic) = calls.join() {
             std::panic::resume_unwind(panic);

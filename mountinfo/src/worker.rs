@@ -11,8 +11,8 @@
 //! ```
 //!
 //! - *at work*: whoever asks with the same key waits for the same answer, up to a time of its own.
-//! - *late*: whoever comes now is told [`Undone::OthersTimedOut`] at once; who waits already goes on.
-//! - *stuck*: the work learns it by [`Caller::is_there`], and begins no further system call.
+//! - *late*: whoever comes now is told `Undone::OthersTimedOut` at once; who waits already goes on.
+//! - *stuck*: the work learns it by `Caller::is_there`, and begins no further system call.
 //!
 //! A thread that is done leaves the table before it tells its answer, so that a later call begins
 //! anew. When the process is killed, one that is stuck keeps it from ending until the kernel lets go.

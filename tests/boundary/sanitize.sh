@@ -19,10 +19,10 @@ cargo +nightly miri --version >/dev/null 2>&1 || {
 # The library itself is instrumented too: what the linked one's code does to memory, a sanitizer of
 # the program around it does not see. The runtime comes from the C compiler, once for all.
 cd "$root"
-RUSTFLAGS="-Zsanitizer=address" cargo +nightly rustc --quiet --locked --release --lib --crate-type staticlib \
+RUSTFLAGS="-Zsanitizer=address" cargo +nightly rustc --quiet --locked --release -p rustsubpath-ffi --lib --crate-type staticlib \
 	--config profile.release.lto=false --config profile.release.codegen-units=16 \
 	--target "$target" --target-dir target/sanitize
-library=target/sanitize/$target/release/libsubpath.a
+library=target/sanitize/$target/release/librustsubpath_ffi.a
 nm "$library" 2>/dev/null | grep -q "U __asan_report" || {
 	echo "sanitize: $library is not instrumented" >&2
 	exit 1

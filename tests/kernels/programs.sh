@@ -68,9 +68,9 @@ done
 make --silent build
 if [ "$arch" != "$own" ]; then
 	library=${CARGO_TARGET_DIR:-$root/target}/library-$target
-	cargo rustc --quiet --locked --release --lib --crate-type staticlib "${flags[@]}" --target-dir "$library"
-	LD=${prefix}ld OBJCOPY=${prefix}objcopy NM=${prefix}nm AR=${prefix}ar src/ffi/archive.sh \
-		"$library/$target/release/libsubpath.a" go-shim linux "$arch"
+	cargo rustc --quiet --locked --release -p rustsubpath-ffi --lib --crate-type staticlib "${flags[@]}" --target-dir "$library"
+	LD=${prefix}ld OBJCOPY=${prefix}objcopy NM=${prefix}nm AR=${prefix}ar go-shim/ffi/archive.sh \
+		"$library/$target/release/librustsubpath_ffi.a" go-shim linux "$arch"
 fi
 "${prefix}gcc" -std=c11 -static -Igo-shim tests/boundary/calls.c go-shim/librustsubpath_linux_"$arch".a -o "$out/calls"
 add boundary calls CHECKOUT /programs/calls

@@ -1,7 +1,9 @@
 //! The types and numbers that cross the boundary. This file is the header's source: every comment
 //! here is written for whoever reads `rustsubpath.h`.
 
-use super::operation::Operation;
+/// An operation that asked its caller a question and waits for the answer.
+#[derive(Debug)]
+pub struct Operation(());
 
 /// The version of this boundary. A caller compares it with what rsp_abi_version() answers and
 /// passes it in rsp_options; any other number is refused.

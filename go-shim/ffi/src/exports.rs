@@ -8,11 +8,12 @@ use mountinfo::KernelMounter;
 use mountinfo::mounter::{Direct, run_now};
 use std::os::fd::IntoRawFd;
 
-use super::abi::{self, Answer, ErrorNode, Options, Step};
-use super::call::{self, Call, Reply, ended};
-use super::memory;
-use super::operation::{KernelAndProgram, Operation};
-use crate::{FileMode, Subpath, resumable, whitebox};
+use crate::abi::{self, Answer, ErrorNode, Operation, Options, Step};
+use crate::call::{self, Call, ended};
+use crate::memory;
+use crate::operation::KernelAndProgram;
+use crate::reply::Reply;
+use subpath::{FileMode, Subpath, resumable, whitebox};
 
 /// The version of the boundary this library was built with.
 #[unsafe(no_mangle)]
@@ -55,7 +56,7 @@ pub unsafe extern "C" fn rsp_safe_make_dir(
     unsafe {
         call::begin(doing, options, args, args_len, step, |call: Call<'_, 2>| {
             let [subdir, base] = call.fields;
-            Ok(ended(crate::safe_make_dir(subdir, base, FileMode::new(perm), call.profile)))
+            Ok(ended(subpath::safe_make_dir(subdir, base, FileMode::new(perm), call.profile)))
         })
     }
 }
@@ -79,7 +80,7 @@ pub unsafe extern "C" fn rsp_prepare_safe_subpath(
         call::begin(doing, options, args, args_len, step, |call: Call<'_, 5>| {
             let (subpath, profile) = (subpath(call.fields, volume_mount_index), call.profile);
             if !call.asks {
-                return Ok(ended(crate::prepare_safe_subpath(&KernelMounter, &subpath, profile)));
+                return Ok(ended(subpath::prepare_safe_subpath(&KernelMounter, &subpath, profile)));
             }
             Ok(call.ask(move |mounter| async move {
                 resumable::prepare_safe_subpath(&mounter, &subpath, profile).await
@@ -106,7 +107,12 @@ pub unsafe extern "C" fn rsp_clean_sub_paths(
         call::begin(doing, options, args, args_len, step, |call: Call<'_, 2>| {
             let ([pod_dir, volume], profile) = (call.fields, call.profile);
             if !call.asks {
-                return Ok(ended(crate::clean_sub_paths(&KernelMounter, pod_dir, volume, profile)));
+                return Ok(ended(subpath::clean_sub_paths(
+                    &KernelMounter,
+                    pod_dir,
+                    volume,
+                    profile,
+                )));
             }
             let (pod_dir, volume) = (pod_dir.to_vec(), volume.to_vec());
             Ok(call.ask(move |mounter| async move {

@@ -8,11 +8,10 @@
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::ptr;
 
-use super::abi::*;
-use super::exports::*;
-use super::memory;
-use super::mounts::*;
-use super::operation::Operation;
+use crate::abi::*;
+use crate::exports::*;
+use crate::memory;
+use crate::mounts::*;
 
 /// How often one operation is answered at most. More is only more of the same.
 const MOST_ANSWERS: usize = 40;

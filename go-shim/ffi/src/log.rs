@@ -11,20 +11,20 @@ use tracing::span;
 use tracing::subscriber::Interest;
 use tracing::{Dispatch, Event, Level, Metadata, Subscriber, dispatcher};
 
-use super::abi::{self, Options};
+use crate::abi::{self, Options};
 
 type LogFn = extern "C" fn(handle: u64, level: i32, line: *const u8, line_len: usize);
 
 /// Where a call's lines go, and which of them.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sink {
+pub(crate) struct Sink {
     verbosity: i32,
     log: LogFn,
     handle: u64,
 }
 
 impl Sink {
-    pub(super) fn of(options: &Options) -> Option<Self> {
+    pub(crate) fn of(options: &Options) -> Option<Self> {
         let (verbosity, handle) = (options.verbosity, options.log_handle);
         options.log.map(|log| Sink { verbosity, log, handle })
     }
@@ -42,7 +42,7 @@ thread_local! {
 static DISPATCH: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Lines));
 
 /// Runs `body` with its lines going to `sink`.
-pub(super) fn to<T>(sink: Option<Sink>, body: impl FnOnce() -> T) -> T {
+pub(crate) fn to<T>(sink: Option<Sink>, body: impl FnOnce() -> T) -> T {
     struct Restore(Option<Sink>);
     impl Drop for Restore {
         fn drop(&mut self) {

@@ -4,60 +4,28 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use mountinfo::{Error, Foreign, Result};
+use mountinfo::{Foreign, Result};
 
-use super::abi::{self, Answer, Options, Step};
-use super::errors::{misuse, panicked};
-use super::log::{self, Sink};
-use super::memory::{self, StepOut};
-use super::operation::{Answered, AskingMounter, Operation, Progress};
-use crate::Profile;
-
-/// What an operation results in.
-#[derive(Debug, Default)]
-pub(super) struct Reply {
-    pub(super) number: i64,
-    pub(super) bytes: Vec<u8>,
-    /// An error that comes beside the result rather than instead of it.
-    pub(super) error: Option<Error>,
-}
-
-impl From<()> for Reply {
-    fn from((): ()) -> Self {
-        Reply::default()
-    }
-}
-
-impl From<Vec<u8>> for Reply {
-    fn from(bytes: Vec<u8>) -> Self {
-        Reply { bytes, ..Reply::default() }
-    }
-}
-
-impl From<bool> for Reply {
-    fn from(flag: bool) -> Self {
-        Reply { number: i64::from(flag), ..Reply::default() }
-    }
-}
-
-impl From<(bool, Vec<u8>)> for Reply {
-    fn from((flag, bytes): (bool, Vec<u8>)) -> Self {
-        Reply { number: i64::from(flag), bytes, ..Reply::default() }
-    }
-}
+use crate::abi::{self, Answer, Options, Step};
+use crate::errors::{misuse, panicked};
+use crate::log::{self, Sink};
+use crate::memory::{self, StepOut};
+use crate::operation::{Answered, AskingMounter, Operation, Progress};
+use crate::reply::Reply;
+use subpath::Profile;
 
 /// A checked call, with its `N` arguments.
-pub(super) struct Call<'a, const N: usize> {
-    pub(super) fields: [&'a [u8]; N],
-    pub(super) profile: Profile,
-    pub(super) asks: bool,
+pub(crate) struct Call<'a, const N: usize> {
+    pub(crate) fields: [&'a [u8]; N],
+    pub(crate) profile: Profile,
+    pub(crate) asks: bool,
     doing: &'static str,
     sink: Option<Sink>,
 }
 
 impl<const N: usize> Call<'_, N> {
     /// Begins an operation over the caller's mounter.
-    pub(super) fn ask<F, W, T>(&self, work: W) -> Progress
+    pub(crate) fn ask<F, W, T>(&self, work: W) -> Progress
     where
         W: FnOnce(AskingMounter) -> F,
         F: Future<Output = Result<T>> + Send + 'static,
@@ -72,7 +40,7 @@ impl<const N: usize> Call<'_, N> {
 }
 
 /// An operation that ended without asking.
-pub(super) fn ended<T: Into<Reply>>(outcome: Result<T>) -> Progress {
+pub(crate) fn ended<T: Into<Reply>>(outcome: Result<T>) -> Progress {
     Progress::Ended(outcome.map(Into::into))
 }
 
@@ -81,7 +49,7 @@ pub(super) fn ended<T: Into<Reply>>(outcome: Result<T>) -> Progress {
 /// # Safety
 /// As the header says: `options` and `step` point to whole structures, `args` to `args_len` bytes,
 /// and nobody else touches them until the call returns.
-pub(super) unsafe fn begin<const N: usize>(
+pub(crate) unsafe fn begin<const N: usize>(
     doing: &'static str,
     options: *const Options,
     args: *const u8,
@@ -110,8 +78,8 @@ pub(super) unsafe fn begin<const N: usize>(
 ///
 /// # Safety
 /// As [`begin`]; and `operation` was given out in a step and is handed back for the first time.
-pub(super) unsafe fn resume(
-    operation: *mut Operation,
+pub(crate) unsafe fn resume(
+    operation: *mut abi::Operation,
     answer: *const Answer,
     texts: *const u8,
     texts_len: usize,
@@ -143,7 +111,7 @@ pub(super) unsafe fn resume(
 }
 
 /// Drops an operation, whatever its destructors do.
-pub(super) fn discard(operation: Option<Box<Operation>>) {
+pub(crate) fn discard(operation: Option<Box<Operation>>) {
     let Some(operation) = operation else { return };
     let sink = operation.sink;
     // A panic while descriptors are closed has nobody to tell; the panic hook printed it.
@@ -202,7 +170,7 @@ fn check(options: &Options) -> Result<(Profile, bool)> {
 }
 
 /// A yes or no that crossed as a number.
-pub(super) fn flag(name: &str, value: u32) -> Result<bool> {
+pub(crate) fn flag(name: &str, value: u32) -> Result<bool> {
     match value {
         0 => Ok(false),
         1 => Ok(true),

@@ -1,5 +1,6 @@
-//! The C boundary: the crate's operations as functions a C, Go or C++ program can call. Its header
-//! is `go-shim/rustsubpath.h`, generated from this folder.
+//! The C boundary: the operations of the crates `subpath` and `subpath-mountinfo` as functions that a
+//! C, Go or C++ program can call. Its header is `go-shim/rustsubpath.h`, generated from this folder; the
+//! static library made of it is what the Go package links.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -8,6 +9,7 @@
 //! | `mounts.rs` | the same for the mount table and the mount point checks |
 //! | `call.rs` | what every export does: check, run, catch panics, hand over the outcome |
 //! | `operation.rs` | an operation that waits for its caller's mounter |
+//! | `reply.rs` | what an operation hands over at its end |
 //! | `errors.rs` | errors as a chain of plain structures |
 //! | `log.rs` | log lines on their way to the caller's function |
 //! | `memory.rs` | every allocation that crosses, and its release |
@@ -23,9 +25,9 @@
 //! * A panic stops at the export and becomes an error.
 //! * What a caller gets wrong becomes `EINVAL` wherever it can be seen: null pointers, impossible
 //!   lengths, unknown numbers, another ABI version.
-//! * There is no state between calls but the [`Operation`](operation::Operation) a caller holds.
-
-#![allow(unsafe_code)]
+//! * There is no state between calls but the operation a caller holds.
+//!
+//! All `unsafe` code of the project is here, with a reason at each use.
 
 pub mod abi;
 mod call;
@@ -36,6 +38,7 @@ pub mod hostile;
 mod log;
 mod memory;
 pub mod mounts;
-pub mod operation;
+mod operation;
+mod reply;
 #[cfg(test)]
 mod tests;

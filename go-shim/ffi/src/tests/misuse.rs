@@ -5,10 +5,10 @@ use std::ptr;
 use mountinfo::Place;
 use mountinfo::mounter::AsyncMounter;
 
-use super::super::abi::*;
-use super::super::call::Reply;
-use super::super::exports::*;
 use super::{Drops, a_step, begin, failed, ok, options, pack, resume};
+use crate::abi::*;
+use crate::exports::*;
+use crate::reply::Reply;
 
 const INVALID: (u32, i32, u64) = (RSP_ERROR_ERRNO, nix::libc::EINVAL, 0);
 

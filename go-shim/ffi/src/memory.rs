@@ -6,14 +6,14 @@ use std::ptr;
 
 use mountinfo::{Error, Result};
 
-use super::abi::{ErrorNode, RSP_FAILED, RSP_NO_STEP, RSP_ROOM, Step};
-use super::errors::misuse;
-use super::operation::Operation;
+use crate::abi::{self, ErrorNode, RSP_FAILED, RSP_NO_STEP, RSP_ROOM, Step};
+use crate::errors::misuse;
+use crate::operation::Operation;
 
 /// Bytes that now belong to the caller, as pointer and length; NULL when there are none.
 ///
 /// The caller returns them by [`take_back`] with the same length.
-pub(super) fn hand_over(bytes: impl Into<Box<[u8]>>) -> (*const u8, usize) {
+pub(crate) fn hand_over(bytes: impl Into<Box<[u8]>>) -> (*const u8, usize) {
     let boxed = bytes.into();
     if boxed.is_empty() {
         return (ptr::null(), 0);
@@ -26,7 +26,7 @@ pub(super) fn hand_over(bytes: impl Into<Box<[u8]>>) -> (*const u8, usize) {
 ///
 /// # Safety
 /// Pointer and length come from one call of [`hand_over`] and are used for the last time.
-pub(super) unsafe fn take_back(bytes: *const u8, len: usize) {
+pub(crate) unsafe fn take_back(bytes: *const u8, len: usize) {
     if bytes.is_null() || len == 0 {
         return;
     }
@@ -39,7 +39,7 @@ pub(super) unsafe fn take_back(bytes: *const u8, len: usize) {
 ///
 /// # Safety
 /// A pointer that is not null points to `len` bytes that nobody writes to during `'a`.
-pub(super) unsafe fn borrow<'a>(bytes: *const u8, len: usize) -> Result<&'a [u8]> {
+pub(crate) unsafe fn borrow<'a>(bytes: *const u8, len: usize) -> Result<&'a [u8]> {
     if len == 0 {
         return Ok(&[]);
     }
@@ -57,7 +57,7 @@ pub(super) unsafe fn borrow<'a>(bytes: *const u8, len: usize) -> Result<&'a [u8]
 ///
 /// # Safety
 /// A pointer that is not null and is aligned points to a whole `T`.
-pub(super) unsafe fn read<T: Copy>(from: *const T, name: &str) -> Result<T> {
+pub(crate) unsafe fn read<T: Copy>(from: *const T, name: &str) -> Result<T> {
     if from.is_null() || !from.is_aligned() {
         return Err(misuse(&format!("no {name}, or not where one can be")));
     }
@@ -66,13 +66,13 @@ pub(super) unsafe fn read<T: Copy>(from: *const T, name: &str) -> Result<T> {
 }
 
 /// The caller's step, cleared, so that what is written later need not say what it leaves out.
-pub(super) struct StepOut(*mut Step);
+pub(crate) struct StepOut(*mut Step);
 
 impl StepOut {
     /// # Safety
     /// A pointer that is not null and is aligned points to memory for a whole [`Step`], which is
     /// the callee's alone until the export returns.
-    pub(super) unsafe fn new(step: *mut Step) -> Result<Self, u32> {
+    pub(crate) unsafe fn new(step: *mut Step) -> Result<Self, u32> {
         if step.is_null() || !step.is_aligned() {
             return Err(RSP_NO_STEP);
         }
@@ -92,7 +92,7 @@ impl StepOut {
         Ok(StepOut(step))
     }
 
-    pub(super) fn state(&mut self, state: u32) -> u32 {
+    pub(crate) fn state(&mut self, state: u32) -> u32 {
         // SAFETY: `new` saw that the step can be written to, and it is ours until then.
         unsafe { (&raw mut (*self.0).state).write(state) };
         state
@@ -100,7 +100,7 @@ impl StepOut {
 
     /// The result: its number, and its bytes in the step's room where they fit. A length is always
     /// the sign of a result, since an empty one has NULL for its pointer either way.
-    pub(super) fn result(&mut self, number: i64, bytes: Vec<u8>) {
+    pub(crate) fn result(&mut self, number: i64, bytes: Vec<u8>) {
         let len = bytes.len();
         let text = if len <= RSP_ROOM {
             // SAFETY: as in `state`; the bytes fit by the line above and are not in the step.
@@ -121,7 +121,7 @@ impl StepOut {
     }
 
     /// The error, now the caller's.
-    pub(super) fn error(&mut self, error: &Error) {
+    pub(crate) fn error(&mut self, error: &Error) {
         let node = give_error(error);
         // SAFETY: as in `state`.
         unsafe { (&raw mut (*self.0).error).write(node) };
@@ -129,7 +129,7 @@ impl StepOut {
 
     /// The question an operation asks, and the operation itself, now the caller's. Path and source
     /// stay where they are in the operation.
-    pub(super) fn question(&mut self, operation: Box<Operation>) {
+    pub(crate) fn question(&mut self, operation: Box<Operation>) {
         let operation = Box::into_raw(operation);
         // SAFETY: the pointer comes from the line above. The operation keeps the question where it
         // is until it is resumed or dropped, both of which end the caller's right to read it.
@@ -141,7 +141,7 @@ impl StepOut {
             (&raw mut (*self.0).text_len).write(lent.path.1);
             (&raw mut (*self.0).source).write(lent.source.0);
             (&raw mut (*self.0).source_len).write(lent.source.1);
-            (&raw mut (*self.0).operation).write(operation);
+            (&raw mut (*self.0).operation).write(operation.cast());
         }
     }
 }
@@ -150,12 +150,12 @@ impl StepOut {
 ///
 /// # Safety
 /// A pointer that is not null was given out in a step and has not been handed back before.
-pub(super) unsafe fn take_operation(operation: *mut Operation) -> Result<Box<Operation>> {
+pub(crate) unsafe fn take_operation(operation: *mut abi::Operation) -> Result<Box<Operation>> {
     if operation.is_null() {
         return Err(misuse("no operation"));
     }
     // SAFETY: StepOut::question made it by Box::into_raw, and it is handed back once.
-    Ok(unsafe { Box::from_raw(operation) })
+    Ok(unsafe { Box::from_raw(operation.cast()) })
 }
 
 /// The error as a chain of nodes, each with its own copies, innermost built first.
@@ -189,7 +189,7 @@ fn give_error(error: &Error) -> *mut ErrorNode {
 ///
 /// # Safety
 /// A pointer that is not null is the `error` of a step, used for the last time.
-pub(super) unsafe fn free_error(error: *mut ErrorNode) {
+pub(crate) unsafe fn free_error(error: *mut ErrorNode) {
     let mut next = error;
     while !next.is_null() {
         // SAFETY: give_error made each node by Box::into_raw, and each is owned by the one before.
@@ -205,7 +205,7 @@ pub(super) unsafe fn free_error(error: *mut ErrorNode) {
 }
 
 /// The fields a caller packed: each is its length as eight little-endian bytes and then its bytes.
-pub(super) fn unpack<const N: usize>(packed: &[u8]) -> Result<[&[u8]; N]> {
+pub(crate) fn unpack<const N: usize>(packed: &[u8]) -> Result<[&[u8]; N]> {
     let mut fields: [&[u8]; N] = [&[]; N];
     let mut rest = packed;
     for field in &mut fields {
@@ -218,7 +218,7 @@ pub(super) fn unpack<const N: usize>(packed: &[u8]) -> Result<[&[u8]; N]> {
 }
 
 /// The first packed field and what follows it.
-pub(super) fn unpack_one(packed: &[u8]) -> Result<(&[u8], &[u8])> {
+pub(crate) fn unpack_one(packed: &[u8]) -> Result<(&[u8], &[u8])> {
     let cut = || misuse("an argument is cut short");
     let (length, rest) = packed.split_first_chunk::<8>().ok_or_else(cut)?;
     let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| cut())?;
@@ -226,14 +226,14 @@ pub(super) fn unpack_one(packed: &[u8]) -> Result<(&[u8], &[u8])> {
 }
 
 /// The inverse of [`unpack`], for results that are a list.
-pub(super) fn pack<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+pub(crate) fn pack<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut packed = Vec::new();
     fields.for_each(|field| pack_one(&mut packed, field));
     packed
 }
 
 /// Appends one field.
-pub(super) fn pack_one(packed: &mut Vec<u8>, field: &[u8]) {
+pub(crate) fn pack_one(packed: &mut Vec<u8>, field: &[u8]) {
     packed.extend_from_slice(&(field.len() as u64).to_le_bytes());
     packed.extend_from_slice(field);
 }

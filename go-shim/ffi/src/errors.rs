@@ -2,16 +2,16 @@
 
 use mountinfo::{Error, ErrorKind};
 
-use super::abi;
+use crate::abi;
 
 /// The caller broke the boundary's rules: a sentence that wraps `EINVAL`.
-pub(super) fn misuse(what: &str) -> Error {
+pub(crate) fn misuse(what: &str) -> Error {
     let inval = Error::from_errno(nix::errno::Errno::EINVAL as i32);
     Error::wrap(format!("rustsubpath was called wrongly, {what}: "), inval)
 }
 
 /// A panic of the library's own, as an error.
-pub(super) fn panicked(doing: &str, payload: &(dyn std::any::Any + Send)) -> Error {
+pub(crate) fn panicked(doing: &str, payload: &(dyn std::any::Any + Send)) -> Error {
     let said = payload
         .downcast_ref::<&str>()
         .copied()
@@ -21,7 +21,7 @@ pub(super) fn panicked(doing: &str, payload: &(dyn std::any::Any + Send)) -> Err
 }
 
 /// The number by which the header knows an error's kind.
-pub(super) fn kind_number(error: &Error) -> u32 {
+pub(crate) fn kind_number(error: &Error) -> u32 {
     match error.kind() {
         ErrorKind::Errno => abi::RSP_ERROR_ERRNO,
         ErrorKind::Path => abi::RSP_ERROR_PATH,

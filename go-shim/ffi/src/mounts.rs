@@ -12,9 +12,10 @@ use std::time::Duration;
 use mountinfo::table::{MountOptions, MountTable, mount_refs};
 use mountinfo::{KernelMounter, Mounter, Result};
 
-use super::abi::{Options, Step};
-use super::call::{self, Call, Reply, ended};
-use super::memory;
+use crate::abi::{Options, Step};
+use crate::call::{self, Call, ended};
+use crate::memory;
+use crate::reply::Reply;
 
 /// Whether something is mounted at a path (mount-utils' IsMountPoint), 0 or 1 in number. Argument:
 /// the path.
@@ -185,7 +186,7 @@ fn path(bytes: &[u8]) -> &Path {
 }
 
 /// The mounts of a table; see [`rsp_mount_table`].
-pub(super) fn pack_table(table: &MountTable) -> Result<Reply> {
+pub(crate) fn pack_table(table: &MountTable) -> Result<Reply> {
     // Most of a line is text, and every field adds a length.
     let mut packed = Packed::new(2 * table.as_bytes().len());
     for record in table {

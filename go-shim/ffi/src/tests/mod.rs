@@ -13,12 +13,13 @@ use mountinfo::{Error, Result, log};
 
 mod misuse;
 
-use super::abi::*;
-use super::call::{self, Call, Reply, ended};
-use super::exports::*;
-use super::memory;
-use super::mounts;
-use super::operation::{AskingMounter, Progress};
+use crate::abi::*;
+use crate::call::{self, Call, ended};
+use crate::exports::*;
+use crate::memory;
+use crate::mounts;
+use crate::operation::{AskingMounter, Progress};
+use crate::reply::Reply;
 
 fn options() -> Options {
     Options {

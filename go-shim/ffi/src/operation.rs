@@ -9,19 +9,19 @@ use std::task::{Context, Poll, Waker};
 use mountinfo::mounter::{AsyncMounter, Place, Source};
 use mountinfo::{Error, Foreign, KernelMounter, Mounter, Result};
 
-use super::abi;
-use super::call::Reply;
-use super::log::Sink;
+use crate::abi;
+use crate::log::Sink;
+use crate::reply::Reply;
 
 /// What an asking operation computes. It is `Send` because a caller may resume on another thread.
-pub(super) type Work = Pin<Box<dyn Future<Output = Result<Reply>> + Send>>;
+pub(crate) type Work = Pin<Box<dyn Future<Output = Result<Reply>> + Send>>;
 
 /// An operation that asked its caller a question and waits for the answer.
 #[derive(Debug)]
 pub struct Operation {
-    pub(super) doing: &'static str,
-    pub(super) sink: Option<Sink>,
-    pub(super) work: Unfinished,
+    pub(crate) doing: &'static str,
+    pub(crate) sink: Option<Sink>,
+    pub(crate) work: Unfinished,
     desk: Arc<Desk>,
     /// What was asked last. It stays here, unmoved, while the caller reads it.
     asked: Question,
@@ -29,7 +29,7 @@ pub struct Operation {
 }
 
 /// The future, in a wrapper so that [`Operation`] can be shown.
-pub(super) struct Unfinished(Work);
+pub(crate) struct Unfinished(Work);
 
 impl std::fmt::Debug for Unfinished {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -38,7 +38,7 @@ impl std::fmt::Debug for Unfinished {
 }
 
 /// How far an operation came.
-pub(super) enum Progress {
+pub(crate) enum Progress {
     /// It ended.
     Ended(Result<Reply>),
     /// It ended after its caller gave it up; nobody wants to hear how.
@@ -56,15 +56,15 @@ struct Question {
 }
 
 /// A question as the step shows it.
-pub(super) struct Lent {
-    pub(super) kind: u32,
-    pub(super) path: (*const u8, usize),
-    pub(super) source: (*const u8, usize),
+pub(crate) struct Lent {
+    pub(crate) kind: u32,
+    pub(crate) path: (*const u8, usize),
+    pub(crate) source: (*const u8, usize),
 }
 
 /// What the caller's mounter said.
 #[derive(Debug)]
-pub(super) enum Answered {
+pub(crate) enum Answered {
     Value(bool),
     Failed(Foreign),
     Aborted,
@@ -95,7 +95,7 @@ impl Desk {
 
 /// The mounter an asking operation uses: it lays each question on the desk and waits.
 #[derive(Debug)]
-pub(super) struct AskingMounter(Arc<Desk>);
+pub(crate) struct AskingMounter(Arc<Desk>);
 
 impl AskingMounter {
     async fn ask(&self, kind: u32, at: Option<Place<'_>>, source: Vec<u8>) -> Result<bool> {
@@ -153,7 +153,7 @@ impl AsyncMounter for AskingMounter {
 
 /// The kernel's mounter, whose caller runs umount(8) where that has to be run.
 #[derive(Debug)]
-pub(super) struct KernelAndProgram(pub(super) AskingMounter);
+pub(crate) struct KernelAndProgram(pub(crate) AskingMounter);
 
 impl AsyncMounter for KernelAndProgram {
     async fn is_mount_point(&self, at: Place<'_>) -> Result<bool> {
@@ -191,7 +191,7 @@ impl AsyncMounter for KernelAndProgram {
 
 impl Operation {
     /// An operation that has not begun; [`Operation::advance`] begins it.
-    pub(super) fn new<F, W>(doing: &'static str, sink: Option<Sink>, work: W) -> Box<Self>
+    pub(crate) fn new<F, W>(doing: &'static str, sink: Option<Sink>, work: W) -> Box<Self>
     where
         W: FnOnce(AskingMounter) -> F,
         F: Future<Output = Result<Reply>> + Send + 'static,
@@ -203,7 +203,7 @@ impl Operation {
     }
 
     /// Runs to the next question or to the end.
-    pub(super) fn advance(mut self: Box<Self>) -> Progress {
+    pub(crate) fn advance(mut self: Box<Self>) -> Progress {
         let mut context = Context::from_waker(Waker::noop());
         match self.work.0.as_mut().poll(&mut context) {
             Poll::Ready(_) if self.aborted => Progress::Aborted,
@@ -227,7 +227,7 @@ impl Operation {
     /// Giving up ends the operation as unwinding ended the original: a failed bind has a deferred
     /// clean-up there, which runs here because the logic sees the bind fail. Nothing else had more
     /// deferred than closing descriptors, and dropping the future does that.
-    pub(super) fn answer(mut self: Box<Self>, answer: Answered) -> Progress {
+    pub(crate) fn answer(mut self: Box<Self>, answer: Answered) -> Progress {
         if matches!(answer, Answered::Aborted) {
             let cleans_up = self.asked.kind == abi::RSP_ASK_BIND && !self.aborted;
             self.aborted = true;
@@ -240,12 +240,12 @@ impl Operation {
     }
 
     /// Whether the last question is answered by a value rather than by success alone.
-    pub(super) fn wants_error(&self) -> bool {
+    pub(crate) fn wants_error(&self) -> bool {
         self.asked.kind != abi::RSP_ASK_CAN_SAFELY_SKIP_MOUNT_POINT_CHECK
     }
 
     /// Where the last question lies; it stays there until the operation is resumed or dropped.
-    pub(super) fn lend_question(&self) -> Lent {
+    pub(crate) fn lend_question(&self) -> Lent {
         let lend = |bytes: &Vec<u8>| (bytes.as_ptr(), bytes.len());
         Lent {
             kind: self.asked.kind,
