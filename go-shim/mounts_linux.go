@@ -154,7 +154,8 @@ func IsNotMountPoint(mounter mount.Interface, file string) (bool, error) {
 //
 // With mount-utils' own *mount.Mounter the library unmounts by system calls itself. It takes every
 // mount away that lies there, and waits for no server. Only where mount(8) noted something of the
-// mount in /run/mount/utab, for an option like _netdev, the mounter unmounts it, by umount(8).
+// mount in /run/mount/utab, for an option like _netdev, the mounter unmounts it, by umount(8), and is
+// waited for.
 func CleanupMountPoint(mountPath string, mounter mount.Interface, extensiveMountPointCheck bool) error {
 	if libraryProblem != nil {
 		return libraryProblem

@@ -9,195 +9,293 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
+use common::device::volume_on_a_device;
+use common::fuse;
 use common::lines::Lines;
-use common::{Layout, bytes, in_namespace_over, mount_tmpfs};
-use mountinfo::{KernelMounter, Profile, Result, cleanup_mount_point};
+use common::{Layout, bytes, in_namespace_over, mount_tmpfs, with_fuse};
+use mountinfo::worker::stuck;
+use mountinfo::{KernelMounter, Profile, Result, cleanup_mount_point, cleanup_mount_with_force};
+use nix::errno::Errno;
 
 const UTAB: &str = "/run/mount/utab";
-
-/// A place of its own for utab: none of this machine's mounts is in it.
-fn own_utab() {
-    mount_tmpfs(Path::new("/run"));
-    fs::create_dir("/run/mount").unwrap();
-}
+const LONG: Duration = Duration::from_secs(50);
 
 fn clean(path: &Path) -> Result<()> {
     cleanup_mount_point(&KernelMounter, &bytes(path), true, Profile::V137)
 }
 
-/// Mounts a tmpfs by mount(8) on a directory that is made for it.
+fn clean_within(path: &Path, timeout: Duration) -> Result<()> {
+    cleanup_mount_with_force(&KernelMounter, &bytes(path), true, timeout, Profile::V137)
+}
+
+/// Both ways to clean up, which must do the same.
+const WAYS: [fn(&Path) -> Result<()>; 2] = [clean, |path| clean_within(path, LONG)];
+
+/// Runs the test of this name with an utab of its own: none of this machine's mounts is in it.
+fn with_own_utab(name: &str, body: impl FnOnce(&Layout)) {
+    in_namespace_over(&[""], name, |layout| {
+        own_utab();
+        body(layout);
+    });
+}
+
+fn own_utab() {
+    mount_tmpfs(Path::new("/run"));
+    fs::create_dir("/run/mount").unwrap();
+    fs::write(UTAB, "").unwrap();
+}
+
+fn entries() -> String {
+    fs::read_to_string(UTAB).unwrap()
+}
+
+/// Mounts by mount(8) on a directory that is made for it.
 fn mount8(args: &[&str], target: &Path) {
     fs::create_dir_all(target).unwrap();
     let output = Command::new("mount").args(args).arg(target).output().unwrap();
     assert!(output.status.success(), "{output:?}");
 }
 
-fn entries() -> String {
-    fs::read_to_string(UTAB).unwrap_or_default()
+/// Mounts a tmpfs by mount(8) with an option.
+fn tmpfs8(option: &str, target: &Path) {
+    mount8(&["-t", "tmpfs", "-o", option, "source #1"], target);
+}
+
+fn script(path: &Path, text: &str) {
+    fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// Puts a shell script in the place of umount(8).
-fn replace_umount(layout: &Layout, script: &str) {
+fn replace_umount(layout: &Layout, text: &str) {
     let fake = layout.outside.join("umount");
-    fs::write(&fake, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).unwrap();
+    script(&fake, text);
     let found = Command::new("sh").args(["-c", "command -v umount"]).output().unwrap();
     let umount = PathBuf::from(String::from_utf8(found.stdout).unwrap().trim());
     common::bind(&fake, &umount.canonicalize().unwrap());
 }
 
+#[track_caller]
+fn expect_lines(lines: &Lines, wanted: &[String]) {
+    let lines = lines.all();
+    for line in wanted {
+        assert!(lines.contains(line), "{line}\n{lines:#?}");
+    }
+}
+
 #[test]
 fn of_fifty_mounts_no_entry_stays() {
-    in_namespace_over(&[""], "of_fifty_mounts_no_entry_stays", |layout| {
-        own_utab();
-        for number in 0..50 {
+    with_own_utab("of_fifty_mounts_no_entry_stays", |layout| {
+        for clean in WAYS {
             // Names that are escaped in the file, and each option that leaves an entry.
-            let names =
-                ["plain", "a b", "tab\t", "back\\slash", "back\\040slash", "#hash", "new\nline"];
-            let at = layout.root.join(format!("{} {number}", names[number % names.len()]));
-            let option = ["_netdev", "user", "x-test=1", "uhelper=no-such"][number % 4];
-            mount8(&["-t", "tmpfs", "-o", option, "source #1"], &at);
-        }
-        assert_eq!(entries().lines().count(), 50);
-        for entry in fs::read_dir(&layout.root).unwrap() {
-            let path = entry.unwrap().path();
-            if path.to_str().unwrap().contains(' ') {
+            let names = ["plain", "a b", "tab\t", "back\\", "\\040", "#hash", "new\nline"];
+            let path = |number: usize| {
+                layout.root.join(format!("{} {number}", names[number % names.len()]))
+            };
+            for number in 0..50 {
+                let option = ["_netdev", "user", "x-test=1", "uhelper=no-such"][number % 4];
+                tmpfs8(option, &path(number));
+            }
+            assert_eq!(entries().lines().count(), 50);
+            for path in (0..50).map(path) {
                 clean(&path).unwrap();
                 assert!(!path.exists(), "{path:?}");
             }
+            assert_eq!(entries(), "");
         }
-        assert_eq!(entries(), "");
     });
 }
 
 #[test]
 fn the_program_that_an_entry_names_unmounts() {
-    in_namespace_over(&[""], "the_program_that_an_entry_names_unmounts", |layout| {
-        own_utab();
+    with_own_utab("the_program_that_an_entry_names_unmounts", |layout| {
         let (upper, work) = (layout.outside.join("upper"), layout.outside.join("work"));
         fs::create_dir(&upper).unwrap();
         fs::create_dir(&work).unwrap();
         let called = layout.outside.join("called");
-        let helper = upper.join("umount.noted");
-        let script =
-            format!("#!/bin/sh\necho \"$1\" >>{}\nexec umount -i \"$1\"\n", called.display());
-        fs::write(&helper, script).unwrap();
-        fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
+        let text = format!("echo \"$1\" >>{}\nexec umount -i \"$1\"", called.display());
+        script(&upper.join("umount.noted"), &text);
         let sbin = Path::new("/sbin").canonicalize().unwrap();
         let dirs = [("lowerdir", &sbin), ("upperdir", &upper), ("workdir", &work)];
         let dirs = dirs.map(|(name, dir)| format!("{name}={}", dir.display())).join(",");
         mount8(&["-t", "overlay", "-o", &dirs, "overlay"], &sbin);
 
         let at = layout.root.join("noted");
-        mount8(&["-t", "tmpfs", "-o", "helper=noted", "source"], &at);
-        clean(&at).unwrap();
-        assert!(!at.exists());
-        assert_eq!(fs::read_to_string(&called).unwrap(), format!("{}\n", at.display()));
-        assert_eq!(entries(), "");
+        for clean in WAYS {
+            tmpfs8("helper=noted", &at);
+            clean(&at).unwrap();
+            assert!(!at.exists());
+            assert_eq!(fs::read_to_string(&called).unwrap(), format!("{}\n", at.display()));
+            assert_eq!(entries(), "");
+            fs::remove_file(&called).unwrap();
+        }
     });
 }
 
 #[test]
 fn every_layer_and_every_name_of_a_mount_point() {
-    in_namespace_over(&[""], "every_layer_and_every_name_of_a_mount_point", |layout| {
-        own_utab();
-        let at = layout.root.join("dir/mount point");
-        for option in ["_netdev", "rw", "x-a"] {
-            mount8(&["-t", "tmpfs", "-o", option, "source"], &at);
-        }
-        clean(&at).unwrap();
-        assert!(!at.exists() && layout.mounts_at(&at) == 0);
-        assert_eq!(entries(), "");
+    with_own_utab("every_layer_and_every_name_of_a_mount_point", |layout| {
+        let dir = layout.root.join("dir");
+        symlink(&dir, layout.root.join("link")).unwrap();
+        for clean in WAYS {
+            let at = dir.join("mount point");
+            for option in ["_netdev", "rw", "x-a"] {
+                tmpfs8(option, &at);
+            }
+            clean(&at).unwrap();
+            assert!(!at.exists() && layout.mounts_at(&at) == 0);
+            assert_eq!(entries(), "");
 
-        symlink(layout.root.join("dir"), layout.root.join("link")).unwrap();
-        for path in ["link/below", "dir/below/", "link/below//"] {
-            mount8(&["-t", "tmpfs", "-o", "_netdev", "source"], &layout.root.join("dir/below"));
-            clean(&layout.root.join(path)).unwrap();
-            assert_eq!(entries(), "", "{path}");
-            assert!(!layout.root.join("dir/below").exists(), "{path}");
+            for path in ["link/below", "dir/below/", "link/below//"] {
+                tmpfs8("_netdev", &dir.join("below"));
+                clean(&layout.root.join(path)).unwrap();
+                assert_eq!(entries(), "", "{path}");
+                assert!(!dir.join("below").exists(), "{path}");
+            }
+            // A link to the mount point: what it leads to is unmounted, and the link removed.
+            tmpfs8("_netdev", &dir.join("below"));
+            let link = layout.root.join("link to below");
+            symlink(dir.join("below"), &link).unwrap();
+            clean(&link).unwrap();
+            assert_eq!(entries(), "");
+            assert!(fs::symlink_metadata(&link).is_err() && dir.join("below").exists());
         }
-        // A link to the mount point: what it leads to is unmounted, and the link removed.
-        mount8(&["-t", "tmpfs", "-o", "_netdev", "source"], &layout.root.join("dir/below"));
-        let link = layout.root.join("link to below");
-        symlink(layout.root.join("dir/below"), &link).unwrap();
-        clean(&link).unwrap();
-        assert_eq!(entries(), "");
-        assert!(fs::symlink_metadata(&link).is_err() && layout.root.join("dir/below").exists());
     });
 }
 
 /// umount(8) resolves the link, and does not find the entry: mount-utils leaves it as well.
 #[test]
 fn an_entry_under_a_links_name_is_told_of() {
-    in_namespace_over(&[""], "an_entry_under_a_links_name_is_told_of", |layout| {
-        own_utab();
+    with_own_utab("an_entry_under_a_links_name_is_told_of", |layout| {
         let (at, link) = (layout.root.join("mount point"), layout.root.join("link"));
         fs::create_dir(&at).unwrap();
-        symlink(&at, &link).unwrap();
-        mount8(&["--no-canonicalize", "-t", "tmpfs", "-o", "_netdev", "source"], &link);
-        let lines = Lines::default();
-        lines.of(|| clean(&link)).unwrap();
-        assert_eq!(layout.mounts_at(&at), 0);
-        assert_eq!(entries().lines().count(), 1);
-        let told = format!(
-            "Unmounting {} leaves its entry in {UTAB}: umount(8) did not take it away",
-            link.display()
-        );
-        assert!(lines.all().contains(&told));
+        for clean in WAYS {
+            own_utab();
+            symlink(&at, &link).unwrap();
+            mount8(&["--no-canonicalize", "-t", "tmpfs", "-o", "_netdev", "source"], &link);
+            let lines = Lines::default();
+            lines.of(|| clean(&link)).unwrap();
+            assert_eq!(layout.mounts_at(&at), 0);
+            assert_eq!(entries().lines().count(), 1);
+            let told = format!("Unmounting {} left its entry in {UTAB}", link.display());
+            expect_lines(&lines, &[told]);
+        }
     });
 }
 
 #[test]
 fn where_umount_fails_the_mount_goes_and_the_entry_is_told_of() {
-    in_namespace_over(
-        &[""],
-        "where_umount_fails_the_mount_goes_and_the_entry_is_told_of",
-        |layout| {
+    let name = "where_umount_fails_the_mount_goes_and_the_entry_is_told_of";
+    with_own_utab(name, |layout| {
+        let at = layout.root.join("noted");
+        for clean in WAYS {
             own_utab();
-            let at = layout.root.join("noted");
-            mount8(&["-t", "tmpfs", "-o", "_netdev", "source"], &at);
+            tmpfs8("_netdev", &at);
             replace_umount(layout, "echo for the test >&2; exit 32");
             let lines = Lines::default();
             lines.of(|| clean(&at)).unwrap();
             assert!(!at.exists());
-            let told = format!(
-                "Unmounting {} leaves its entry in {UTAB}: umount(8): exit status: 32: for the test",
-                at.display()
+            let at = at.display();
+            let why = "umount(8): exit status: 32: for the test";
+            expect_lines(
+                &lines,
+                &[
+                    format!("umount(8) of {at} failed, trying umount2(2): {why}"),
+                    format!("Unmounting {at} left its entry in {UTAB}"),
+                ],
             );
-            assert!(lines.all().contains(&told));
-        },
-    );
+        }
+    });
 }
 
 #[test]
 fn without_an_entry_no_program_is_run_nor_for_a_sub_path() {
-    in_namespace_over(&[""], "without_an_entry_no_program_is_run_nor_for_a_sub_path", |layout| {
-        own_utab();
+    with_own_utab("without_an_entry_no_program_is_run_nor_for_a_sub_path", |layout| {
         let at = |name: &str| layout.root.join(name);
-        let request = layout.request("dir");
         fs::create_dir(layout.volume.join("dir")).unwrap();
         let target = layout.target();
-        mount8(&["-t", "tmpfs", "-o", "_netdev", "source"], &target);
-        mount8(&["-t", "tmpfs", "-o", "_netdev", "source"], &at("noted"));
-        mount8(&["-t", "tmpfs", "-o", "nosuid", "source"], &at("not noted"));
-        fs::create_dir(at("gone")).unwrap();
-        fs::write(
-            UTAB,
-            format!("{}SRC=x TARGET={} ROOT=/ OPTS=x\n", entries(), at("gone").display()),
-        )
-        .unwrap();
+        tmpfs8("_netdev", &target);
+        let stale = format!("SRC=x TARGET={} ROOT=/ OPTS=x\n", at("gone").display());
+        fs::write(UTAB, entries() + &stale).unwrap();
         let ran = layout.outside.join("ran");
         replace_umount(layout, &format!("echo \"$@\" >>{}", ran.display()));
-        clean(&at("not noted")).unwrap();
-        clean(&at("gone")).unwrap();
-        clean(&at("nothing there")).unwrap();
+        for clean in WAYS {
+            tmpfs8("nosuid", &at("not noted"));
+            fs::create_dir(at("gone")).unwrap();
+            clean(&at("not noted")).unwrap();
+            clean(&at("gone")).unwrap();
+            clean(&at("nothing there")).unwrap();
+        }
         // The stale mount on the target goes, the sub path's own too.
-        let mounter = &KernelMounter;
+        let (mounter, request) = (&KernelMounter, layout.request("dir"));
         subpath::prepare_safe_subpath(mounter, &request, Profile::V137).unwrap();
         subpath::clean_sub_paths(mounter, &bytes(&layout.pod), b"vol", Profile::V137).unwrap();
         assert!(!target.exists() && !ran.exists());
-        clean(&at("noted")).unwrap();
-        assert_eq!(fs::read_to_string(&ran).unwrap(), format!("{}\n", at("noted").display()));
+        for clean in WAYS {
+            tmpfs8("_netdev", &at("noted"));
+            clean(&at("noted")).unwrap();
+            assert_eq!(fs::read_to_string(&ran).unwrap(), format!("{}\n", at("noted").display()));
+            fs::remove_file(&ran).unwrap();
+        }
+    });
+}
+
+/// Whether a process is there, and no zombie.
+fn runs(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+}
+
+#[test]
+fn an_umount_that_hangs_is_killed_with_its_helper() {
+    with_own_utab("an_umount_that_hangs_is_killed_with_its_helper", |layout| {
+        let at = layout.root.join("noted");
+        tmpfs8("_netdev", &at);
+        let pids = layout.outside.join("pids");
+        replace_umount(layout, &format!("sleep 1000 & echo $$ $! >{}; wait", pids.display()));
+        let lines = Lines::default();
+        lines.of(|| clean_within(&at, Duration::from_secs(4))).unwrap();
+        assert!(!at.exists());
+        let why = format!("umount(8) {}: connection timed out", at.display());
+        let lines = lines.all();
+        assert!(lines.iter().any(|line| line.ends_with(&why)), "{lines:#?}");
+        assert!(!lines.iter().any(|line| line.contains("force")), "{lines:#?}");
+        let pids = fs::read_to_string(&pids).unwrap();
+        assert_eq!(pids.split_whitespace().count(), 2);
+        while pids.split_whitespace().any(runs) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(stuck(), 0);
+    });
+}
+
+/// umount(8) waits in umount2(2) then, and cannot be killed before the server answers.
+#[test]
+fn nothing_is_cleaned_while_umount_waits_for_the_server() {
+    const NAME: &str = "nothing_is_cleaned_while_umount_waits_for_the_server";
+    with_fuse(&[""], NAME, |layout| {
+        own_utab();
+        let Some((server, at, device)) = volume_on_a_device(layout, NAME) else { return };
+        fs::write(UTAB, format!("SRC={} TARGET={} ROOT=/ OPTS=x\n", device.0, at.display()))
+            .unwrap();
+        let timed_out = |outcome: Result<()>| {
+            assert_eq!(outcome.unwrap_err().errno(), Some(Errno::ETIMEDOUT as i32));
+        };
+        while !server.was_told_to_go() {
+            timed_out(clean_within(&at, Duration::from_secs(1)));
+        }
+        assert!(at.exists() && layout.mounts_at(&at) == 0);
+        timed_out(clean_within(&at, Duration::ZERO));
+        mount_tmpfs(&at);
+        fs::write(at.join("kept"), "").unwrap();
+        fuse::let_go();
+        while stuck() > 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(at.join("kept").exists(), "a killed umount(8) took a later mount away");
+        clean_within(&at, LONG).unwrap();
+        assert!(!at.exists());
     });
 }

@@ -110,10 +110,15 @@ pub mod resumable {
         extensive: bool,
         profile: Profile,
     ) -> Result<()> {
-        if mounter.is_kernel() {
-            utab::unmount_noted(mounter, path).await;
+        let noted = match mounter.is_kernel() {
+            true => utab::unmount_noted(mounter, path).await,
+            false => None,
+        };
+        cleanup_mount_point(mounter, Place::at(path), extensive, profile).await?;
+        if let Some(noted) = noted {
+            noted.warn_of_rest(path);
         }
-        cleanup_mount_point(mounter, Place::at(path), extensive, profile).await
+        Ok(())
     }
 
     /// [`super::cleanup_mount_point`] of a place that was not mounted by mount(8), a sub path say: it

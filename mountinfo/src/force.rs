@@ -7,6 +7,7 @@
 mod entry;
 mod unmount;
 
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use entry::Entry;
@@ -18,6 +19,7 @@ use crate::kernel::KernelMounter;
 use crate::mounter::{MountPoint, Mounter, Place, Source};
 use crate::profile::Profile;
 use crate::sys::{self, RawErrno, Sys};
+use crate::utab::{self, Noted};
 use crate::{gotext, log};
 
 /// The shortest timeout: a shorter one, zero too, counts as this. A healthy unmount may take as long
@@ -43,7 +45,11 @@ impl ForceMounter for KernelMounter {
         let found = entry::find_at(at, budget.step()?)?;
         let mut entry = found.map_err(|errno| failed(at.path, errno))?;
         match entry.mounted {
-            Some(_) => take_one_away(&mut entry, at.path, &budget),
+            Some(_) => {
+                // What has an open directory is a sub path, which needs no program.
+                let noted = at.dir.is_none().then(|| noted(&entry, at.path)).flatten();
+                take_one_away(&mut entry, noted.as_ref(), at.path, &budget)
+            }
             None => unmount::wait_for_others(&entry.id, at.path, budget.step()?),
         }
     }
@@ -63,6 +69,9 @@ impl ForceMounter for KernelMounter {
 /// thread go. A thread that hangs in the kernel does no more than the call it hangs in: what is
 /// mounted there later is not touched, and the directory stays. [`crate::worker::stuck`] counts them.
 /// A process that is killed does not end before the kernel lets go of them.
+///
+/// What mount(8) noted in /run/mount/utab is unmounted by umount(8), as [`cleanup_mount_point`] does it;
+/// it has half of the timeout, and is killed then.
 ///
 /// Success means that umount2(2) has come back: what it took out of the tree has been written back,
 /// unless another mount namespace or an open file keeps the file system.
@@ -90,10 +99,11 @@ pub fn cleanup_mount_with_force<M: ForceMounter + ?Sized>(
         Err(sys::ENOENT) => return skip(path, profile),
         Err(errno) => return Err(failed(path, errno)),
     };
+    let noted = noted(&entry, path);
     // Each turn takes at least one mount away.
     loop {
         while entry.mounted.is_some() {
-            take_one_away(&mut entry, path, &budget)?;
+            take_one_away(&mut entry, noted.as_ref(), path, &budget)?;
             log!(DEBUG, "Unmounted ", path);
         }
         unmount::wait_for_others(&entry.id, path, budget.step()?)?;
@@ -102,15 +112,30 @@ pub fn cleanup_mount_with_force<M: ForceMounter + ?Sized>(
             look_again(&mut entry, path, &budget)?;
         }
         if entry.mounted.is_none() {
+            noted.inspect(|noted| noted.warn_of_rest(path));
             return removed.map_err(|errno| Error::path("remove", path, errno));
         }
     }
 }
 
+/// The mount point, if something is mounted there of which mount(8) noted something.
+fn noted(entry: &Entry, path: &[u8]) -> Option<Noted> {
+    entry.mounted?;
+    Noted::find_in(entry.dir.as_fd(), &entry.name, path).unwrap_or_else(|errno| {
+        utab::warn_unread(path, errno);
+        None
+    })
+}
+
 /// Takes away what is topmost on an entry, which is a mount, and looks what is mounted there then.
-fn take_one_away(entry: &mut Entry, path: &[u8], budget: &Budget<'_>) -> Result<()> {
+fn take_one_away(
+    entry: &mut Entry,
+    noted: Option<&Noted>,
+    path: &[u8],
+    budget: &Budget<'_>,
+) -> Result<()> {
     let Some(mount) = entry.mounted else { return Ok(()) };
-    let taken = unmount::unmount(entry, mount, path, budget.step()?)?;
+    let taken = unmount::unmount(entry, mount, noted, path, budget.step()?)?;
     look_again(entry, path, budget)?;
     match taken {
         Taken::NotThere(why) if entry.mounted == Some(mount) => Err(still_there(path, why)),

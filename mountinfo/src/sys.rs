@@ -354,6 +354,19 @@ pub fn block_signals() -> Sys<()> {
     nix::sys::signal::SigSet::all().thread_block().map_err(raw)
 }
 
+/// killpg(3) with `SIGKILL`, of the group that a child process was started in.
+pub fn kill_group(leader: u32) -> Sys<()> {
+    let leader = i32::try_from(leader).map_err(|_| EINVAL)?;
+    nix::sys::signal::killpg(nix::unistd::Pid::from_raw(leader), nix::sys::signal::SIGKILL)
+        .map_err(raw)
+}
+
+/// fcntl(2): reading what nobody has written yet is EAGAIN from now on.
+pub fn do_not_wait(fd: impl AsFd) -> Sys<()> {
+    let nonblocking = nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK);
+    nix::fcntl::fcntl(fd.as_fd(), nonblocking).map(drop).map_err(raw)
+}
+
 /// unshare(2) of `CLONE_FS`: this thread has a working directory, a root directory and a umask of its
 /// own from now on.
 pub fn unshare_directories() -> Sys<()> {

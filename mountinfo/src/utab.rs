@@ -7,7 +7,7 @@
 //! differ (libmount/src/update.c, `update_remove_entry`).
 
 use std::ffi::OsStr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::error::Error;
@@ -31,6 +31,21 @@ impl Noted {
     /// # Errors
     /// The errno of reading the file. That it is not there is none.
     pub(crate) fn find(path: &[u8]) -> Sys<Option<Noted>> {
+        Noted::find_as(path, resolved)
+    }
+
+    /// The mount point that a path names, an entry of an open directory. Nothing is looked up.
+    ///
+    /// # Errors
+    /// As [`Noted::find`].
+    pub(crate) fn find_in(dir: BorrowedFd<'_>, name: &[u8], path: &[u8]) -> Sys<Option<Noted>> {
+        Noted::find_as(path, |_| entry_of(dir, name))
+    }
+
+    fn find_as(
+        path: &[u8],
+        resolved: impl FnOnce(&[u8]) -> Sys<Option<Vec<u8>>>,
+    ) -> Sys<Option<Noted>> {
         let text = read()?;
         if text.is_empty() {
             return Ok(None);
@@ -45,8 +60,24 @@ impl Noted {
     ///
     /// # Errors
     /// The errno of reading the file.
-    pub(crate) fn entries(&self) -> Sys<usize> {
+    fn entries(&self) -> Sys<usize> {
         Ok(count(&read()?, &self.0))
+    }
+
+    /// Whether there is an entry still, as far as that can be told.
+    pub(crate) fn is_there(&self) -> bool {
+        // What cannot be read is told of at the end.
+        self.entries().is_ok_and(|entries| entries > 0)
+    }
+
+    /// Warns if there is an entry still, to be called when everything is unmounted: nobody takes it
+    /// away any more.
+    pub(crate) fn warn_of_rest(&self, path: &[u8]) {
+        match self.entries() {
+            Ok(0) => {}
+            Ok(_) => log!(WARN, "Unmounting ", path, " left its entry in ", UTAB),
+            Err(errno) => warn_unread(path, errno),
+        }
     }
 }
 
@@ -81,15 +112,20 @@ fn resolved(path: &[u8]) -> Sys<Option<Vec<u8>>> {
         Err(errno) => return absent_or(errno).map(|()| None),
     };
     // What is mounted there is not looked up: its server may hang.
-    let mut resolved = match sys::readlink(&sys::proc_path_of(dir.as_fd(), None)) {
-        Ok(resolved) => resolved,
+    entry_of(dir.as_fd(), Place::at(path).name())
+}
+
+/// The path of an entry of an open directory; `None` without /proc.
+fn entry_of(dir: BorrowedFd<'_>, name: &[u8]) -> Sys<Option<Vec<u8>>> {
+    let mut path = match sys::readlink(&sys::proc_path_of(dir, None)) {
+        Ok(path) => path,
         Err(errno) => return absent_or(errno).map(|()| None),
     };
-    if resolved != b"/" {
-        resolved.push(b'/');
+    if path != b"/" {
+        path.push(b'/');
     }
-    resolved.extend_from_slice(Place::at(path).name());
-    Ok(Some(resolved))
+    path.extend_from_slice(name);
+    Ok(Some(path))
 }
 
 /// How many lines have one of the names as their target.
@@ -103,48 +139,44 @@ fn count(text: &[u8], names: &[Vec<u8>]) -> usize {
     targets.filter(|target| names.contains(&unescape_name(target).into_owned())).count()
 }
 
-/// Unmounts what has an entry by umount(8), through the mounter. What is left then, all of it where
-/// umount(8) fails, is left to umount2(2): an entry that remains is a line in a file, a mount that
-/// remains a volume.
-pub(crate) async fn unmount_noted<M: AsyncMounter>(mounter: &M, path: &[u8]) {
+/// Unmounts what has an entry by umount(8), through the mounter, as far as it can; the mount point if
+/// it had an entry. What is left, all of it where umount(8) fails, is left to umount2(2): an entry that
+/// remains is a line in a file, a mount that remains a volume.
+pub(crate) async fn unmount_noted<M: AsyncMounter>(mounter: &M, path: &[u8]) -> Option<Noted> {
     let noted = match Noted::find(path) {
-        Ok(Some(noted)) => noted,
-        Ok(None) => return,
-        Err(errno) => return warn_unread(path, errno),
+        Ok(noted) => noted?,
+        Err(errno) => {
+            warn_unread(path, errno);
+            return None;
+        }
     };
-    let mut why = Error::new("umount(8) did not take it away");
     let mut before = usize::MAX;
     // Each turn takes at least one entry away.
     loop {
-        let entries = match noted.entries() {
-            Ok(0) => return,
-            Ok(entries) => entries,
-            Err(errno) => return warn_unread(path, errno),
-        };
-        if entries >= before {
-            return warn_left(path, &why);
+        match noted.entries() {
+            Ok(entries) if entries > 0 && entries < before => before = entries,
+            // What cannot be read now is told of at the end.
+            Ok(_) | Err(_) => return Some(noted),
         }
-        before = entries;
         match check::is_mount_root(Place::at(path)) {
             // Somebody else took the mount away, and umount(8) would leave the entry, too.
-            Ok(false) | Err(sys::ENOENT) => return,
+            Ok(false) | Err(sys::ENOENT) => return None,
             // What cannot be told here, umount(8) finds out itself.
             Ok(true) | Err(_) => {}
         }
         if let Err(error) = mounter.unmount_by_program(&argument(path)).await {
-            why = error;
+            warn_failed(path, &error);
         }
     }
 }
 
-fn warn_unread(path: &[u8], errno: RawErrno) {
+pub(crate) fn warn_unread(path: &[u8], errno: RawErrno) {
     let why = Error::path("read", UTAB.as_bytes(), errno);
     log!(WARN, "Unmounting ", path, " may leave an entry of mount(8): ", why.text());
 }
 
-/// Says that an entry remains for good, and why.
-fn warn_left(path: &[u8], why: &Error) {
-    log!(WARN, "Unmounting ", path, " leaves its entry in ", UTAB, ": ", why.text());
+pub(crate) fn warn_failed(path: &[u8], why: &Error) {
+    log!(WARN, "umount(8) of ", path, " failed, trying umount2(2): ", why.text());
 }
 
 #[cfg(test)]

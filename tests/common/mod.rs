@@ -2,6 +2,7 @@
 //! a sandbox may lack, and lays out a volume and a pod for it.
 #![allow(dead_code, clippy::expect_used)]
 
+pub mod device;
 pub mod fuse;
 pub mod lines;
 

@@ -17,6 +17,9 @@
 //!   ETIMEDOUT
 //! ```
 //!
+//! Where mount(8) noted something of the mount (`utab.rs`), *plain* runs umount(8) first, for half of the
+//! time, and umount2(2) only where that fails.
+//!
 //! *plain* and *asked* are one thread, *forced* is a second; neither is ever there twice for a mount.
 //! Each compares the mount's number just before it unmounts, so that it takes no other mount away, and
 //! begins no further system call once nobody waits for it. Nothing is told to be taken away before
@@ -30,6 +33,8 @@ use super::entry::{Entry, EntryId};
 use crate::error::{Error, Result};
 use crate::log;
 use crate::sys::{self, MountId, RawErrno, Sys, Unmount};
+use crate::umount::{argument, umount_within};
+use crate::utab::{self, Noted};
 use crate::worker::{Caller, Undone, Workers};
 
 /// What became of a mount.
@@ -66,6 +71,7 @@ pub(super) fn wait_for_others(entry: &EntryId, path: &[u8], timeout: Duration) -
 pub(super) fn unmount(
     entry: &mut Entry,
     mount: MountId,
+    noted: Option<&Noted>,
     path: &[u8],
     timeout: Duration,
 ) -> Result<Taken> {
@@ -74,8 +80,12 @@ pub(super) fn unmount(
     let told = Arc::new(OnceLock::new());
     let answer = UNMOUNTING.join(&forced, timeout).unwrap_or_else(|| {
         let (target, tell) = (Target::of(entry, mount, path), Arc::clone(&told));
+        let noted = noted.cloned();
         UNMOUNTING.run(&plain, timeout, move |caller| {
-            let answer = target.unmount_plainly(caller);
+            let answer = match noted {
+                Some(noted) => target.unmount_noted(caller, &noted, timeout / 2),
+                None => target.unmount_plainly(caller),
+            };
             // Set by this thread alone.
             let _ = tell.set(answer);
             answer
@@ -166,6 +176,39 @@ impl Target {
         Target { dir, name, mount, path: path.to_vec() }
     }
 
+    /// Unmounts by umount(8), which takes the entry in utab away too; where that does not end within
+    /// `timeout`, or fails, plainly.
+    fn unmount_noted(
+        &self,
+        caller: &Caller<'_, Sys<Taken>>,
+        noted: &Noted,
+        timeout: Duration,
+    ) -> Sys<Taken> {
+        // Under a mount without an entry another may lie that has one.
+        if noted.is_there() && self.is_mounted()? {
+            caller.is_there()?;
+            let path = argument(&self.path);
+            let ran = umount_within(&path, timeout, || caller.is_there().is_ok());
+            caller.is_there()?;
+            if let Err(error) = ran {
+                utab::warn_failed(&self.path, &error);
+            }
+            if !self.is_mounted()? {
+                return Ok(Taken::Away);
+            }
+        }
+        self.unmount_plainly(caller)
+    }
+
+    /// Whether the mount is still the topmost one there.
+    fn is_mounted(&self) -> Sys<bool> {
+        match sys::mount_on(&*self.dir, &self.name) {
+            Ok(mounted) => Ok(mounted == Some(self.mount)),
+            Err(sys::ENOENT) => Ok(false),
+            Err(errno) => Err(errno),
+        }
+    }
+
     fn unmount_plainly(&self, caller: &Caller<'_, Sys<Taken>>) -> Sys<Taken> {
         let answer = self.unmount_patiently(caller, Unmount::Plainly, &PATIENCE);
         if answer == Err(sys::EBUSY) {
@@ -201,10 +244,8 @@ impl Target {
     /// The kernel has no call that unmounts by number: what is mounted on top of it between the two
     /// is taken away in its place.
     fn unmount_once(&self, caller: &Caller<'_, Sys<Taken>>, how: Unmount) -> Sys<Taken> {
-        match sys::mount_on(&*self.dir, &self.name) {
-            Ok(Some(mount)) if mount == self.mount => {}
-            Ok(_) | Err(sys::ENOENT) => return Ok(Taken::NotThere(None)),
-            Err(errno) => return Err(errno),
+        if !self.is_mounted()? {
+            return Ok(Taken::NotThere(None));
         }
         caller.is_there()?;
         match sys::umount_at(&*self.dir, &self.name, how) {
