@@ -1,13 +1,13 @@
 //! The target of a bind mount: whether something is mounted there already, and the directory or
 //! file that is made for it (`prepareSubpathTarget`).
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use mountinfo::cleanup::is_corrupted_mount;
+use mountinfo::cleanup::{is_corrupted_errno, is_corrupted_mount};
 use mountinfo::mounter::AsyncMounter;
 use mountinfo::sys::{self, Kind, Quick, Stat, Sys};
 use mountinfo::{Error, Place, Profile, Result, gopath, log, text};
-use nix::fcntl::OFlag;
+use nix::fcntl::{AT_FDCWD, OFlag};
 
 use crate::pod_dir::{self, PodDir};
 use crate::request::Subpath;
@@ -38,6 +38,14 @@ impl SourceFile<'_> {
             SourceFile::Path(path) => {
                 sys::lstat(path).map_err(|errno| Error::path("lstat", *path, errno))
             }
+        }
+    }
+
+    /// Whether the source answers when its server is asked anew.
+    fn ask(&self) -> Sys<()> {
+        match self {
+            SourceFile::Open(fd, _) => sys::server_answers(fd, b"", false),
+            SourceFile::Path(path) => sys::server_answers(AT_FDCWD, path, false),
         }
     }
 }
@@ -161,17 +169,8 @@ async fn is_mounted<M: AsyncMounter>(
         Ok(mounted) => mounted,
         Err(error) if error.is_not_exist() => false,
         Err(error) if profile.recovers_corrupted() && is_corrupted_mount(&error) => {
-            log!(
-                WARN,
-                "Detected corrupted mount at ",
-                path,
-                " (error: ",
-                error.text_v(),
-                "), unmounting"
-            );
-            mounter.unmount(at).await.map_err(|error| {
-                Error::wrap(text!("error unmounting corrupted mount ", path, ": "), error)
-            })?;
+            log_corrupted(path, &error);
+            mounter.unmount(at).await.map_err(|error| cannot_unmount_corrupted(path, error))?;
             false
         }
         Err(error) => {
@@ -217,7 +216,11 @@ async fn is_mounted_in_kernel<M: AsyncMounter>(
             _ => mounter.is_mount_point(at).await,
         };
         match mounted {
-            Ok(true) if quick.is_ok_and(|quick| quick.stat.same_file(&stat)) => return Ok(true),
+            Ok(true) if quick.is_ok_and(|quick| quick.stat.same_file(&stat)) => {
+                let Some(error) = gone_bad(dir, at, source)? else { return Ok(true) };
+                unmount_bad(mounter, at, &error).await?;
+                continue;
+            }
             Ok(true) => {}
             Ok(false) => return Ok(false),
             Err(error) if error.is_not_exist() => return Ok(false),
@@ -233,6 +236,40 @@ async fn is_mounted_in_kernel<M: AsyncMounter>(
         }
     }
     Ok(false)
+}
+
+/// Why what is mounted on the target, and was the source once, is of no use any more: its server has
+/// put another file into its place, under the number that the kernel remembers.
+///
+/// The server is asked and waited for. It has just answered for the source.
+fn gone_bad(dir: BorrowedFd<'_>, at: Place<'_>, source: &SourceFile<'_>) -> Result<Option<Error>> {
+    let Err(errno) = sys::server_answers(dir, at.name(), false) else { return Ok(None) };
+    let error = Error::path("statx", at.path, errno);
+    // ENOENT is what servers that go by path say of a file that is gone.
+    if !is_corrupted_errno(errno) && errno != sys::ENOENT {
+        let prefix = text!("error checking path ", at.path, " for mount: ");
+        return Err(Error::wrap(prefix, error));
+    }
+    // Where the source is no better another bind would not be either.
+    Ok((source.ask() != Err(errno)).then_some(error))
+}
+
+/// Detaches what [`gone_bad`] tells of, whoever uses it.
+async fn unmount_bad<M: AsyncMounter>(mounter: &M, at: Place<'_>, why: &Error) -> Result<()> {
+    log_corrupted(at.path, why);
+    match mounter.unmount_lazily(at).await {
+        // A clean-up was faster.
+        Err(error) if error.errno() == Some(sys::ENOENT) => Ok(()),
+        unmounted => unmounted.map_err(|error| cannot_unmount_corrupted(at.path, error)),
+    }
+}
+
+fn log_corrupted(path: &[u8], why: &Error) {
+    log!(WARN, "Detected corrupted mount at ", path, " (error: ", why.text_v(), "), unmounting");
+}
+
+fn cannot_unmount_corrupted(path: &[u8], cause: Error) -> Error {
+    Error::wrap(text!("error unmounting corrupted mount ", path, ": "), cause)
 }
 
 /// Unmounts something else that lies on the target.

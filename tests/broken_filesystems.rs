@@ -102,6 +102,55 @@ fn a_target_whose_server_was_restarted_is_bound_anew() {
 }
 
 #[test]
+fn a_target_whose_source_was_replaced_on_the_server_is_bound_anew() {
+    let name = "a_target_whose_source_was_replaced_on_the_server_is_bound_anew";
+    with_fuse(&BACKENDS, name, |layout| {
+        for (profile, name) in PROFILES.into_iter().flat_map(|p| [(p, "d"), (p, "f")]) {
+            let server = served(layout);
+            let request = layout.request(name);
+            let prepare = || subpath::prepare_safe_subpath(&KernelMounter, &request, profile);
+            prepare().unwrap();
+            // Device and inode number stay, and so does what the kernel remembers.
+            server.replace(name);
+            let stale = fs::metadata(layout.target()).unwrap_err();
+            assert_eq!(stale.raw_os_error(), Some(Errno::ESTALE as i32));
+            for _ in 0..2 {
+                prepare().unwrap();
+                assert_eq!(layout.mounts_at(&layout.target()), 1);
+                fs::metadata(layout.target()).unwrap();
+            }
+            clean_leaves_nothing(layout);
+            drop(server);
+            nix::mount::umount(&layout.volume).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_target_that_is_no_worse_than_its_source_stays() {
+    with_fuse(&BACKENDS, "a_target_that_is_no_worse_than_its_source_stays", |layout| {
+        for profile in PROFILES {
+            let server = served(layout);
+            server.be_remembered();
+            let request = layout.request("d");
+            let prepare = || subpath::prepare_safe_subpath(&KernelMounter, &request, profile);
+            prepare().unwrap();
+            let table = || fs::read("/proc/thread-self/mountinfo").unwrap();
+            let before = table();
+            // While it is in use no other mount gets its number.
+            let in_use = fs::File::open(layout.target()).unwrap();
+            server.fail_op(op::GETATTR, Errno::EIO);
+            prepare().unwrap();
+            assert_eq!(table(), before, "it was bound anew");
+            drop(in_use);
+            clean_leaves_nothing(layout);
+            drop(server);
+            nix::mount::umount(&layout.volume).unwrap();
+        }
+    });
+}
+
+#[test]
 fn a_target_whose_server_hangs_is_taken_away_without_asking_it() {
     with_fuse(&BACKENDS, "a_target_whose_server_hangs_is_taken_away_without_asking_it", |layout| {
         for name in ["d", "f"] {

@@ -65,6 +65,8 @@ enum Mood {
 #[derive(Debug)]
 struct Node {
     mode: u32,
+    /// The inode number, where it is not the server's own number of the node.
+    ino: Option<u64>,
     children: BTreeMap<Vec<u8>, u64>,
 }
 
@@ -99,7 +101,7 @@ impl State {
     fn add(&mut self, parent: u64, name: &[u8], mode: u32) -> u64 {
         let id = self.next;
         self.next += 1;
-        self.nodes.insert(id, Node { mode, children: BTreeMap::new() });
+        self.nodes.insert(id, Node { mode, ino: None, children: BTreeMap::new() });
         self.nodes.get_mut(&parent).expect("a directory").children.insert(name.to_vec(), id);
         id
     }
@@ -138,7 +140,7 @@ impl Fuse {
         let flags = nix::mount::MsFlags::MS_NOSUID | nix::mount::MsFlags::MS_NODEV;
         nix::mount::mount(Some(source), at, Some(fs_type), flags, Some(&data[..]))
             .expect("a FUSE mount");
-        let root = Node { mode: S_IFDIR | 0o755, children: BTreeMap::new() };
+        let root = Node { mode: S_IFDIR | 0o755, ino: None, children: BTreeMap::new() };
         let state = Arc::new(Mutex::new(State {
             mood: Mood::Serving,
             failing_op: None,
@@ -195,6 +197,20 @@ impl Fuse {
         if let Some(root) = self.state().nodes.get_mut(&ROOT) {
             root.mode = S_IFREG | 0o644;
         }
+    }
+
+    /// Puts another of the same kind and inode number into an entry's place, as when another client
+    /// deleted it and made it anew: requests for what it was get ESTALE.
+    pub fn replace(&self, path: &str) {
+        let mut state = self.state();
+        let old = state.resolve(path);
+        let mode = state.nodes[&old].mode;
+        drop(state);
+        self.delete(path);
+        self.put(path, mode);
+        state = self.state();
+        let new = state.resolve(path);
+        state.nodes.get_mut(&new).expect("an entry that exists").ino = Some(old);
     }
 
     /// Whether an entry exists.
@@ -488,7 +504,7 @@ fn entry(state: &State, id: u64) -> Result<Vec<u8>, i32> {
 fn attributes(state: &State, id: u64) -> Result<Vec<u8>, i32> {
     let node = state.nodes.get(&id).ok_or(Errno::ESTALE as i32)?;
     let mut out = Vec::with_capacity(88);
-    for word in [id, 0, 0, 0, 0, 0] {
+    for word in [node.ino.unwrap_or(id), 0, 0, 0, 0, 0] {
         out.extend(word.to_ne_bytes());
     }
     for word in [0, 0, 0, node.mode, 1, 0, 0, 0, 4096, 0_u32] {
