@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-type mount struct{ id, root, target string }
+type mount struct{ id, root, target, options string }
 
 // mountsBelow lists what is mounted at a directory and below it.
 func mountsBelow(directory string) ([]mount, error) {
@@ -24,7 +24,7 @@ func mountsBelow(directory string) ([]mount, error) {
 		if len(fields) < 6 {
 			return nil, fmt.Errorf("/proc/self/mountinfo has the line %q", line)
 		}
-		m := mount{id: fields[0], root: unescape(fields[3]), target: unescape(fields[4])}
+		m := mount{id: fields[0], root: unescape(fields[3]), target: unescape(fields[4]), options: fields[5]}
 		if m.target == directory || strings.HasPrefix(m.target, directory+"/") {
 			found = append(found, m)
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // plan is a pod. In its spec RUN stands for the image and an idle command, IMAGE for the image
@@ -139,6 +140,37 @@ var plans = []plan{
 		check: func(t *trial) {
 			t.inside("main", "echo a >/rw/file && cat /ro/file", "a")
 			t.inside("main", "echo b 2>&1 >/ro/file || cat /ro/file", "/bin/sh: can't create /ro/file: Read-only file system\na")
+		},
+	},
+	{
+		name:  "flags",
+		title: "a volume mounted ro,nosuid,nodev,noexec,nosymfollow",
+		spec: `
+  containers: [{name: main, RUN, volumeMounts: [{name: data, mountPath: /mnt, subPath: dir}]}]
+  volumes: [{name: data, hostPath: {path: HOST/volume}}]`,
+		layOut: func(host string) error {
+			if err := files("volume/dir/file", "theirs\n")(host); err != nil {
+				return err
+			}
+			const noSymfollow = 0x100 // MS_NOSYMFOLLOW, Linux 5.10
+			flags := uintptr(syscall.MS_RDONLY | syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC | noSymfollow)
+			if err := syscall.Mount(host+"/volume", host+"/volume", "", syscall.MS_BIND, ""); err != nil {
+				return err
+			}
+			return syscall.Mount("", host+"/volume", "", syscall.MS_REMOUNT|syscall.MS_BIND|flags, "")
+		},
+		check: func(t *trial) {
+			t.inside("main", "cat /mnt/file", "theirs")
+			if !t.at.runsMount {
+				// What mount-utils leaves of them depends on its version.
+				t.flags("ro", "nosuid", "nodev", "noexec", "nosymfollow")
+			}
+		},
+		left: func(t *trial) {
+			if err := syscall.Unmount(t.hostFolder()+"/volume", syscall.MNT_DETACH); err != nil {
+				t.fail("%v", err)
+			}
+			t.file(t.hostFolder()+"/volume/dir/file", "theirs\n")
 		},
 	},
 	{

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -91,6 +92,21 @@ func (t *trial) mode(path string, want os.FileMode) {
 		t.fail("%v", err)
 	} else if got := status.Mode() &^ os.ModeDir; got != want {
 		t.fail("%s has mode %v, not %v", path, got, want)
+	}
+}
+
+// flags says which of the flags a sub path's mount on the host lacks.
+func (t *trial) flags(want ...string) {
+	found, err := mountsBelow(filepath.Join(t.folder(), "volume-subpaths"))
+	if err != nil {
+		t.fail("%v", err)
+	}
+	for _, m := range found {
+		for _, flag := range want {
+			if !slices.Contains(strings.Split(m.options, ","), flag) {
+				t.fail("%s is mounted %s, not %s", m.target, m.options, flag)
+			}
+		}
 	}
 }
 
