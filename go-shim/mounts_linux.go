@@ -94,6 +94,10 @@ func SearchMountPoints(hostSource, mountInfoPath string) ([]string, error) {
 
 // GetMountRefs finds where else the directory or file at a path is mounted, symlinks resolved, as
 // the GetMountRefs of mount-utils' mounter does. A path that is not there has none.
+//
+// They are found for a mount whose server is dead or hangs too, which is not asked: mount-utils takes a
+// dead one for mounted nowhere else, and waits for ever for one that hangs. What lies below such a mount
+// is an error, ETIMEDOUT after five seconds if its server hangs.
 func GetMountRefs(pathname string) ([]string, error) {
 	if libraryProblem != nil {
 		return nil, libraryProblem

@@ -16,6 +16,7 @@ use common::{
     BACKENDS, BACKENDS_WITH_STATX, Layout, bind, bytes, in_namespace, in_namespace_over,
     mount_tmpfs, open_descriptors, with_fuse,
 };
+use mountinfo::table::mount_refs;
 use mountinfo::{
     Error, Features, KernelMounter, Mounter, Place, Profile, Result, cleanup_mount_point,
     cleanup_mount_with_force, is_likely_not_mount_point, is_mount_point, is_not_mount_point,
@@ -251,6 +252,46 @@ fn a_server_that_hangs_is_waited_for_by_one_thread() {
         fs::create_dir(&layout.volume).unwrap();
         let _well = Fuse::mount(&layout.volume, "");
         assert_eq!(check(&layout.volume), Ok(true));
+    });
+}
+
+/// Where else it is mounted stands in the table, whatever became of its server. What lies below it is
+/// another matter: nobody knows where that leads. Nobody is told so later than after twenty turns, which
+/// the test would not live to see if each waited.
+#[test]
+fn references_to_a_mount_whose_server_is_dead_or_hangs_are_found() {
+    let name = "references_to_a_mount_whose_server_is_dead_or_hangs_are_found";
+    with_fuse(&["", "statx", "openat2"], name, |layout| {
+        let at = |name: &str| layout.root.join(name);
+        let (twin, below, link) = (at("twin"), layout.volume.join("d/e"), at("link"));
+        let mut server = Fuse::mount(&layout.volume, "");
+        server.add_directory("d");
+        server.add_directory("d/e");
+        fs::create_dir(&twin).unwrap();
+        bind(&layout.volume, &twin);
+        symlink("volume", &link).unwrap();
+        let found = |what: &str| {
+            for (path, other) in [(&layout.volume, &twin), (&twin, &layout.volume), (&link, &twin)]
+            {
+                assert_eq!(mount_refs(&bytes(path)), Ok(vec![bytes(other)]), "{what}: {path:?}");
+            }
+        };
+        found("served");
+        assert_eq!(mount_refs(&bytes(&below)), Ok(Vec::new()));
+        server.hang();
+        let asked = server.asked();
+        found("hung");
+        assert_eq!(server.asked(), asked, "it was asked");
+        for _ in 0..20 {
+            let error = mount_refs(&bytes(&below)).unwrap_err();
+            assert_eq!(error.errno(), Some(Errno::ETIMEDOUT as i32), "{error}");
+        }
+        assert_eq!(server.asked(), asked + 1);
+        server.die();
+        found("dead");
+        let error = mount_refs(&bytes(&below)).unwrap_err();
+        assert_eq!(error.errno(), Some(Errno::ENOTCONN as i32), "{error}");
+        assert!(mountinfo::is_corrupted_mount(&error), "{error}");
     });
 }
 

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 pub use eval_symlinks::eval_symlinks;
 #[doc(hidden)]
 pub use eval_symlinks::eval_symlinks_by_walk;
+pub(crate) use eval_symlinks::eval_symlinks_unasked;
 
 /// The shortest path that means the same by its text alone (`filepath.Clean`).
 pub fn clean(path: &[u8]) -> Vec<u8> {

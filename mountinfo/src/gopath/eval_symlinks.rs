@@ -33,13 +33,25 @@ const LINKS_WORTH_ASKING: usize = 4;
 pub fn eval_symlinks(path: &[u8]) -> Result<Vec<u8>> {
     match without_links(path)? {
         Some(cleaned) => Ok(cleaned.to_vec()),
-        None => walk(path, LINKS_WORTH_ASKING),
+        None => walk(path, LINKS_WORTH_ASKING, lstat),
     }
 }
 
 /// [`eval_symlinks`] by the walk alone.
 pub fn eval_symlinks_by_walk(path: &[u8]) -> Result<Vec<u8>> {
-    walk(path, 0)
+    walk(path, 0, lstat)
+}
+
+/// [`eval_symlinks`] that asks no server about a mount point, be it the path itself or on the way to
+/// it: a link is known by readlink(2), for which a directory is not looked at. What lies below a mount
+/// point is looked up where that is served.
+pub(crate) fn eval_symlinks_unasked(path: &[u8]) -> Result<Vec<u8>> {
+    walk(path, 0, |element| match sys::is_symlink_at(AT_FDCWD, element) {
+        Ok(true) => Ok(Kind::Symlink),
+        // Or no directory either: the kernel says so of what comes after it.
+        Ok(false) => Ok(Kind::Directory),
+        Err(errno) => Err(Error::path("lstat", element, errno)),
+    })
 }
 
 /// The path itself, cleaned, where the kernel vouches in one call that no element of it is a link.
@@ -88,7 +100,7 @@ fn without_links(path: &[u8]) -> Result<Option<&[u8]>> {
 
 /// Element by element. After each of the first `ask` links the kernel is asked whether what lies
 /// behind it and what is left of the path has no more of them.
-fn walk(path: &[u8], ask: usize) -> Result<Vec<u8>> {
+fn walk(path: &[u8], ask: usize, kind: impl Fn(&[u8]) -> Result<Kind>) -> Result<Vec<u8>> {
     let mut path = Cow::Borrowed(path);
     let mut links = 0;
     // Where in `path` the walk stands.
@@ -109,7 +121,7 @@ fn walk(path: &[u8], ask: usize) -> Result<Vec<u8>> {
                     dest.push(b'/');
                 }
                 dest.extend_from_slice(name);
-                match lstat(&dest)? {
+                match kind(&dest)? {
                     Kind::Symlink => {
                         links += 1;
                         if links > MAX_LINKS {

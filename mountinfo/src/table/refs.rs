@@ -4,9 +4,13 @@
 use super::MountTable;
 use super::filter::Filter;
 use super::record::{MountRecord, ROOT_DELETED};
-use crate::cleanup::{Existence, path_exists};
+use crate::cleanup::is_corrupted_errno;
 use crate::error::{Error, Result};
-use crate::{gopath, log, text};
+use crate::gopath::{self, eval_symlinks_unasked};
+use crate::health::PATIENCE;
+use crate::sys::{self, FileId};
+use crate::text;
+use crate::worker::Workers;
 
 impl MountTable {
     /// The mount points of the other mounts of the directory or file at `source`, which is a mount
@@ -29,12 +33,23 @@ impl MountTable {
     }
 }
 
+/// A path, and where it begins: the root directory, and the working directory where it is relative.
+type Begun = (FileId, Vec<u8>, Vec<u8>);
+
+/// The paths that are being resolved.
+static RESOLVED: Workers<Begun, Result<Option<Vec<u8>>>> = Workers::new();
+
 /// Where else the directory or file at a path is mounted (`GetMountRefs`). Links in the path are
-/// resolved. Nothing for a path that is not there, or whose mount is corrupted.
+/// resolved. Nothing for a path that is not there.
+///
+/// Device and root stand in the table, so that the answer for a mount whose server is dead or hangs is
+/// as good as any other, and none is asked. What lies below such a mount cannot be resolved: that is an
+/// error, after [`PATIENCE`](crate::health::PATIENCE) where the server hangs. mount-utils says of both
+/// that they are mounted nowhere else when the server is dead, and waits for ever when it hangs.
 ///
 /// # Errors
-/// `error checking path …` with any other errno of stat(2), those of a link that cannot be
-/// resolved, and those of [`MountTable::search_mount_points`].
+/// `error checking path …` with the errno of stat(2); those of a link that cannot be resolved, ENOTCONN
+/// or ESTALE and ETIMEDOUT say; and those of [`MountTable::search_mount_points`].
 ///
 /// # Examples
 /// ```
@@ -42,19 +57,34 @@ impl MountTable {
 /// # Ok::<(), mountinfo::Error>(())
 /// ```
 pub fn mount_refs(path: &[u8]) -> Result<Vec<Vec<u8>>> {
-    match path_exists(path) {
-        Ok(Existence::Yes) => {}
-        Ok(Existence::No) => return Ok(Vec::new()),
-        Ok(Existence::Corrupted(_)) => {
-            let rest = ", treating as unmounted path";
-            log!(WARN, "GetMountRefs found corrupted mount at ", path, rest);
-            return Ok(Vec::new());
-        }
-        Err(error) => {
-            return Err(Error::flatten(text!("error checking path ", path, ": "), &error));
+    let fail = |errno| Error::path("lstat", path, errno);
+    let (root, directory) = sys::start_of(path).map_err(fail)?;
+    let named = path.to_vec();
+    let resolved =
+        RESOLVED.run(&(root, directory, path.to_vec()), PATIENCE, move |_| resolve(&named));
+    match resolved.map_err(|undone| undone.into_error("lstat", path))?? {
+        Some(real) => MountTable::current()?.search_mount_points(&real),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Where a path leads, `None` where nothing is. No server of a mount point is asked.
+fn resolve(path: &[u8]) -> Result<Option<Vec<u8>>> {
+    match sys::root_path(path) {
+        // What the file system answers that is mounted there does not matter; a server on the way
+        // answers below as well.
+        Ok(_) => {}
+        Err(errno) if is_corrupted_errno(errno) => {}
+        Err(sys::ENOENT) => return Ok(None),
+        Err(errno) => {
+            let cause = Error::path("stat", path, errno);
+            return Err(Error::flatten(text!("error checking path ", path, ": "), &cause));
         }
     }
-    MountTable::current()?.search_mount_points(&gopath::eval_symlinks(path)?)
+    match eval_symlinks_unasked(path) {
+        Err(error) if error.is_not_exist() => Ok(None),
+        resolved => resolved.map(Some),
+    }
 }
 
 /// The root that a bind mount of `path` would have, which lies on `mount`.
