@@ -168,6 +168,21 @@ fn a_dead_and_a_hung_server_are_mount_points_and_are_cleaned() {
     });
 }
 
+/// Behind a symlink too, which mount-utils follows.
+#[test]
+fn a_link_to_a_mount_whose_server_hangs_is_cleaned() {
+    with_fuse(&BACKENDS, "a_link_to_a_mount_whose_server_hangs_is_cleaned", |layout| {
+        let link = layout.root.join("link");
+        symlink("volume", &link).unwrap();
+        let server = Fuse::mount(&layout.volume, "");
+        server.hang();
+        clean(&link).unwrap();
+        assert_eq!(server.asked(), 0);
+        assert_eq!(layout.mounts_at(&layout.volume), 0);
+        assert!(fs::symlink_metadata(&link).is_err());
+    });
+}
+
 /// The exact checks say what a server that is dead, or refuses, answers: drivers recover by that.
 /// The cheap one and the operations ask no server.
 #[test]

@@ -76,6 +76,18 @@ pub fn path_exists(path: &[u8]) -> Result<Existence> {
     }
 }
 
+/// [`path_exists`] that asks no server of what is mounted at the place.
+fn is_there(at: Place<'_>) -> Result<Existence> {
+    match check::is_mount_root(at) {
+        Ok(_) => Ok(Existence::Yes),
+        Err(sys::ENOENT) => Ok(Existence::No),
+        Err(errno) => {
+            let error = Error::path("stat", at.path, errno);
+            if is_corrupted_errno(errno) { Ok(Existence::Corrupted(error)) } else { Err(error) }
+        }
+    }
+}
+
 /// Unmounts the path and removes what is left of it (`CleanupMountPoint`).
 ///
 /// With `extensive` the mounter's exact check decides whether it is a mount point at all, else its
@@ -141,7 +153,8 @@ pub mod resumable {
                 Ok(None) | Err(_) => {}
             }
         }
-        let corrupted = match path_exists(at.path) {
+        let exists = if mounter.is_kernel() { is_there(at) } else { path_exists(at.path) };
+        let corrupted = match exists {
             Ok(Existence::Yes) => false,
             Ok(Existence::Corrupted(_)) => true,
             Ok(Existence::No) => return skip(at.path, profile),
