@@ -90,7 +90,8 @@
 // A request: detach what is topmost at `text`, busy or not.
 #define RSP_ASK_UNMOUNT_LAZILY 5
 
-// A request: bind `source` (/proc/PID/fd/N) to `text`.
+// A request: bind `source` (/proc/PID/fd/N; /proc/TID/fd/N where the calling thread has a descriptor table
+// of its own) to `text`.
 #define RSP_ASK_BIND 6
 
 // The room a step has for a result, so that a result of common length needs no second call.

@@ -76,7 +76,8 @@ pub const RSP_ASK_CAN_SAFELY_SKIP_MOUNT_POINT_CHECK: u32 = 3;
 pub const RSP_ASK_UNMOUNT: u32 = 4;
 /// A request: detach what is topmost at `text`, busy or not.
 pub const RSP_ASK_UNMOUNT_LAZILY: u32 = 5;
-/// A request: bind `source` (/proc/PID/fd/N) to `text`.
+/// A request: bind `source` (/proc/PID/fd/N; /proc/TID/fd/N where the calling thread has a descriptor table
+/// of its own) to `text`.
 pub const RSP_ASK_BIND: u32 = 6;
 
 /// The room a step has for a result, so that a result of common length needs no second call.
