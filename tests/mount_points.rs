@@ -204,6 +204,8 @@ fn a_server_that_is_dead_or_refuses_is_told_of() {
             (Errno::EIO, Errno::EIO),
             (Errno::EACCES, Errno::EACCES),
             (Errno::EHOSTDOWN, Errno::EHOSTDOWN),
+            // What Linux 7.3 answers for a server that died before it was ready.
+            (Errno::ECONNREFUSED, Errno::ENOTCONN),
             // What is mounted is there. As mount-utils' PathExists says, its handle is stale.
             (Errno::ENOENT, Errno::ESTALE),
         ] {

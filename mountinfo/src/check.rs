@@ -97,8 +97,14 @@ pub(crate) fn path_error(at: Place<'_>, errno: RawErrno) -> Error {
     match errno {
         // mount-utils answers the sentinel itself.
         sys::ENOENT => Error::not_exist(),
-        errno => Error::path("statx", at.path, errno),
+        errno => Error::path("statx", at.path, as_drivers_know(errno)),
     }
+}
+
+/// The errno by which drivers know a dead server. Linux 7.3 answers ECONNREFUSED for a FUSE server that
+/// died before it had greeted the kernel, up to then it was ENOTCONN as for any other.
+pub(crate) fn as_drivers_know(errno: RawErrno) -> RawErrno {
+    if errno == sys::ECONNREFUSED { sys::ENOTCONN } else { errno }
 }
 
 /// Whether the place is the root of a mount.

@@ -9,12 +9,14 @@ use crate::sys;
 use crate::{check, gotext, kernel, log, utab};
 
 /// Whether an errno tells of a mount whose server or device is gone (`IsCorruptedMnt`): ENOTCONN,
-/// ESTALE, EIO, EACCES, EHOSTDOWN, EWOULDBLOCK or ENODEV.
+/// ESTALE, EIO, EACCES, EHOSTDOWN, EWOULDBLOCK or ENODEV; and ECONNREFUSED, which mount-utils does not
+/// know: Linux 7.3 answers it for a FUSE server that died before it had greeted the kernel.
 pub fn is_corrupted_errno(errno: i32) -> bool {
     use nix::libc;
     matches!(
         errno,
         libc::ENOTCONN
+            | libc::ECONNREFUSED
             | libc::ESTALE
             | libc::EIO
             | libc::EACCES

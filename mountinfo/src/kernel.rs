@@ -37,7 +37,8 @@ impl Mounter for KernelMounter {
     }
 
     fn is_likely_not_mount_point(&self, at: Place<'_>) -> Result<bool> {
-        check::working_root(at).map(|mount| mount.is_none()).map_err(Error::from_errno)
+        let root = check::working_root(at).map_err(check::as_drivers_know);
+        root.map(|root| root.is_none()).map_err(Error::from_errno)
     }
 
     fn can_safely_skip_mount_point_check(&self) -> bool {

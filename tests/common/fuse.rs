@@ -87,6 +87,8 @@ struct State {
     fixed_mode: Option<u32>,
     /// How many seconds the kernel may trust what it was told.
     valid: u64,
+    /// Whether it has greeted the kernel (`FUSE_INIT`).
+    ready: bool,
     /// Whether it was told to go (`FUSE_DESTROY`).
     told_to_go: bool,
 }
@@ -152,12 +154,18 @@ impl Fuse {
             exchanged_for: None,
             fixed_mode: None,
             valid: 0,
+            ready: false,
             told_to_go: false,
         }));
         let (stop, stopped) = UnixStream::pair().expect("a socket pair");
         let shared = Arc::clone(&state);
         let server = std::thread::spawn(move || serve(device, &stopped, &shared));
-        Fuse { state, stop: Some(stop), server: Some(server) }
+        let fuse = Fuse { state, stop: Some(stop), server: Some(server) };
+        // One that dies before is another case: Linux 7.3 answers ECONNREFUSED then.
+        while !fuse.state().ready {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        fuse
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -386,7 +394,10 @@ fn answer(request: &[u8], state: &Mutex<State>) -> Option<Vec<u8>> {
         return Some(reply_to(unique, Ok(Vec::new())));
     }
     let outcome = match (opcode, state.mood) {
-        (INIT, _) => Ok(init()),
+        (INIT, _) => {
+            state.ready = true;
+            Ok(init())
+        }
         (RELEASE | RELEASEDIR | FLUSH, _) => Ok(Vec::new()),
         (_, Mood::Hung) => {
             state.asked += 1;
