@@ -10,7 +10,6 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -63,8 +62,10 @@ fn bind(source: &[u8], target: &[u8]) {
 
 /// The mount on which the kernel finds a path.
 fn kernel_mount_id(at: &[u8]) -> u64 {
-    let flags = nix::libc::O_PATH | nix::libc::O_NOFOLLOW;
-    let file = File::options().read(true).custom_flags(flags).open(path(at)).unwrap();
+    use rustix::fs::OFlags;
+    // Not by the standard library, which drops O_PATH from a file's flags with musl.
+    let flags = OFlags::PATH | OFlags::NOFOLLOW;
+    let file = rustix::fs::open(path(at), flags, rustix::fs::Mode::empty()).unwrap();
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).unwrap();
     let line = info.lines().find_map(|line| line.strip_prefix("mnt_id:")).unwrap();
     line.trim().parse().unwrap()

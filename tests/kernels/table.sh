@@ -53,7 +53,7 @@ for out; do
 	printf '%s\n' "$row"
 	note "$out" "$kernel"
 	if [ -e "$out/lost" ] && [ -e "$out/release" ]; then notes+=("- $kernel: $(cat "$out/lost")") bad=1; fi
-	features=$(sed -n 's/^ *Library *//p' "$out/demo.demo.log" 2>/dev/null)
+	features=$(sed -n 's/^ *Library *//p' "$out/demo.demo.log" 2>/dev/null) || true
 	[ -z "$features" ] || notes+=("- $kernel: $features")
 done
 printf '\n'
