@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use common::device::volume_on_a_device;
-use common::fuse;
+use common::fuse::{self, Fuse};
 use common::lines::Lines;
 use common::{Layout, bytes, in_namespace_over, mount_tmpfs, with_fuse};
 use mountinfo::worker::stuck;
@@ -268,6 +268,47 @@ fn an_umount_that_hangs_is_killed_with_its_helper() {
             std::thread::sleep(Duration::from_millis(1));
         }
         assert_eq!(stuck(), 0);
+    });
+}
+
+/// umount(8) looks at the mount and would wait for ever.
+#[test]
+fn a_mount_whose_server_hangs_goes_without_umount() {
+    const NAME: &str = "a_mount_whose_server_hangs_goes_without_umount";
+    with_fuse(&[""], NAME, |layout| {
+        own_utab();
+        let (at, link) = (layout.root.join("hung"), layout.root.join("link"));
+        fs::create_dir(&at).unwrap();
+        symlink(&at, &link).unwrap();
+        let ran = layout.outside.join("ran");
+        replace_umount(layout, &format!("echo \"$@\" >>{}", ran.display()));
+        for (path, noted) in [(&at, true), (&link, true), (&link, false)] {
+            fs::create_dir_all(&at).unwrap();
+            let server = Fuse::mount(&at, "");
+            server.hang();
+            let target = if noted { &at } else { &layout.root };
+            fs::write(UTAB, format!("SRC=x TARGET={} ROOT=/ OPTS=x\n", target.display())).unwrap();
+            let lines = Lines::default();
+            lines.of(|| clean(path)).unwrap();
+            assert_eq!(layout.mounts_at(&at), 0);
+            assert!(!ran.exists() && path.symlink_metadata().is_err());
+            if noted {
+                let path = path.display();
+                let why = format!("statx {path}: connection timed out");
+                expect_lines(
+                    &lines,
+                    &[
+                        format!("umount(8) of {path} failed, trying umount2(2): {why}"),
+                        format!("Unmounting {path} left its entry in {UTAB}"),
+                    ],
+                );
+            } else {
+                assert!(!lines.all().iter().any(|line| line.contains(UTAB)));
+            }
+            drop(server);
+            let _ = fs::remove_file(&link);
+            symlink(&at, &link).unwrap();
+        }
     });
 }
 

@@ -98,8 +98,9 @@ fn is_there(at: Place<'_>) -> Result<Existence> {
 /// The kernel's mounter takes every mount away that lies there, stacked ones too, and asks nothing
 /// of them: neither a dead server nor one that hangs matters. Only what mount(8) noted in
 /// /run/mount/utab, for an option like `_netdev` or `helper=`, is unmounted by umount(8), as
-/// mount-utils does it, which waits for what it waits for; where that fails, umount2(2) unmounts, and
-/// a warning says that the entry stays.
+/// mount-utils does it, which waits for what it waits for; where that fails, or the server does not
+/// answer within [`health::PATIENCE`](crate::health::PATIENCE), umount2(2) unmounts, and a warning says
+/// that the entry stays.
 ///
 /// # Errors
 /// What the mounter answers; `Error checking path: …`; `failed to cleanup mount point …` when it is

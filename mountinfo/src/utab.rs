@@ -6,9 +6,9 @@
 //! found by the mount point alone, as umount(8) finds what it takes away, also where source and root
 //! differ (libmount/src/update.c, `update_remove_entry`).
 
-use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use nix::fcntl::OFlag;
 
 use crate::error::Error;
 use crate::mounter::{AsyncMounter, Place};
@@ -84,7 +84,7 @@ impl Noted {
 fn read() -> Sys<Vec<u8>> {
     match std::fs::read(UTAB) {
         Ok(text) => Ok(text),
-        Err(error) => absent_or(errno_of(&error)).map(|()| Vec::new()),
+        Err(error) => absent_or(error.raw_os_error().unwrap_or(sys::EINVAL)).map(|()| Vec::new()),
     }
 }
 
@@ -93,26 +93,27 @@ fn absent_or(errno: RawErrno) -> Sys<()> {
     if matches!(errno, sys::ENOENT | sys::ENOTDIR) { Ok(()) } else { Err(errno) }
 }
 
-fn errno_of(error: &std::io::Error) -> RawErrno {
-    error.raw_os_error().unwrap_or(sys::EINVAL)
-}
-
 /// The path without symlinks, as mount(8) notes it unless it is told not to. `None` where nothing is
 /// there, and without /proc: an entry is found by the path as it is then.
 fn resolved(path: &[u8]) -> Sys<Option<Vec<u8>>> {
     let dir = match kernel::directory_of(path) {
         Ok(Some(dir)) => dir,
         // A symlink, which has to be followed, or no entry of a directory.
-        Ok(None) => {
-            return match std::fs::canonicalize(OsStr::from_bytes(path)) {
-                Ok(resolved) => Ok(Some(resolved.into_os_string().into_vec())),
-                Err(error) => absent_or(errno_of(&error)).map(|()| None),
-            };
-        }
+        Ok(None) => return target_of(path),
         Err(errno) => return absent_or(errno).map(|()| None),
     };
     // What is mounted there is not looked up: its server may hang.
     entry_of(dir.as_fd(), Place::at(path).name())
+}
+
+/// Where a symlink leads to. What is there is not asked; while it is open it is busy.
+fn target_of(path: &[u8]) -> Sys<Option<Vec<u8>>> {
+    let target = sys::open(path, OFlag::O_PATH)
+        .and_then(|target| sys::readlink(&sys::proc_path_of(target.as_fd(), None)));
+    match target {
+        Ok(target) => Ok(Some(target)),
+        Err(errno) => absent_or(errno).map(|()| None),
+    }
 }
 
 /// The path of an entry of an open directory; `None` without /proc.
@@ -140,7 +141,8 @@ fn count(text: &[u8], names: &[Vec<u8>]) -> usize {
 }
 
 /// Unmounts what has an entry by umount(8), through the mounter, as far as it can; the mount point if
-/// it had an entry. What is left, all of it where umount(8) fails, is left to umount2(2): an entry that
+/// it had an entry. What is left, all of it where umount(8) fails or the server does not answer
+/// ([`crate::health::PATIENCE`]), is left to umount2(2): an entry that
 /// remains is a line in a file, a mount that remains a volume.
 pub(crate) async fn unmount_noted<M: AsyncMounter>(mounter: &M, path: &[u8]) -> Option<Noted> {
     let noted = match Noted::find(path) {
@@ -158,9 +160,15 @@ pub(crate) async fn unmount_noted<M: AsyncMounter>(mounter: &M, path: &[u8]) -> 
             // What cannot be read now is told of at the end.
             Ok(_) | Err(_) => return Some(noted),
         }
-        match check::is_mount_root(Place::at(path)) {
+        match check::is_mount_point_at(Place::at(path)) {
             // Somebody else took the mount away, and umount(8) would leave the entry, too.
-            Ok(false) | Err(sys::ENOENT) => return None,
+            Ok(false) => return None,
+            Err(error) if error.is_not_exist() => return None,
+            // umount(8) looks at the mount, and would wait for ever.
+            Err(error) if error.errno() == Some(sys::ETIMEDOUT) => {
+                warn_failed(path, &error);
+                return Some(noted);
+            }
             // What cannot be told here, umount(8) finds out itself.
             Ok(true) | Err(_) => {}
         }
