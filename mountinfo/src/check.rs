@@ -28,7 +28,7 @@ use crate::table::MountTable;
 /// followed, slashes at the end do not count.
 ///
 /// What is no mount point costs one system call. The root of a mount is looked at by a thread, which
-/// waits for its server no longer than [`health::PATIENCE`](crate::health::PATIENCE).
+/// waits for its server no longer than [`health::PATIENCE`].
 ///
 /// # Errors
 /// [`ErrorKind::NotExist`](crate::ErrorKind::NotExist) when nothing is there; otherwise the errno,
