@@ -48,6 +48,14 @@ fail() {
 
 say() { printf '%s\n' "$*"; }
 
+# What to run, in words of where this copy lies: only a checkout has the Makefile.
+line() { # swap|unswap TREE
+	if [ -f "$shim/../Makefile" ]; then say "make $1 KUBERNETES=$2"; else say "$(printf %q "$here/swap.sh") $1 $2"; fi
+}
+library_anew() {
+	if [ -f "$shim/../Makefile" ]; then say "run  make build"; else say "unpack the release archive again"; fi
+}
+
 # --- what is known about subpath_linux.go -------------------------------------
 
 # Prints the checksum of the code alone: comments on lines of their own, blank lines
@@ -115,7 +123,7 @@ widen() {
 # --- checks: none of these writes anything ------------------------------------
 
 find_tree() {
-	[ -n "$1" ] || fail "no kubernetes tree given: run  make swap KUBERNETES=DIR"
+	[ -n "$1" ] || fail "no kubernetes tree given: run  $(line swap DIR)"
 	[ -d "$1" ] || fail "$1 is not a directory: KUBERNETES names the root of a kubernetes checkout"
 	tree=$(cd "$1" && pwd)
 	grep -qx 'module k8s.io/kubernetes' "$tree/go.mod" 2>/dev/null ||
@@ -150,7 +158,7 @@ find_profile() {
 		# The maintainer has answered the question below for exactly this code.
 		profile=$(sed -n 's/^profile //p' "$tree/$MANIFEST")
 	else
-		fail "the code in $tree/$ORIGINAL is not that of kubernetes v1.29 to v1.37, and the port would drop whatever was changed there: if that change is not needed with the port, say which release's behaviour to take with PROFILE=seed (v1.29 to v1.36) or PROFILE=v1.37"
+		fail "the code in $tree/$ORIGINAL is not that of kubernetes v1.29 to v1.37, and the port would drop whatever was changed there: if that change is not needed with the port, say which release's behaviour to take with PROFILE=seed (v1.29 to v1.36) or PROFILE=v1.37 (the code's sum is $code)"
 	fi
 }
 
@@ -175,15 +183,15 @@ check_library() {
 		platform=${library##*/librustsubpath_}
 		platform=${platform%.a}
 		link=$shim/library_$platform.go
-		[ -f "$link" ] || fail "$library has no library_$platform.go beside it: run  make build"
+		[ -f "$link" ] || fail "$library has no library_$platform.go beside it: $(library_anew)"
 		grep -q "$(sha256sum "$library" | cut -c1-16)" "$link" ||
-			fail "$library is not the library that library_$platform.go was made for: run  make build"
+			fail "$library is not the library that library_$platform.go was made for: $(library_anew)"
 		found=1
 	done
-	[ -n "$found" ] || fail "the library is missing in $shim: run  make build"
+	[ -n "$found" ] || fail "the library is missing in $shim: $(library_anew)"
 	# The name that only a library for the Go files' version of the boundary gives them.
 	[ "$(grep -ohE 'library_for_version_[0-9]+' "$shim"/*.go | sort -u | wc -l)" -le 1 ] ||
-		fail "the library in $shim speaks another version of the boundary than the Go files there: run  make build"
+		fail "the library in $shim speaks another version of the boundary than the Go files there: $(library_anew)"
 	[ -f "$shim/rustsubpath.h" ] || fail "the header rustsubpath.h is missing in $shim: restore it from git"
 }
 
@@ -246,8 +254,8 @@ make_plan() {
 		if recorded "dir $path" || only_ours "$path"; then directories+=("$path"); fi
 	done
 	{
-		say "# The port of $PACKAGE_DIR in Rust. \`make swap\` of its own repository put these files"
-		say "# here and \`make unswap\` takes them out: change them there, then swap again."
+		say "# The port of $PACKAGE_DIR in Rust. The swap of its own repository (swap.sh swap) put"
+		say "# these files here and takes them out (swap.sh unswap): change them there, then swap again."
 		say "version $(version)"
 		say "profile $profile"
 		say "code $code"
@@ -371,7 +379,7 @@ unswap() {
 	if [ ! -f "$tree/$MANIFEST" ]; then
 		for path in "$GLUE" "$GLUE_TEST"; do
 			[ ! -e "$tree/$path" ] ||
-				fail "$tree/$MANIFEST is missing, so $path cannot be told from your own work: run  make swap  again, then unswap"
+				fail "$tree/$MANIFEST is missing, so $path cannot be told from your own work: swap again, then unswap"
 		done
 	elif [ "$constraint" = unknown ]; then
 		fail "$tree/$ORIGINAL has a build constraint of its own: set it to  $NARROW  as the swap left it, then unswap again"
@@ -436,7 +444,7 @@ report() {
 	say
 	say "next:  cd $(printf %q "$tree") && go build -tags rustsubpath ./cmd/kubelet"
 	say "  (by kubernetes' own build:  make WHAT=cmd/kubelet GOFLAGS=-tags=rustsubpath)"
-	say "back:  make unswap KUBERNETES=$(printf %q "$tree")"
+	say "back:  $(line unswap "$(printf %q "$tree")")"
 }
 
 # What a fork's maintainer otherwise finds out from a red build days later.

@@ -44,6 +44,7 @@ make_shim() { # DIR
 	printf 'module rustsubpath\n' >"$1/go.mod"
 	printf '// the header\n' >"$1/rustsubpath.h"
 	make_library "$1" amd64 'a library'
+	: >"$1/../Makefile"
 }
 
 make_library() { # SHIM GOARCH CONTENT

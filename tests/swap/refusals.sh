@@ -16,6 +16,18 @@ test_refuses_what_is_not_a_kubernetes_tree() {
 	refused 'is not a kubernetes tree' "$tree" swap "$tree"
 }
 
+test_a_release_archive_names_no_makefile() {
+	local tree
+	tree=$(tree_of "$newest")
+	rm "$shim/../Makefile"
+	swap "$tree" >"$scratch/report"
+	grep -qF "$shim/swap/swap.sh unswap $tree" "$scratch/report"
+	! grep -E 'make (build|swap|unswap)' "$scratch/report" "$tree/third_party/rustsubpath/MANIFEST" || return 1
+	refused "$shim/swap/swap.sh swap DIR" "$tree" swap ''
+	rm "$shim"/librustsubpath_*.a
+	refused 'unpack the release archive again' "$tree" swap "$tree"
+}
+
 test_refuses_changed_code_unless_told_the_profile() {
 	local tree swapped
 	tree=$(tree_of "$oldest")
