@@ -16,6 +16,30 @@ VERSION ?= v1.37.2
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# --- versions of tools -----------------------------------------------------------
+# Each number stands in one place. Where a tool has a file of its own for it, that is the place.
+
+# The oldest Rust that builds the crates and passes their tests: `make msrv` tries it.
+RUST_OLDEST = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+# The oldest Go that a program with the package can be built with: `make go-oldest` tries it.
+GO_OLDEST = $(shell sed -n 's/^go //p' go-shim/go.mod)
+# The Go that the tests need, because the newest kubernetes among them asks for it.
+GO_TESTS = $(shell git ls-files '*go.mod' | xargs sed -n 's/^go //p' | sort -Vu | tail -n 1)
+# What `make lint` checks with. The first two are run from their modules, the others are installed
+# by `make lint-tools`; shellcheck is the distribution's.
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+ACTIONLINT = github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+TYPOS = 1.52.0
+CARGO_DENY = 0.20.2
+# What `make fuzz` runs the targets by.
+CARGO_FUZZ = 0.13.2
+
+.PHONY: versions
+versions: ## the versions of the tools, and what each is for
+	@printf '%-14s %s\n' 'Rust, oldest' $(RUST_OLDEST) 'Go, oldest' $(GO_OLDEST) 'Go, tests' $(GO_TESTS) \
+		staticcheck $(lastword $(subst @, ,$(STATICCHECK))) actionlint $(lastword $(subst @, ,$(ACTIONLINT))) \
+		typos $(TYPOS) cargo-deny $(CARGO_DENY) cargo-fuzz $(CARGO_FUZZ)
+
 # --- the library and the header ------------------------------------------------
 # Built apart from other cargo builds: the paths of this machine are kept out of it, which are flags
 # that cargo would rebuild everything for.
@@ -27,8 +51,8 @@ REMAP = --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(or $(CARGO_HOME),$
 
 .PHONY: tools
 tools:
-	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust" >&2; exit 1; }
-	@command -v go >/dev/null || { echo "go is missing: install Go 1.21 or newer" >&2; exit 1; }
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust $(RUST_OLDEST) or newer with rustup" >&2; exit 1; }
+	@command -v go >/dev/null || { echo "go is missing: install Go $(GO_OLDEST) or newer (for the tests $(GO_TESTS))" >&2; exit 1; }
 	@command -v $$(go env CC) >/dev/null || { echo "$$(go env CC) is missing: install a C compiler, cgo needs it" >&2; exit 1; }
 
 .PHONY: build
@@ -63,11 +87,6 @@ sanitize: build ## Miri, the address sanitizer over library, C and Go, -race and
 .PHONY: test-sandboxed
 test-sandboxed: build ## the tests where openat2, statx, open_tree and move_mount really fail, by seccomp: [SEEDS=1:40]
 	@SEEDS=$(SEEDS) tests/sandbox/run.sh
-
-.PHONY: lint-go
-lint-go: build
-	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted" >&2; exit 1; }
-	@for module in go-shim examples/demo tests/golang/mountutils tests/golang/soak tests/sandbox tests/e2e; do (cd $$module && go vet ./... && go mod tidy -diff) || exit 1; done
 
 # --- kubernetes ---------------------------------------------------------------
 # The tree is looked at before anything is built, so that a wrong one is refused at once.
@@ -142,10 +161,41 @@ test-kernels: ## the suites on Debian's kernels under QEMU, hours where it emula
 
 FUZZ = mount_table lookups paths boundary
 
+.PHONY: fuzz-tools
+fuzz-tools: ## install cargo-fuzz where cargo looks for its commands
+	@cargo install --quiet --locked cargo-fuzz@$(CARGO_FUZZ)
+
 .PHONY: fuzz
 fuzz: ## fuzz the table, its lookups, paths and the C boundary: [SECONDS_EACH=60] [FUZZ="paths ..."]; needs nightly and cargo-fuzz
-	@cargo +nightly fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing: cargo install cargo-fuzz, and rustup toolchain install nightly" >&2; exit 1; }
+	@cargo +nightly fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing: run  rustup toolchain install nightly && make fuzz-tools" >&2; exit 1; }
 	@fuzz/run.sh $(or $(SECONDS_EACH),60) $(FUZZ)
+
+# --- the oldest tools, and another processor -----------------------------------------
+
+.PHONY: msrv
+msrv: ## build and test with the oldest Rust, which rustup fetches
+	@rustup toolchain install --profile minimal --no-self-update $(RUST_OLDEST) >/dev/null 2>&1 || { echo "rustup cannot install Rust $(RUST_OLDEST)" >&2; exit 1; }
+	@cargo +$(RUST_OLDEST) test --quiet --locked --workspace --target-dir target/msrv
+	@cargo +$(RUST_OLDEST) test --quiet --locked --features fault-injection --test faults --target-dir target/msrv
+
+# Modules that ask for a newer Go are left out: they need it for a kubernetes that needs it.
+.PHONY: go-oldest
+go-oldest: build ## vet and test with the oldest Go, which the go command fetches
+	@for module in $$(grep -lx 'go $(GO_OLDEST)' $$(git ls-files '*go.mod') | xargs -n 1 dirname); do \
+		echo "Go $(GO_OLDEST): $$module"; \
+		(cd $$module && export GOTOOLCHAIN=go$(GO_OLDEST).0 && go vet ./... && go build -o /dev/null ./...) || exit 1; done
+	@cd go-shim && GOTOOLCHAIN=go$(GO_OLDEST).0 go test -count=1 -timeout 5m .
+
+.PHONY: arm64
+arm64: tools ## build the library for linux/arm64 and link the Go package's tests with it
+	@[ -d "$$(rustc --print target-libdir --target aarch64-unknown-linux-gnu)" ] || { echo "run  rustup target add aarch64-unknown-linux-gnu" >&2; exit 1; }
+	@command -v aarch64-linux-gnu-gcc >/dev/null || { echo "aarch64-linux-gnu-gcc is missing: install it (Debian: gcc-aarch64-linux-gnu and libc6-dev-arm64-cross)" >&2; exit 1; }
+	@RUSTFLAGS="$${RUSTFLAGS-} $(REMAP)" cargo rustc --quiet --locked --release -p rustsubpath-ffi --lib --crate-type staticlib \
+		--target aarch64-unknown-linux-gnu --target-dir $(LIBRARY_TARGET)
+	@LD=aarch64-linux-gnu-ld OBJCOPY=aarch64-linux-gnu-objcopy NM=aarch64-linux-gnu-nm AR=aarch64-linux-gnu-ar \
+		go-shim/ffi/archive.sh $(LIBRARY_TARGET)/aarch64-unknown-linux-gnu/release/librustsubpath_ffi.a go-shim linux arm64
+	@cd go-shim && export GOARCH=arm64 CGO_ENABLED=1 CC=aarch64-linux-gnu-gcc && go vet . && go test -c -o ../target/go-shim-arm64.test .
+	@echo "go-shim/librustsubpath_linux_arm64.a is made; target/go-shim-arm64.test runs on such a machine"
 
 # --- releases ------------------------------------------------------------------------
 
@@ -162,6 +212,56 @@ package: ## both crates as cargo publishes them, built from the packages
 	@# Cargo keeps what it unpacked for a target folder, and would build an older state of the version.
 	@work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && cargo package --quiet --locked -p subpath-mountinfo -p subpath --target-dir "$$work" && ls -l "$$work"/package/*.crate
 
+# --- style and mistakes, by tools --------------------------------------------------
+# Every module and language. A tool that is missing is an error that says how to get it.
+
+LINT_TOOLS = $(CURDIR)/target/tools
+GO_MODULES = $(dir $(shell git ls-files '*go.mod'))
+# Go files that belong to no module.
+GO_LOOSE = $(filter-out $(addsuffix %,$(GO_MODULES)),$(shell git ls-files '*.go'))
+SCRIPTS = $(shell git grep -lE '^\#!/(usr/)?bin/(env )?(bash|sh)')
+
+.PHONY: lint
+lint: lint-rust lint-go lint-shell lint-text ## check every file's style, and for mistakes that tools find
+
+.PHONY: lint-tools
+lint-tools: ## install the tools for lint that cargo builds, below target/
+	@cargo install --quiet --locked --debug --root $(LINT_TOOLS) typos-cli@$(TYPOS) cargo-deny@$(CARGO_DENY)
+
+# The fuzz targets are checked without their engine, which a nightly compiler would build.
+.PHONY: lint-rust
+lint-rust: tools
+	@cargo fmt --version >/dev/null && cargo clippy --version >/dev/null || { echo "run  rustup component add rustfmt clippy" >&2; exit 1; }
+	@[ "$$($(LINT_TOOLS)/bin/cargo-deny --version 2>&1)" = "cargo-deny $(CARGO_DENY)" ] || { echo "cargo-deny $(CARGO_DENY) is missing: run  make lint-tools" >&2; exit 1; }
+	@cargo fmt --all --check
+	@cargo fmt --manifest-path fuzz/Cargo.toml --check
+	@cargo clippy --quiet --locked --workspace --all-targets --features fault-injection -- -D warnings
+	@RUSTFLAGS="--cfg fuzzing" CUSTOM_LIBFUZZER_PATH=/dev/null cargo clippy --quiet --locked \
+		--manifest-path fuzz/Cargo.toml --target-dir target/lint-fuzz -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --workspace --no-deps
+	@cargo test --quiet --locked -p rustsubpath-ffi --test header
+	@for manifest in Cargo.toml fuzz/Cargo.toml; do \
+		$(LINT_TOOLS)/bin/cargo-deny --locked --log-level error --manifest-path $$manifest --config deny.toml check \
+			--allow unmatched-skip --allow license-exception-not-encountered bans licenses sources || exit 1; done
+
+.PHONY: lint-go
+lint-go: build
+	@unformatted=$$(git ls-files '*.go' | xargs gofmt -s -l); [ -z "$$unformatted" ] || { echo "run  gofmt -s -w" $$unformatted >&2; exit 1; }
+	@for module in $(GO_MODULES); do \
+		(cd $$module && go vet ./... && go mod tidy -diff && go run $(STATICCHECK) ./...) || { echo "lint: in $$module" >&2; exit 1; }; done
+	@for file in $(GO_LOOSE); do go vet $$file && go run $(STATICCHECK) $$file || exit 1; done
+
+.PHONY: lint-shell
+lint-shell:
+	@command -v shellcheck >/dev/null || { echo "shellcheck is missing: install it (Debian: shellcheck)" >&2; exit 1; }
+	@shellcheck --external-sources $(SCRIPTS)
+
+.PHONY: lint-text
+lint-text: tools
+	@[ "$$($(LINT_TOOLS)/bin/typos --version 2>&1)" = "typos-cli $(TYPOS)" ] || { echo "typos $(TYPOS) is missing: run  make lint-tools" >&2; exit 1; }
+	@$(LINT_TOOLS)/bin/typos
+	@go run $(ACTIONLINT)
+
 # --- everything ------------------------------------------------------------------
 
 .PHONY: test
@@ -177,13 +277,6 @@ test: ## every test: Rust, Go, the swap's, and kubernetes' own in a swapped tree
 	@tests/sandbox/run.sh short
 	@$(MAKE) swap-test
 	@$(MAKE) upstream-test VERSIONS="v1.35.4 v1.37.2" RACE=1
-
-.PHONY: lint
-lint: lint-go ## formatting, clippy, documentation, vet
-	@cargo fmt --all --check
-	@cargo clippy --quiet --locked --workspace --all-targets --features fault-injection -- -D warnings
-	@RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --workspace --no-deps
-	@cargo test --quiet --locked -p rustsubpath-ffi --test header
 
 .PHONY: clean
 clean: ## remove all that the other commands made
