@@ -129,8 +129,13 @@ pub(crate) async fn prepare<M: AsyncMounter>(
                 last = Some(cannot_make(stat.kind, &path, sys::EBUSY));
             }
             Ok(_) => return Ok(Target { path, parent: Some(parent) }),
-            // The directory was removed after it was opened.
-            Err(error) if error.errno() == Some(sys::ENOENT) => last = Some(error),
+            // The directory was removed after it was opened. For a moment more it can be opened, until
+            // rmdir(2) is done: mkdirat(2) waits for that, so that the tries are not spent on it.
+            Err(error) if error.errno() == Some(sys::ENOENT) => {
+                let _shown_by_the_next_try =
+                    pod_dir::make_all(&subpath.pod_dir, &container_dir, DIRECTORY_MODE);
+                last = Some(error);
+            }
             Err(error) => return Err(error),
         }
     }
