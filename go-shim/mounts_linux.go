@@ -175,8 +175,8 @@ func CleanupMountPoint(mountPath string, mounter mount.Interface, extensiveMount
 // which aborts what waits for the server and may lose data; a warning says so. A mount that is busy
 // while its server answers stays.
 //
-// With mount-utils' own *mount.Mounter one mount takes twice the timeout at most, the whole ten times.
-// A timeout below 100 ms, zero and negative too, counts as 100 ms; force comes first for none. nil
+// With mount-utils' own *mount.Mounter one mount takes three times the timeout at most, the whole ten
+// times. A timeout below 100 ms, zero and negative too, counts as 100 ms; nothing is forced at once. nil
 // means that umount2(2) has come back, and that the device may be detached, unless another mount
 // namespace or an open file keeps the file system. A thread that hangs in the kernel stays behind, one
 // for each mount; it touches nothing any more once the kernel lets it go, and Info counts it. While it

@@ -373,7 +373,7 @@ uint32_t rsp_mount_refs(const struct rsp_options *options,
 
 // Unmounts a path and removes what is left of it, by force when that takes longer than a number of
 // nanoseconds, 100 ms at least (mount-utils' CleanupMountWithForce). Comes back after ten times that
-// time at the latest, twice for one mount, whatever hangs. Argument: the path. Uses the library's own
+// time at the latest, three times for one mount, whatever hangs. Argument: the path. Uses the library's own
 // mounter, whatever rsp_options says.
 uint32_t rsp_cleanup_mount_with_force(const struct rsp_options *options,
                                       const uint8_t *args,

@@ -7,6 +7,7 @@ mod common;
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -110,9 +111,9 @@ enum Event {
 
 use Event::{Answer, NewMount, SecondCaller, TimeOut};
 
-fn orders() -> Vec<Vec<Event>> {
+fn orders(events: &[Event]) -> Vec<Vec<Event>> {
     let mut orders = vec![Vec::new()];
-    for event in [Answer, TimeOut, NewMount, SecondCaller] {
+    for &event in events {
         orders = orders
             .into_iter()
             .flat_map(|order: Vec<Event>| {
@@ -135,7 +136,7 @@ fn every_order_of_events_ends_well() {
             let _ = writeln!(std::io::stderr(), "not run, no loop device: {NAME}");
             return;
         };
-        let orders = orders();
+        let orders = orders(&[Answer, TimeOut, NewMount, SecondCaller]);
         assert_eq!(orders.len(), 24);
         for (number, order) in orders.iter().enumerate() {
             let at = layout.root.join(number.to_string());
@@ -316,6 +317,121 @@ fn lines_are_logged_by_the_caller_and_those_of_later_calls_too() {
                 .unwrap();
             assert_eq!(lines.all(), expected, "forced: {forced}");
         }
+    });
+}
+
+#[test]
+fn a_directory_that_somebody_removed_is_not_clean_before_umount_comes_back() {
+    const NAME: &str = "a_directory_that_somebody_removed_is_not_clean_before_umount_comes_back";
+    with_fuse(&[""], NAME, |layout| {
+        let Some((server, at, _device)) = volume_on_a_device(layout, NAME) else { return };
+        timed_out(clean_until_told(&server, &at, SHORT));
+        fs::remove_dir(&at).unwrap();
+        timed_out(clean(&at, SHORT));
+        fuse::let_go();
+        until(|| stuck() == 0);
+        clean(&at, LONG).unwrap();
+    });
+}
+
+/// The time goes by on the way to the mount, which is healthy.
+#[test]
+fn what_was_not_unmounted_plainly_is_not_forced() {
+    with_fuse(&[""], "what_was_not_unmounted_plainly_is_not_forced", |layout| {
+        let parent = Fuse::mount(&layout.volume, "");
+        parent.add_directory("d");
+        let at = layout.volume.join("d");
+        mount_tmpfs(&at);
+        // The directory is looked up once to tell it from a link, once to find the mount, and once
+        // more just before it is unmounted.
+        parent.delay_lookup(2, Duration::from_secs(3));
+        let lines = Lines::default();
+        timed_out(lines.of(|| clean(&at, ENOUGH)));
+        until(|| stuck() == 0);
+        assert_eq!(layout.mounts_at(&at), 1);
+        assert!(lines.all().iter().all(|line| !line.contains("force")));
+    });
+}
+
+/// A server that hangs is asked for, and answers, or does not, while two callers clean.
+#[test]
+fn every_order_of_events_at_a_busy_mount_ends_well() {
+    with_fuse(&[""], "every_order_of_events_at_a_busy_mount_ends_well", |layout| {
+        for (number, order) in orders(&[Answer, TimeOut, SecondCaller]).iter().enumerate() {
+            let at = layout.root.join(number.to_string());
+            fs::create_dir(&at).unwrap();
+            go_through_busy(layout, &at, order);
+        }
+    });
+}
+
+fn go_through_busy(layout: &Layout, at: &Path, order: &[Event]) {
+    let when = |event| order.iter().position(|&e| e == event).unwrap();
+    let server = Fuse::mount(at, "");
+    server.be_remembered();
+    server.add_directory("sub");
+    assert!(at.join("sub").exists());
+    let asked = server.asked();
+    server.hang();
+    let mut waits = list(&at.join("sub"));
+    until(|| server.asked() > asked);
+    let in_time = when(Answer) < when(TimeOut);
+    let (first, second) = std::thread::scope(|scope| {
+        let timeout = if in_time { LONG } else { ENOUGH };
+        let asked = server.asked();
+        let mut first = Some(scope.spawn(move || clean(at, timeout)));
+        until(|| server.asked() > asked);
+        let (mut told, mut second) = (None, None);
+        for event in order {
+            match event {
+                Answer => server.serve(),
+                TimeOut | NewMount => told = first.take().map(|first| first.join().unwrap()),
+                SecondCaller => second = Some(scope.spawn(move || clean(at, LONG))),
+            }
+        }
+        (told.unwrap(), second.unwrap().join().unwrap())
+    });
+    waits.wait().unwrap();
+    let mounted = layout.mounts_at(at);
+    for outcome in [&first, &second] {
+        match outcome {
+            Ok(()) => assert_eq!((mounted, at.exists()), (0, false), "{order:?}"),
+            // Whoever waited for the server may not have left yet.
+            Err(error) if in_time => {
+                assert_eq!(error.errno(), Some(Errno::EBUSY as i32), "{order:?}: {error}");
+                assert!(!error.to_string().contains("force"), "{order:?}: {error}");
+            }
+            // Told at once, because it came when the time of the first was up.
+            Err(error) => assert_eq!(error.errno(), Some(Errno::ETIMEDOUT as i32), "{order:?}"),
+        }
+    }
+    assert!(in_time || first.is_ok(), "{order:?}: {first:?}");
+    if mounted > 0 {
+        clean(at, LONG).unwrap();
+    }
+    until(|| stuck() == 0);
+}
+
+/// Without /proc no descriptor has a path, and some kernels tell of no mount.
+#[test]
+fn without_proc_a_mount_that_stays_is_an_error_that_names_it() {
+    let name = "without_proc_a_mount_that_stays_is_an_error_that_names_it";
+    in_namespace_over(&common::BACKENDS, name, |layout| {
+        let (at, link) = (layout.root.join("at"), layout.root.join("link"));
+        fs::create_dir(&at).unwrap();
+        std::os::unix::fs::symlink("at", &link).unwrap();
+        mount_tmpfs(&at);
+        let below = |path: &Path| fs::metadata(path).unwrap().dev();
+        let mounted = below(&at) != below(&layout.root);
+        assert!(mounted);
+        nix::mount::umount2("/proc", nix::mount::MntFlags::MNT_DETACH).unwrap();
+        std::env::set_current_dir(&layout.root).unwrap();
+        for path in [&at, &link, Path::new("at")] {
+            let error = clean(path, LONG).unwrap_err();
+            assert!(error.to_string().contains("/proc"), "{path:?}: {error}");
+            assert!(below(&at) != below(&layout.root), "{path:?}");
+        }
+        std::env::set_current_dir("/").unwrap();
     });
 }
 

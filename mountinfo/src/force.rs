@@ -8,18 +8,19 @@ mod entry;
 mod unmount;
 
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use entry::Entry;
 use unmount::Taken;
 
 use crate::cleanup::{cleanup_mount_point, skip};
 use crate::error::{Error, Result};
-use crate::kernel::KernelMounter;
+use crate::kernel::{KernelMounter, cannot};
 use crate::mounter::{MountPoint, Mounter, Place, Source};
 use crate::profile::Profile;
 use crate::sys::{self, RawErrno, Sys};
 use crate::utab::{self, Noted};
+use crate::worker::Deadline;
 use crate::{gotext, log};
 
 /// The shortest timeout: a shorter one, zero too, counts as this. A healthy unmount may take as long
@@ -48,10 +49,12 @@ impl ForceMounter for KernelMounter {
             Some(_) => {
                 // What has an open directory is a sub path, which needs no program.
                 let noted = at.dir.is_none().then(|| noted(&entry, at.path)).flatten();
-                take_one_away(&mut entry, noted.as_ref(), at.path, &budget)
+                take_one_away(&mut entry, noted.as_ref(), at.path, &budget)?;
             }
-            None => unmount::wait_for_others(&entry.id, at.path, budget.step()?),
+            None if !entry.exists => return Err(failed(at.path, sys::ENOENT)),
+            None => {}
         }
+        unmount::wait_for_others(&entry.id, at.path, budget.step()?)
     }
 }
 
@@ -62,12 +65,13 @@ impl ForceMounter for KernelMounter {
 /// `MNT_FORCE`), which may lose data, and a warning says so. A mount that is busy while its server
 /// answers stays. Every mount that lies on the path is taken away so.
 ///
-/// With the kernel's mounter no step takes longer than `timeout`, a mount no longer than twice that,
-/// and the whole no longer than [`MOST_TIMEOUTS`] times. A timeout shorter than [`SHORTEST_TIMEOUT`],
+/// With the kernel's mounter no step takes longer than `timeout`, a mount no longer than three times
+/// that, and the whole no longer than [`MOST_TIMEOUTS`] times; the root directory is taken to answer. A timeout shorter than [`SHORTEST_TIMEOUT`],
 /// zero too, counts as that. Calls for the same mount wait for the same thread, each for its own
 /// timeout; once that was too long for one of them, later ones fail at once until the kernel lets the
 /// thread go. A thread that hangs in the kernel does no more than the call it hangs in: what is
-/// mounted there later is not touched, and the directory stays. [`crate::worker::stuck`] counts them.
+/// mounted there later is not touched, and the directory stays, unless the call hangs on the way there,
+/// in a directory whose server does not answer. [`crate::state`] counts them.
 /// A process that is killed does not end before the kernel lets go of them.
 ///
 /// What mount(8) noted in /run/mount/utab is unmounted by umount(8), as [`cleanup_mount_point`] does it;
@@ -107,13 +111,16 @@ pub fn cleanup_mount_with_force<M: ForceMounter + ?Sized>(
             log!(DEBUG, "Unmounted ", path);
         }
         unmount::wait_for_others(&entry.id, path, budget.step()?)?;
+        if !entry.exists {
+            return skip(path, profile);
+        }
         let removed = remove(&entry, path, &budget)?;
         if removed == Err(sys::EBUSY) {
             look_again(&mut entry, path, &budget)?;
         }
         if entry.mounted.is_none() {
             noted.inspect(|noted| noted.warn_of_rest(path));
-            return removed.map_err(|errno| Error::path("remove", path, errno));
+            return removed.map_err(|errno| cannot("remove", path, errno));
         }
     }
 }
@@ -135,7 +142,7 @@ fn take_one_away(
     budget: &Budget<'_>,
 ) -> Result<()> {
     let Some(mount) = entry.mounted else { return Ok(()) };
-    let taken = unmount::unmount(entry, mount, noted, path, budget.step()?)?;
+    let taken = unmount::unmount(entry, mount, noted, path, budget.whole_step()?)?;
     look_again(entry, path, budget)?;
     match taken {
         Taken::NotThere(why) if entry.mounted == Some(mount) => Err(still_there(path, why)),
@@ -168,37 +175,41 @@ fn still_there(path: &[u8], why: Option<RawErrno>) -> Error {
     let errno = why.unwrap_or(sys::EBUSY);
     let what: &[u8] = match errno {
         sys::EINVAL => b": it is locked in this mount namespace (mount_namespaces(7)): ",
-        sys::ENOENT => b": /proc/thread-self/fd does not lead there, is /proc mounted?: ",
         _ => b": ",
     };
     Error::wrap(crate::text!("unmount ", path, what), Error::from_errno(errno))
 }
 
 fn failed(path: &[u8], errno: RawErrno) -> Error {
-    Error::path("unmount", path, errno)
+    cannot("unmount", path, errno)
 }
 
 /// The time that is left for a clean-up.
 struct Budget<'p> {
     path: &'p [u8],
     step: Duration,
-    until: Option<Instant>,
+    deadline: Option<Deadline>,
 }
 
 impl<'p> Budget<'p> {
     fn new(path: &'p [u8], timeout: Duration) -> Self {
         let step = timeout.max(SHORTEST_TIMEOUT);
         let whole = step.checked_mul(MOST_TIMEOUTS);
-        Budget { path, step, until: whole.and_then(|whole| Instant::now().checked_add(whole)) }
+        Budget { path, step, deadline: whole.map(Deadline::after) }
     }
 
     /// How long the next step may take.
     fn step(&self) -> Result<Duration> {
-        let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));
-        match left {
-            Some(Duration::ZERO) => Err(failed(self.path, sys::ETIMEDOUT)),
-            left => Ok(left.map_or(self.step, |left| left.min(self.step))),
+        match self.deadline.map_or(self.step, |deadline| deadline.left().min(self.step)) {
+            Duration::ZERO => Err(failed(self.path, sys::ETIMEDOUT)),
+            left => Ok(left),
         }
+    }
+
+    /// The time of a step that would be forced if it were shorter.
+    fn whole_step(&self) -> Result<Duration> {
+        let left = self.step()?;
+        if left < self.step { Err(failed(self.path, sys::ETIMEDOUT)) } else { Ok(left) }
     }
 }
 

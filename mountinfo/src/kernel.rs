@@ -13,7 +13,7 @@ use crate::features::Features;
 use crate::mounter::{MountPoint, Mounter, Place, Source};
 use crate::sys::{self, Kind, Sys, Unmount};
 use crate::table::MountTable;
-use crate::{check, gotext, log};
+use crate::{check, gotext, log, text};
 
 /// How many mounts may lie on one place before taking them away is given up. A mount table holds
 /// 100,000 by default (fs.mount-max).
@@ -100,6 +100,15 @@ pub(crate) fn unmount_once(at: Place<'_>, how: Unmount) -> Result<bool> {
     }
 }
 
+/// What failed at a path; where /proc was needed for it and is not there, that is named.
+pub fn cannot(op: &'static str, path: &[u8], errno: sys::RawErrno) -> Error {
+    if errno == sys::ENOSYS && !sys::proc_is_there() {
+        let why = text!(op, " ", path, ": it needs /proc, which is not mounted: ");
+        return Error::flatten(why, &Error::from_errno(errno));
+    }
+    Error::path(op, path, errno)
+}
+
 /// How many milliseconds lie between the tries to unmount what is busy.
 const PATIENCE: [u64; 6] = [1, 2, 4, 8, 16, 32];
 
@@ -125,6 +134,15 @@ fn unmount_patiently(at: Place<'_>, how: Unmount) -> Sys<()> {
 /// Opens the directory that holds the entry a path names. `None` where [`clear`] is not meant: the
 /// path names no entry of a directory (`/`, `..`), or a symlink, which mount-utils follows.
 pub(crate) fn directory_of(path: &[u8]) -> Sys<Option<OwnedFd>> {
+    match parent_of(path)? {
+        Some(dir) if !sys::is_symlink_at(&dir, Place::at(path).name())? => Ok(Some(dir)),
+        _ => Ok(None),
+    }
+}
+
+/// Opens the directory that holds the entry a path names, whether it exists or not. `None` where the
+/// path names no entry of a directory (`/`, `..`).
+pub(crate) fn parent_of(path: &[u8]) -> Sys<Option<OwnedFd>> {
     let name = Place::at(path).name();
     if matches!(name, b"" | b"." | b"..") {
         return Ok(None);
@@ -134,8 +152,7 @@ pub(crate) fn directory_of(path: &[u8]) -> Sys<Option<OwnedFd>> {
         b"" => b".",
         dir => dir,
     };
-    let dir = sys::open(dir, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
-    Ok((!sys::is_symlink_at(&dir, name)?).then_some(dir))
+    sys::open(dir, OFlag::O_PATH | OFlag::O_DIRECTORY).map(Some)
 }
 
 /// Takes away every mount that lies on an entry of an open directory, then the entry itself.

@@ -30,7 +30,8 @@ use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 
 pub use dirs::{Entry, is_empty, read_dir};
 pub use identity::{FileId, MountId, file_id, mount_id_at, mount_on, start_of};
-pub use proc::{proc_path_for_others, proc_path_of};
+use proc::or_no_proc;
+pub use proc::{own_table, proc_is_there, proc_path_for_others, proc_path_of, real_path_of};
 pub use quick::{
     Quick, Root, Rooted, fs_magic, fs_user, inode_clock, is_automount, mount_id, mount_root_at,
     mount_root_fd, quick_stat_at, quick_stat_fd, root_at, root_path, server_answers, umask,
@@ -334,10 +335,10 @@ pub fn rmdir_at(dir: impl AsFd, name: &[u8]) -> Sys<()> {
 /// umount2(2) of the entry `name` of `dir`; a symlink is not followed.
 ///
 /// There is no call that takes the descriptor; /proc/thread-self/fd/N names the directory, and nobody can
-/// exchange what a descriptor refers to.
+/// exchange what a descriptor refers to. ENOSYS where there is no /proc.
 pub fn umount_at(dir: impl AsFd, name: &[u8], how: Unmount) -> Sys<()> {
     let path = proc_path_of(dir.as_fd(), Some(name));
-    umount2(&path, how.flags() | MntFlags::UMOUNT_NOFOLLOW)
+    umount2(&path, how.flags() | MntFlags::UMOUNT_NOFOLLOW).map_err(or_no_proc)
 }
 
 /// umount2(2) by path; a symlink is followed.
@@ -395,11 +396,13 @@ impl Unmount {
 }
 
 /// mount(2) with `MS_BIND` of one descriptor on another, by their /proc/thread-self/fd paths.
+/// ENOSYS where there is no /proc.
 pub fn bind_by_proc(source: impl AsFd, target: impl AsFd) -> Sys<()> {
     let source = proc_path_of(source.as_fd(), None);
     let target = proc_path_of(target.as_fd(), None);
     let none: Option<&[u8]> = None;
     retry(|| nix::mount::mount(Some(&source[..]), &target[..], none, MsFlags::MS_BIND, none))
+        .map_err(or_no_proc)
 }
 
 /// open_tree(2) with `OPEN_TREE_CLONE`: a detached bind mount of an open file or directory.

@@ -41,7 +41,7 @@ static STUCK: AtomicUsize = AtomicUsize::new(0);
 pub(crate) enum Undone {
     /// The time was up.
     TimedOut,
-    /// The time was up, or had been up for somebody before, for work that another call began.
+    /// Another call began the work, and the time was up for this call, or had been for one before.
     OthersTimedOut,
     /// No thread could be started.
     NotStarted(RawErrno),
@@ -79,45 +79,41 @@ impl<K: Ord + Clone + Send + 'static, T: Clone + Send + 'static> Workers<K, T> {
     /// Does the work on the key's thread and waits for it, but no longer than `timeout`; where the
     /// key has a thread already, waits for that one's answer.
     ///
-    /// The thread has the namespaces, the directories and the rights of the one that starts it, and
-    /// shares no directories with it any more when this returns (setns(2) refuses a thread that
-    /// does). What it logs is logged by the thread that started it, while that waits.
+    /// The thread has the namespaces and the rights of the one that starts it. When this returns it has
+    /// a working directory and a root directory of its own, as the caller has again: setns(2) refuses a
+    /// thread that shares them. What it logs is logged by the thread that started it, while that waits.
     pub(crate) fn run(
         &'static self,
         key: &K,
         timeout: Duration,
         work: impl FnOnce(&Caller<'_, T>) -> T + Send + 'static,
     ) -> Result<T, Undone> {
+        // Asked before the lock is taken: a subscriber may call back.
+        let wanted = log::wanted();
         let table = self.table();
         match table.get(key).map(Arc::clone) {
             Some(worker) => {
                 drop(table);
                 worker.join(timeout)
             }
-            None => self.start(table, key, work)?.wait(timeout, true),
+            None => self.start(table, key, wanted, work)?.wait(timeout, true),
         }
     }
 
-    /// Like [`Workers::run`], but takes no answer of work that began before this call: waits for its
-    /// end, and does the work then.
+    /// Like [`Workers::run`], but takes no answer of work that began before this call: waits for its end
+    /// first.
     pub(crate) fn run_anew(
         &'static self,
         key: &K,
         timeout: Duration,
         work: impl FnOnce(&Caller<'_, T>) -> T + Send + 'static,
     ) -> Result<T, Undone> {
-        let began = Instant::now();
-        loop {
-            let left = timeout.saturating_sub(began.elapsed());
-            let table = self.table();
-            match table.get(key).map(Arc::clone) {
-                Some(worker) => {
-                    drop(table);
-                    drop(worker.join(left)?);
-                }
-                None => return self.start(table, key, work)?.wait(left, true),
-            }
+        let deadline = Deadline::after(timeout);
+        let before = self.table().get(key).map(Arc::clone);
+        if let Some(worker) = before {
+            worker.await_end(deadline, false)?;
         }
+        self.run(key, deadline.left(), work)
     }
 
     /// Waits for the answer of the key's thread, if it has one.
@@ -126,21 +122,21 @@ impl<K: Ord + Clone + Send + 'static, T: Clone + Send + 'static> Workers<K, T> {
         Some(worker.join(timeout))
     }
 
-    /// Waits until no thread is at work for the key, late or not. The answer of the one that was;
-    /// `None` where there was none.
-    pub(crate) fn end_of(&self, key: &K, timeout: Duration) -> Result<Option<T>, Undone> {
-        let Some(worker) = self.table().get(key).map(Arc::clone) else { return Ok(None) };
-        worker.await_end(timeout).map(Some)
+    /// Waits until the thread that is at work for the key has ended, late or not.
+    pub(crate) fn end_of(&self, key: &K, deadline: Deadline) -> Result<(), Undone> {
+        let worker = self.table().get(key).map(Arc::clone);
+        worker.map_or(Ok(()), |worker| worker.await_end(deadline, true))
     }
 
     fn start(
         &'static self,
         mut table: MutexGuard<'_, BTreeMap<K, Arc<Worker<T>>>>,
         key: &K,
+        wanted: LevelFilter,
         work: impl FnOnce(&Caller<'_, T>) -> T + Send + 'static,
     ) -> Result<Arc<Worker<T>>, Undone> {
         let worker = Arc::new(Worker::new());
-        let (at_work, key_of_it, wanted) = (Arc::clone(&worker), key.clone(), log::wanted());
+        let (at_work, key_of_it) = (Arc::clone(&worker), key.clone());
         std::thread::Builder::new()
             .name("subpath-bounded".to_owned())
             .spawn(move || {
@@ -239,7 +235,9 @@ impl<T: Clone + Send + 'static> Worker<T> {
     /// Waits for the answer, and logs the lines that come before it if this is the call that `began`
     /// the work.
     fn wait(&self, timeout: Duration, began: bool) -> Result<T, Undone> {
-        let until = Instant::now().checked_add(timeout);
+        let deadline = Deadline::after(timeout);
+        // A subscriber may panic.
+        let _leaving = Leaving { worker: self, began };
         let mut state = self.state();
         loop {
             if began && !state.lines.is_empty() {
@@ -249,57 +247,84 @@ impl<T: Clone + Send + 'static> Worker<T> {
                 state = self.state();
                 continue;
             }
-            if state.result.is_some() || (state.apart && is_over(until)) {
-                break;
+            if let Some(result) = &state.result {
+                return result.clone();
             }
-            let until = if state.apart { until } else { None };
-            state = self.pause(state, until);
+            if state.apart && deadline.is_over() {
+                return Err(if began { Undone::TimedOut } else { Undone::OthersTimedOut });
+            }
+            let deadline = if state.apart { deadline } else { Deadline(None) };
+            state = self.pause(state, deadline);
         }
-        state.waiting -= 1;
-        if began {
-            state.listening = false;
-        }
-        if let Some(result) = &state.result {
-            return result.clone();
-        }
-        state.late = true;
-        if state.waiting == 0 {
-            STUCK.fetch_add(1, SeqCst);
-        }
-        Err(if began { Undone::TimedOut } else { Undone::OthersTimedOut })
     }
 
-    /// Waits for the end of work that nobody may wait for any more.
-    fn await_end(&self, timeout: Duration) -> Result<T, Undone> {
-        let until = Instant::now().checked_add(timeout);
+    /// Waits for the end of work without being one of those that it is done for.
+    fn await_end(&self, deadline: Deadline, though_late: bool) -> Result<(), Undone> {
         let mut state = self.state();
-        loop {
-            match &state.result {
-                Some(result) => return result.clone(),
-                None if is_over(until) => return Err(Undone::OthersTimedOut),
-                None => state = self.pause(state, until),
+        while state.result.is_none() {
+            if deadline.is_over() || (state.late && !though_late) {
+                return Err(Undone::OthersTimedOut);
             }
+            state = self.pause(state, deadline);
         }
+        Ok(())
     }
 
     /// Waits for a change, or until the time.
     fn pause<'s>(
         &self,
         state: MutexGuard<'s, State<T>>,
-        until: Option<Instant>,
+        deadline: Deadline,
     ) -> MutexGuard<'s, State<T>> {
-        match until {
-            Some(until) => {
-                let left = until.saturating_duration_since(Instant::now());
-                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+        match deadline.0 {
+            Some(_) => {
+                let waited = self.changed.wait_timeout(state, deadline.left());
+                waited.unwrap_or_else(PoisonError::into_inner).0
             }
             None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
         }
     }
 }
 
-fn is_over(until: Option<Instant>) -> bool {
-    until.is_some_and(|until| until <= Instant::now())
+/// One who waits, and leaves when this is dropped.
+struct Leaving<'w, T: Clone + Send + 'static> {
+    worker: &'w Worker<T>,
+    began: bool,
+}
+
+impl<T: Clone + Send + 'static> Drop for Leaving<'_, T> {
+    fn drop(&mut self) {
+        let mut state = self.worker.state();
+        state.waiting -= 1;
+        if self.began {
+            state.listening = false;
+        }
+        if state.result.is_none() {
+            state.late = true;
+            self.worker.changed.notify_all();
+            if state.waiting == 0 {
+                STUCK.fetch_add(1, SeqCst);
+            }
+        }
+    }
+}
+
+/// A moment after which nobody waits any more; none where it lies beyond what the clock can tell.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline(Option<Instant>);
+
+impl Deadline {
+    pub(crate) fn after(timeout: Duration) -> Self {
+        Deadline(Instant::now().checked_add(timeout))
+    }
+
+    pub(crate) fn left(self) -> Duration {
+        self.0.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()))
+    }
+
+    pub(crate) fn is_over(self) -> bool {
+        self.left().is_zero()
+    }
 }
 
 /// Those who wait for the work, as the work sees them.
@@ -401,8 +426,10 @@ mod tests {
         let (answer, answers) = channel();
         let first = std::thread::spawn(move || WORKERS.run(&"key", LONG, told(answers)));
         until(|| WORKERS.find(|_| true).is_some());
+        let early = WORKERS.run_anew(&"key", SHORT, |_| unreachable!());
+        assert_eq!(early, Err(Undone::OthersTimedOut));
         let second = std::thread::spawn(|| WORKERS.run_anew(&"key", LONG, |_| 2));
-        until(|| WORKERS.table()["key"].state().waiting == 2);
+        // It is late for nobody: only those wait for it that want its answer.
         answer.send(1).unwrap();
         assert_eq!(first.join().unwrap(), Ok(1));
         assert_eq!(second.join().unwrap(), Ok(2));
@@ -412,11 +439,11 @@ mod tests {
     fn the_end_of_late_work_can_be_waited_for() {
         static WORKERS: Answers = Workers::new();
         let (answer, answers) = channel();
-        assert_eq!(WORKERS.end_of(&"key", LONG), Ok(None));
+        assert_eq!(WORKERS.end_of(&"key", Deadline::after(LONG)), Ok(()));
         assert_eq!(WORKERS.run(&"key", SHORT, told(answers)), Err(Undone::TimedOut));
-        assert_eq!(WORKERS.end_of(&"key", SHORT), Err(Undone::OthersTimedOut));
+        assert_eq!(WORKERS.end_of(&"key", Deadline::after(SHORT)), Err(Undone::OthersTimedOut));
         answer.send(1).unwrap();
-        assert!(matches!(WORKERS.end_of(&"key", LONG), Ok(Some(1) | None)));
+        assert_eq!(WORKERS.end_of(&"key", Deadline::after(LONG)), Ok(()));
     }
 
     #[test]

@@ -85,6 +85,10 @@ struct State {
     exchanged_for: Option<Vec<u8>>,
     /// The mode of every directory, whatever was asked for.
     fixed_mode: Option<u32>,
+    /// Requests that came while it hung.
+    held: Vec<Vec<u8>>,
+    /// How many lookups come before one that is answered late, and how late.
+    slow_lookup: Option<(usize, Duration)>,
     /// How many seconds the kernel may trust what it was told.
     valid: u64,
     /// Whether it has greeted the kernel (`FUSE_INIT`).
@@ -153,6 +157,8 @@ impl Fuse {
             everywhere: None,
             exchanged_for: None,
             fixed_mode: None,
+            held: Vec::new(),
+            slow_lookup: None,
             valid: 0,
             ready: false,
             told_to_go: false,
@@ -294,7 +300,12 @@ impl Fuse {
         node.mode = node.mode & !0o7777 | mode;
     }
 
-    /// Serves again.
+    /// Answers one lookup late, the one after `skipped` others.
+    pub fn delay_lookup(&self, skipped: usize, delay: Duration) {
+        self.state().slow_lookup = Some((skipped, delay));
+    }
+
+    /// Serves again, and answers what was asked while it hung.
     pub fn serve(&self) {
         let mut state = self.state();
         state.mood = Mood::Serving;
@@ -345,11 +356,15 @@ fn serve(mut device: File, stopped: &UnixStream, state: &Mutex<State>) {
             PollFd::new(device.as_fd(), PollFlags::POLLIN),
             PollFd::new(stopped.as_fd(), PollFlags::POLLIN),
         ];
-        if !matches!(poll(&mut waiting, PollTimeout::NONE), Ok(1..)) {
-            continue;
-        }
-        if waiting[1].revents().is_some_and(|events| !events.is_empty()) {
+        let ready = poll(&mut waiting, PollTimeout::from(5_u8));
+        let stop = waiting[1].revents().is_some_and(|events| !events.is_empty());
+        if matches!(ready, Ok(1..)) && stop {
             return;
+        }
+        for request in no_longer_held(state) {
+            if let Some(reply) = answer(&request, state) {
+                let _ = device.write(&reply);
+            }
         }
         match device.read(&mut buffer) {
             Ok(len) => {
@@ -363,6 +378,12 @@ fn serve(mut device: File, stopped: &UnixStream, state: &Mutex<State>) {
             Err(_) => {}
         }
     }
+}
+
+/// The requests that came while the server hung, if it serves again.
+fn no_longer_held(state: &Mutex<State>) -> Vec<Vec<u8>> {
+    let mut state = state.lock().expect("the server's state");
+    if state.mood == Mood::Hung { Vec::new() } else { std::mem::take(&mut state.held) }
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -401,6 +422,7 @@ fn answer(request: &[u8], state: &Mutex<State>) -> Option<Vec<u8>> {
         (RELEASE | RELEASEDIR | FLUSH, _) => Ok(Vec::new()),
         (_, Mood::Hung) => {
             state.asked += 1;
+            state.held.push(request.to_vec());
             return None;
         }
         (_, Mood::Failing(errno)) => {
@@ -409,6 +431,9 @@ fn answer(request: &[u8], state: &Mutex<State>) -> Option<Vec<u8>> {
         }
         (_, Mood::Serving) => {
             state.asked += 1;
+            if opcode == op::LOOKUP {
+                be_slow(&mut state);
+            }
             match state.failing_op {
                 Some((op, errno)) if op == opcode => Err(errno),
                 _ => perform(&mut state, opcode, node, body),
@@ -438,6 +463,18 @@ fn init() -> Vec<u8> {
     }
     out.resize(64, 0);
     out
+}
+
+/// Delays the lookup whose turn it is.
+fn be_slow(state: &mut State) {
+    match state.slow_lookup {
+        Some((0, delay)) => {
+            state.slow_lookup = None;
+            std::thread::sleep(delay);
+        }
+        Some((skipped, delay)) => state.slow_lookup = Some((skipped - 1, delay)),
+        None => {}
+    }
 }
 
 fn perform(state: &mut State, opcode: u32, id: u64, body: &[u8]) -> Result<Vec<u8>, i32> {

@@ -156,7 +156,7 @@ pub unsafe extern "C" fn rsp_mount_refs(
 
 /// Unmounts a path and removes what is left of it, by force when that takes longer than a number of
 /// nanoseconds, 100 ms at least (mount-utils' CleanupMountWithForce). Comes back after ten times that
-/// time at the latest, twice for one mount, whatever hangs. Argument: the path. Uses the library's own
+/// time at the latest, three times for one mount, whatever hangs. Argument: the path. Uses the library's own
 /// mounter, whatever rsp_options says.
 ///
 /// # Safety

@@ -21,6 +21,8 @@ pub(super) struct Entry {
     pub(super) id: EntryId,
     /// What was topmost on it when it was looked at.
     pub(super) mounted: Option<MountId>,
+    /// Whether there is such an entry in the directory.
+    pub(super) exists: bool,
     /// Whether the path names it by a symlink, or by no name of its own (`..`).
     pub(super) indirect: bool,
 }
@@ -32,9 +34,9 @@ pub(super) struct EntryId {
     name: Vec<u8>,
 }
 
-/// A path means something only to threads with the same root and working directory, and the same
-/// user.
-type PathKey = (Vec<u8>, (FileId, Vec<u8>), u32);
+/// A path means the same only to threads with the same root and working directory and the same user,
+/// and what it is opened to only to those with the same descriptor table.
+type PathKey = (Vec<u8>, (FileId, Vec<u8>), u32, Option<i32>);
 
 static FINDING: Workers<PathKey, Sys<Entry>> = Workers::new();
 static LOOKING: Workers<EntryId, Sys<Option<MountId>>> = Workers::new();
@@ -59,7 +61,7 @@ pub(super) fn find_at(at: Place<'_>, timeout: Duration) -> Result<Sys<Entry>> {
     let entry = dir
         .try_clone_to_owned()
         .map_err(|error| error.raw_os_error().unwrap_or(sys::EINVAL))
-        .and_then(|dir| Entry::new(dir, at.name(), None, false));
+        .and_then(|dir| Entry::new(dir, at.name(), Ok(None), false));
     let mut entry = match entry {
         Ok(entry) => entry,
         Err(errno) => return Ok(Err(errno)),
@@ -68,18 +70,21 @@ pub(super) fn find_at(at: Place<'_>, timeout: Duration) -> Result<Sys<Entry>> {
 }
 
 fn path_key(path: &[u8]) -> Sys<PathKey> {
-    Ok((path.to_vec(), sys::start_of(path)?, sys::fs_user()))
+    Ok((path.to_vec(), sys::start_of(path)?, sys::fs_user(), sys::own_table()?))
 }
 
 fn find_now(caller: &Caller<'_, Sys<Entry>>, path: &[u8]) -> Sys<Entry> {
-    match kernel::directory_of(path)? {
-        Some(dir) => {
+    let Some(dir) = kernel::parent_of(path)? else { return find_behind(caller, path) };
+    let name = Place::at(path).name();
+    caller.is_there()?;
+    match sys::is_symlink_at(&dir, name) {
+        Ok(true) => find_behind(caller, path),
+        Ok(false) => {
             caller.is_there()?;
-            let name = Place::at(path).name();
-            let mounted = sys::mount_on(&dir, name)?;
+            let mounted = sys::mount_on(&dir, name);
             Entry::new(dir, name, mounted, false)
         }
-        None => find_behind(caller, path),
+        Err(errno) => Entry::new(dir, name, Err(errno), false),
     }
 }
 
@@ -90,7 +95,7 @@ fn find_behind(caller: &Caller<'_, Sys<Entry>>, path: &[u8]) -> Sys<Entry> {
     // While it is open the mount is busy.
     let (mount, real) = {
         let file = sys::open(path, OFlag::O_PATH)?;
-        (sys::mount_id(&file)?, sys::readlink(&sys::proc_path_of(file.as_fd(), None))?)
+        (sys::mount_id(&file)?, sys::real_path_of(file.as_fd())?)
     };
     // The kernel marks the path of a file that was deleted, also of one that is mounted.
     let unmarked = real.strip_suffix(b" (deleted)");
@@ -104,7 +109,7 @@ fn find_behind(caller: &Caller<'_, Sys<Entry>>, path: &[u8]) -> Sys<Entry> {
         }
         let there = kernel::directory_of(real).and_then(|dir| match dir {
             Some(dir) if sys::mount_id_at(&dir, name)? == mount => {
-                let mounted = sys::mount_on(&dir, name)?;
+                let mounted = sys::mount_on(&dir, name);
                 Entry::new(dir, name, mounted, true)
             }
             _ => Err(sys::ENOENT),
@@ -118,9 +123,14 @@ fn find_behind(caller: &Caller<'_, Sys<Entry>>, path: &[u8]) -> Sys<Entry> {
 }
 
 impl Entry {
-    fn new(dir: OwnedFd, name: &[u8], mounted: Option<MountId>, indirect: bool) -> Sys<Entry> {
+    /// `mounted` is what [`sys::mount_on`] told.
+    fn new(dir: OwnedFd, name: &[u8], mounted: Sys<Option<MountId>>, indirect: bool) -> Sys<Entry> {
+        let (mounted, exists) = match mounted {
+            Err(sys::ENOENT) => (None, false),
+            mounted => (mounted?, true),
+        };
         let id = EntryId { dir: sys::file_id(&dir)?, name: name.to_vec() };
-        Ok(Entry { dir: Arc::new(dir), name: name.to_vec(), id, mounted, indirect })
+        Ok(Entry { dir: Arc::new(dir), name: name.to_vec(), id, mounted, exists, indirect })
     }
 
     /// Looks again what is mounted on it.

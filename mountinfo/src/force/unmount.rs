@@ -1,17 +1,16 @@
 //! One mount taken away in bounded time.
 //!
 //! ```text
-//!   plain ── umount2(2) comes back ─────────────────────────▶ taken away, not mounted, or an error
-//!     │ └─ EBUSY ─▶ asked ── the file system answers ───────▶ EBUSY
+//!   plain ── umount2(2) comes back ──────────────────────────▶ taken away, not mounted, or an error
+//!     │ └─ EBUSY ─▶ asked ── the file system answers, and umount2(2) says EBUSY again ──▶ EBUSY
 //!     │                │
-//!     │  time is up    │ time is up
+//!     │ time is up     │ time is up
 //!     ▼                ▼
-//!   overdue ── the mount is still there ─▶ forced ── umount2(2) with MNT_FORCE comes back ─▶ as above
-//!     │                                      │ time is up again
-//!     │ it is gone: umount2(2) took it away  ▼
-//!     │ and shuts the file system down      ETIMEDOUT
-//!     ▼
-//!   ending ── the first thread comes back ──▶ taken away
+//!   overdue ── the mount is still there, and umount2(2) was called ──▶ forced ── umount2(2) with
+//!     │                                                MNT_FORCE comes back ──▶ as above
+//!     │ it is out of the tree                              │ time is up again
+//!     ▼                                                    ▼
+//!   ending ── the first thread comes back ──▶ taken away   ETIMEDOUT
 //!     │ time is up again
 //!     ▼
 //!   ETIMEDOUT
@@ -20,22 +19,24 @@
 //! Where mount(8) noted something of the mount (`utab.rs`), *plain* runs umount(8) first, for half of the
 //! time, and umount2(2) only where that fails.
 //!
-//! *plain* and *asked* are one thread, *forced* is a second; neither is ever there twice for a mount.
+//! *plain* and *asked* are one thread, *forced* is a second, which other calls about the mount join.
 //! Each compares the mount's number just before it unmounts, so that it takes no other mount away, and
 //! begins no further system call once nobody waits for it. Nothing is told to be taken away before
 //! every umount2(2) has come back: a driver may detach the device then.
 
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::entry::{Entry, EntryId};
 use crate::error::{Error, Result};
+use crate::kernel::cannot;
 use crate::log;
 use crate::sys::{self, MountId, RawErrno, Sys, Unmount};
 use crate::umount::{argument, umount_within};
 use crate::utab::{self, Noted};
-use crate::worker::{Caller, Undone, Workers};
+use crate::worker::{Caller, Deadline, Undone, Workers};
 
 /// What became of a mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,13 +58,21 @@ static UNMOUNTING: Workers<Key, Sys<Taken>> = Workers::new();
 
 /// Waits until the kernel unmounts nothing from the entry any more.
 pub(super) fn wait_for_others(entry: &EntryId, path: &[u8], timeout: Duration) -> Result<()> {
-    let until = Instant::now().checked_add(timeout);
+    let deadline = Deadline::after(timeout);
     while let Some(key) = UNMOUNTING.find(|key| key.entry == *entry) {
-        if let Some(Err(undone)) = UNMOUNTING.join(&key, left(until)) {
+        if let Some(Err(undone)) = UNMOUNTING.join(&key, deadline.left()) {
             return Err(undone.into_error("unmount", path));
         }
     }
     Ok(())
+}
+
+/// How far a thread came, as the one that began it sees it although it may not have ended.
+#[derive(Debug, Default)]
+struct Course {
+    /// Whether it called umount2(2).
+    called: AtomicBool,
+    answer: OnceLock<Sys<Taken>>,
 }
 
 /// Takes one mount away from an entry; see the head of this file. A call that comes while another is
@@ -77,9 +86,9 @@ pub(super) fn unmount(
 ) -> Result<Taken> {
     let plain = Key { mount, entry: entry.id.clone(), forced: false };
     let forced = Key { forced: true, ..plain.clone() };
-    let told = Arc::new(OnceLock::new());
+    let target = Target::of(entry, mount, path);
+    let course = Arc::clone(&target.course);
     let answer = UNMOUNTING.join(&forced, timeout).unwrap_or_else(|| {
-        let (target, tell) = (Target::of(entry, mount, path), Arc::clone(&told));
         let noted = noted.cloned();
         UNMOUNTING.run(&plain, timeout, move |caller| {
             let answer = match noted {
@@ -87,73 +96,67 @@ pub(super) fn unmount(
                 None => target.unmount_plainly(caller),
             };
             // Set by this thread alone.
-            let _ = tell.set(answer);
+            let _ = target.course.answer.set(answer);
             answer
         })
     });
     match answer {
-        Ok(answer) => answer.map_err(|errno| Error::path("unmount", path, errno)),
-        Err(Undone::TimedOut) => {
-            let until = Instant::now().checked_add(timeout);
-            let force = unmount_overdue(entry, &forced, path, until)?;
-            if let Err(undone) = UNMOUNTING.end_of(&plain, left(until)) {
-                return Err(after_force(force, undone.into_error("unmount", path)));
-            }
-            match (told.get(), force) {
-                (Some(Ok(Taken::Away)), _) => Ok(Taken::Away),
-                (_, Some(answer)) => {
-                    answer.map_err(|errno| after_force(force, Error::path("unmount", path, errno)))
-                }
-                (_, None) => Ok(Taken::NotThere(None)),
-            }
-        }
+        Ok(answer) => answer.map_err(|errno| cannot("unmount", path, errno)),
+        Err(Undone::TimedOut) => unmount_overdue(entry, &plain, &course, path, timeout),
         Err(undone) => Err(undone.into_error("unmount", path)),
     }
 }
 
-/// What is done when the time for the plain unmount is up: by force, if the mount is still there and
-/// the thread is still at work; its answer.
+/// Goes on when the time for the plain unmount is up.
 fn unmount_overdue(
     entry: &mut Entry,
-    forced: &Key,
+    plain: &Key,
+    course: &Course,
     path: &[u8],
-    until: Option<Instant>,
-) -> Result<Option<Sys<Taken>>> {
-    match entry.look_again(path, left(until))? {
-        Ok(()) if entry.mounted == Some(forced.mount) => {}
-        Ok(()) | Err(sys::ENOENT) => return Ok(None),
-        Err(errno) => return Err(Error::path("unmount", path, errno)),
+    timeout: Duration,
+) -> Result<Taken> {
+    let deadline = Deadline::after(timeout);
+    match entry.look_again(path, deadline.left())? {
+        Ok(()) | Err(sys::ENOENT) => {}
+        Err(errno) => return Err(cannot("unmount", path, errno)),
+    }
+    // It may have been only just too late; then its answer counts, and nothing is forced.
+    let is_stuck = course.answer.get().is_none() && course.called.load(SeqCst);
+    if entry.mounted != Some(plain.mount) || !is_stuck {
+        UNMOUNTING.end_of(plain, deadline).map_err(|undone| undone.into_error("unmount", path))?;
+        let answer = course.answer.get().copied().unwrap_or(Ok(Taken::NotThere(None)));
+        return answer.map_err(|errno| cannot("unmount", path, errno));
     }
     log!(WARN, "Timed out waiting for unmount of ", path, ", trying with force");
-    let target = Target::of(entry, forced.mount, path);
+    let target = Target::of(entry, plain.mount, path);
+    let by_force = Arc::clone(&target.course);
+    let forced = Key { forced: true, ..plain.clone() };
     let answer = UNMOUNTING
-        .run(forced, left(until), move |caller| target.unmount_by_force(caller))
-        .map_err(|undone| after_force(Some(Ok(Taken::Away)), undone.into_error("unmount", path)))?;
-    if answer == Ok(Taken::Away) {
-        log!(
-            WARN,
-            "Unmounted ",
-            path,
-            " by force: requests to its server were aborted, data may be lost"
-        );
-    }
-    Ok(Some(answer))
+        .run(&forced, deadline.left(), move |caller| target.unmount_by_force(caller, deadline))
+        .and_then(|answer| UNMOUNTING.end_of(plain, deadline).map(|()| answer));
+    let answer = match (answer, course.answer.get()) {
+        // The first thread took it away, once the force had freed it.
+        (Ok(_), Some(Ok(Taken::Away))) => Ok(Taken::Away),
+        (Ok(answer), _) => answer.map_err(|errno| cannot("unmount", path, errno)),
+        (Err(undone), _) => Err(undone.into_error("unmount", path)),
+    };
+    after_force(answer, by_force.called.load(SeqCst), path)
 }
 
-/// An error, which says so where force was used.
-fn after_force(force: Option<Sys<Taken>>, error: Error) -> Error {
-    match force {
-        None => error,
-        Some(_) => Error::wrap(
-            b"after force, by which requests to its server were aborted and data may be lost: "
-                .to_vec(),
-            error,
-        ),
+/// Says what force may have cost: in the error, or in a line.
+fn after_force(answer: Result<Taken>, was_begun: bool, path: &[u8]) -> Result<Taken> {
+    if !was_begun {
+        return answer;
     }
-}
-
-fn left(until: Option<Instant>) -> Duration {
-    until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()))
+    if answer.is_ok() {
+        let lost: &[u8] = b" by force: requests to its server were aborted, data may be lost";
+        log!(WARN, "Unmounted ", path, lost);
+    }
+    answer.map_err(|error| {
+        let lost =
+            b"after force, by which requests to its server were aborted and data may be lost: ";
+        Error::wrap(lost.to_vec(), error)
+    })
 }
 
 /// How many milliseconds lie between the tries to unmount what is busy: a process that was just forked
@@ -168,12 +171,13 @@ struct Target {
     name: Vec<u8>,
     mount: MountId,
     path: Vec<u8>,
+    course: Arc<Course>,
 }
 
 impl Target {
     fn of(entry: &Entry, mount: MountId, path: &[u8]) -> Self {
         let (dir, name) = (Arc::clone(&entry.dir), entry.name.clone());
-        Target { dir, name, mount, path: path.to_vec() }
+        Target { dir, name, mount, path: path.to_vec(), course: Arc::default() }
     }
 
     /// Unmounts by umount(8), which takes the entry in utab away too; where that does not end within
@@ -210,32 +214,39 @@ impl Target {
     }
 
     fn unmount_plainly(&self, caller: &Caller<'_, Sys<Taken>>) -> Sys<Taken> {
-        let answer = self.unmount_patiently(caller, Unmount::Plainly, &PATIENCE);
-        if answer == Err(sys::EBUSY) {
-            caller.is_there()?;
-            // Any answer will do, an errno too: what counts is that one comes before time is up.
-            let _ = sys::server_answers(&*self.dir, &self.name, false);
+        let answer = self.unmount_patiently(caller, Unmount::Plainly, &PATIENCE, None);
+        if answer != Err(sys::EBUSY) {
+            return answer;
         }
-        answer
+        caller.is_there()?;
+        // Any answer will do, an errno too: what counts is that one comes before time is up.
+        let _ = sys::server_answers(&*self.dir, &self.name, false);
+        caller.is_there()?;
+        // Force, by another thread or from outside, may have freed it meanwhile.
+        self.unmount_once(caller, Unmount::Plainly)
     }
 
-    fn unmount_by_force(&self, caller: &Caller<'_, Sys<Taken>>) -> Sys<Taken> {
-        self.unmount_patiently(caller, Unmount::Forcibly, &PATIENCE_AFTER_FORCE)
+    fn unmount_by_force(&self, caller: &Caller<'_, Sys<Taken>>, deadline: Deadline) -> Sys<Taken> {
+        let patience = &PATIENCE_AFTER_FORCE;
+        self.unmount_patiently(caller, Unmount::Forcibly, patience, Some(deadline))
     }
 
+    /// Tries again while it is busy, as long as the pauses last and half of the time is left.
     fn unmount_patiently(
         &self,
         caller: &Caller<'_, Sys<Taken>>,
         how: Unmount,
         patience: &[u64],
+        deadline: Option<Deadline>,
     ) -> Sys<Taken> {
         for &pause in patience {
+            let pause = Duration::from_millis(pause);
             match self.unmount_once(caller, how) {
-                Err(sys::EBUSY) => {}
+                Err(sys::EBUSY) if deadline.is_none_or(|until| until.left() > 2 * pause) => {}
                 answer => return answer,
             }
             log!(DEBUG, "Unmounting ", self.path, " again, it is busy");
-            std::thread::sleep(Duration::from_millis(pause));
+            std::thread::sleep(pause);
             caller.is_there()?;
         }
         self.unmount_once(caller, how)
@@ -248,6 +259,7 @@ impl Target {
             return Ok(Taken::NotThere(None));
         }
         caller.is_there()?;
+        self.course.called.store(true, SeqCst);
         match sys::umount_at(&*self.dir, &self.name, how) {
             Ok(()) => Ok(Taken::Away),
             Err(errno @ (sys::EINVAL | sys::ENOENT)) => Ok(Taken::NotThere(Some(errno))),

@@ -84,11 +84,18 @@ pub fn mount_id_at(dir: impl AsFd, name: &[u8]) -> Sys<u64> {
 }
 
 /// Where this thread's paths begin: its root directory, and for a relative path its working directory,
-/// whose path is told without asking the server that it lies on.
+/// whose path is told without asking the server that it lies on. ENOSYS where there is no /proc.
 pub fn start_of(path: &[u8]) -> Sys<(FileId, Vec<u8>)> {
     let root = file_id(openat(AT_FDCWD, b"/", OFlag::O_PATH, 0)?)?;
     let relative = !path.starts_with(b"/");
-    Ok((root, if relative { super::readlink(b"/proc/thread-self/cwd")? } else { Vec::new() }))
+    Ok((
+        root,
+        if relative {
+            super::readlink(b"/proc/thread-self/cwd").map_err(super::or_no_proc)?
+        } else {
+            Vec::new()
+        },
+    ))
 }
 
 fn look(file: impl AsFd, name: &[u8], mask: StatxFlags) -> Sys<Statx> {

@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::fcntl::OFlag;
 
-use super::{ENOENT, RawErrno, Sys, fstat, retry, stat};
+use super::{ENOENT, ENOSYS, RawErrno, Sys, fstat, lstat, readlink, retry, stat};
 
 /// /proc/thread-self/fd/N, or an entry below it.
 ///
@@ -25,13 +25,35 @@ pub(super) fn proc_info_of(fd: BorrowedFd<'_>) -> String {
     format!("/proc/thread-self/fdinfo/{}", fd.as_raw_fd())
 }
 
+/// The errno of a call by the path in /proc of an open descriptor: ENOENT becomes ENOSYS where /proc is
+/// what is missing, which says nothing of the entry that was asked for.
+pub(super) fn or_no_proc(errno: RawErrno) -> RawErrno {
+    if errno == ENOENT && !proc_is_there() { ENOSYS } else { errno }
+}
+
+/// Whether this thread's descriptors are to be seen in /proc.
+pub fn proc_is_there() -> bool {
+    lstat(b"/proc/thread-self/fd") != Err(ENOENT)
+}
+
+/// The path of an open file, which the kernel marks by " (deleted)" where it was deleted. ENOSYS where
+/// there is no /proc.
+pub fn real_path_of(fd: BorrowedFd<'_>) -> Sys<Vec<u8>> {
+    readlink(&proc_path_of(fd, None)).map_err(or_no_proc)
+}
+
 /// /proc/PID/fd/N, by which other threads and processes reach the descriptor; /proc/TID/fd/N where this
 /// thread has a descriptor table of its own.
 pub fn proc_path_for_others(fd: BorrowedFd<'_>) -> Sys<Vec<u8>> {
-    let (process, thread) = (nix::unistd::getpid(), nix::unistd::gettid());
     // The first thread's table is what /proc/PID/fd shows.
-    let owner = if thread != process && has_own_table()? { thread } else { process };
+    let owner = own_table()?.unwrap_or(nix::unistd::getpid().as_raw());
     Ok(format!("/proc/{owner}/fd/{}", fd.as_raw_fd()).into_bytes())
+}
+
+/// This thread's number, if its descriptor table is another than that of the process's first thread.
+pub fn own_table() -> Sys<Option<i32>> {
+    let (process, thread) = (nix::unistd::getpid(), nix::unistd::gettid());
+    Ok((thread != process && has_own_table()?).then_some(thread.as_raw()))
 }
 
 /// Whether this thread's descriptor table is another than that of the process's first thread.

@@ -7,7 +7,7 @@ use nix::fcntl::AtFlags;
 use nix::{fcntl, libc};
 use rustix::fs::{StatxAttributes, StatxFlags};
 
-use super::proc::proc_info_of;
+use super::proc::{or_no_proc, proc_info_of};
 use super::{Stat, Sys, fault, kind_of, retry, retry_rustix};
 use crate::features::Features;
 
@@ -224,7 +224,7 @@ pub fn is_automount(fd: &impl AsFd) -> bool {
 }
 
 /// The mount that an open descriptor lies on: statx(2), or `mnt_id` of /proc/thread-self/fdinfo/N where it
-/// does not tell (kernel 3.15). Two descriptors' numbers can be compared.
+/// does not tell (kernel 3.15). Two descriptors' numbers can be compared. ENOSYS where there is no /proc.
 pub fn mount_id(fd: impl AsFd) -> Sys<u64> {
     if Features::get().statx_mount_root {
         let flags = rustix::fs::AtFlags::EMPTY_PATH | rustix::fs::AtFlags::STATX_DONT_SYNC;
@@ -237,7 +237,7 @@ pub fn mount_id(fd: impl AsFd) -> Sys<u64> {
     }
     fault::strike()?;
     let info = std::fs::read(proc_info_of(fd.as_fd()))
-        .map_err(|e| e.raw_os_error().unwrap_or(libc::EIO))?;
+        .map_err(|error| or_no_proc(error.raw_os_error().unwrap_or(libc::EIO)))?;
     info.split(|&b| b == b'\n')
         .find_map(|line| line.strip_prefix(b"mnt_id:"))
         .and_then(|value| std::str::from_utf8(value).ok()?.trim().parse().ok())
