@@ -7,12 +7,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use mountinfo::cleanup::resumable::cleanup_mount_point;
 use mountinfo::mounter::AsyncMounter;
-use mountinfo::sys::{self, Entry, Kind};
+use mountinfo::sys::{self, Entry, Kind, Sys};
 use mountinfo::{Error, Features, Place, Profile, Result, gopath, gotext, kernel, log, text};
 use nix::fcntl::OFlag;
 
 use crate::SUBPATH_DIRECTORY_NAME;
-use crate::pod_dir::PodDir;
+use crate::pod_dir::{PodDir, is_on_another_mount};
 use crate::request::Subpath;
 
 /// [`crate::clean_sub_paths`] for a mounter that answers later (`doCleanSubPaths`).
@@ -30,16 +30,19 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
     }
     let pod = PodDir::new(pod_dir);
     let opened = if mounter.is_kernel() {
-        pod.open_to_read_if_here(&volume_dir)
+        pod.open_to_read_here(&volume_dir)
     } else {
-        pod.open_to_read(&volume_dir).map(|volume| (volume, false))
+        pod.open_to_read(&volume_dir).map(|volume| (volume, Ok(false)))
     };
     let volume = match opened {
-        Ok((_, true)) => return Err(is_covered(&volume_dir)),
-        Ok((volume, false)) => volume,
+        Ok((volume, is_elsewhere)) => {
+            refuse_covered(&volume_dir, is_elsewhere)?;
+            volume
+        }
         Err(sys::ENOENT) => {
             if mounter.is_kernel() {
-                // A clean-up that failed at its last step left it, and nobody else takes it away.
+                // A clean-up that failed at its last step left it, and nobody else takes it away. Most
+                // often it holds other volumes or is not there; what is amiss with it hurts nobody.
                 let _ = pod.remove(&all_dir);
             }
             return Ok(());
@@ -68,26 +71,7 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
         }
         log!(DEBUG, "Cleaning up subpath mounts for container ", container.name);
         let container_dir = gopath::join(&[&volume_dir, &container.name]);
-        let mut opened = None;
-        if mounter.is_kernel() {
-            opened = open_uncovered(&volume, &container.name);
-            let at = Place::beneath(volume.as_fd(), &container_dir);
-            if opened.is_none() && matches!(mounter.is_mount_point(at).await, Ok(true)) {
-                return Err(is_covered(&container_dir));
-            }
-        }
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
-        let opened = opened.or_else(|| sys::openat(&volume, &container.name, flags, 0).ok());
-        // What cannot be read shows when the directory is removed.
-        if let Some(dir) = opened {
-            let cleaned = clean_container(mounter, &volume, &dir, &container_dir, profile).await;
-            cleaned.map_err(|error| {
-                Error::flatten(text!("error processing ", container_dir, ": "), &error)
-            })?;
-        }
-        let removed = sys::remove_at(&volume, &container.name, Kind::Directory)
-            .map_err(|errno| Error::path("remove", &container_dir[..], errno));
-        expect_removed(mounter, &container_dir, removed)?;
+        clean_container(mounter, &volume, &container_dir, profile).await?;
         log!(TRACE, "Removed ", container_dir);
     }
     expect_removed(mounter, &volume_dir, pod.remove(&volume_dir))?;
@@ -118,11 +102,15 @@ fn cannot_read(path: &[u8], op: &'static str, errno: i32) -> Error {
     Error::flatten(text!("error reading ", path, ": "), &cause)
 }
 
-/// Something is mounted where only directories of ours belong. What it holds is somebody's data,
-/// and must be taken neither for sub paths nor for leftovers.
-fn is_covered(path: &[u8]) -> Error {
-    let cause = Error::from_errno(sys::EBUSY);
-    Error::flatten(text!("error processing ", path, ": something else is mounted there: "), &cause)
+/// Refuses a directory of ours on which something is mounted, and one of which that cannot be told. What
+/// it holds is somebody's data, and must be taken neither for sub paths nor for leftovers.
+fn refuse_covered(path: &[u8], is_covered: Sys<bool>) -> Result<()> {
+    let why = match is_covered {
+        Ok(false) => return Ok(()),
+        Ok(true) => Error::wrap("something else is mounted there: ", Error::from_errno(sys::EBUSY)),
+        Err(errno) => kernel::cannot("statx", path, errno),
+    };
+    Err(Error::flatten(text!("error processing ", path, ": "), &why))
 }
 
 /// That another caller removed a directory first is an error only to a mounter of the caller's own,
@@ -135,35 +123,95 @@ fn expect_removed<M: AsyncMounter>(mounter: &M, path: &[u8], removed: Result<()>
     }
 }
 
-/// Opens a directory for reading in the one call that also sees that nothing is mounted on it. `None`
-/// says nothing.
-fn open_uncovered(parent: &OwnedFd, name: &[u8]) -> Option<OwnedFd> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
-    let openat2 = Features::get().openat2;
-    openat2.then(|| sys::open_beneath_on_mount(parent, name, flags).ok()).flatten()
+/// Cleans a container's directory, and removes it.
+async fn clean_container<M: AsyncMounter>(
+    mounter: &M,
+    volume: &OwnedFd,
+    path: &[u8],
+    profile: Profile,
+) -> Result<()> {
+    let at = Place::beneath(volume.as_fd(), path);
+    let opened = match mounter.is_kernel() {
+        true => open_uncovered(mounter, volume, at).await?,
+        false => sys::openat(volume, at.name(), TO_READ, 0),
+    };
+    let unread = match opened {
+        Ok(dir) => clean_entries(mounter, volume, &dir, path, profile)
+            .await
+            .map_err(|error| Error::flatten(text!("error processing ", path, ": "), &error))?,
+        Err(errno) => Some(errno),
+    };
+    let removed = sys::remove_at(volume, at.name(), Kind::Directory)
+        .map_err(|errno| Error::path("remove", path, errno));
+    match (removed, unread) {
+        // It is not empty because it could not be read. (Of a directory that may not be read the
+        // original says no more than that it is not empty.)
+        (Err(error), Some(errno))
+            if error.is_exist() && (mounter.is_kernel() || errno != sys::EACCES) =>
+        {
+            let cause = Error::path("open", path, errno);
+            Err(Error::flatten(text!("error processing ", path, ": "), &cause))
+        }
+        (removed, _) => expect_removed(mounter, path, removed),
+    }
 }
 
-/// Cleans every entry of a container's directory; the first error ends it.
-async fn clean_container<M: AsyncMounter>(
+/// To read a directory's entries.
+const TO_READ: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW);
+
+/// Opens a directory for reading on which nothing is mounted; what is mounted is not opened, for that
+/// could wait for its server. The inner result is that of openat(2).
+async fn open_uncovered<M: AsyncMounter>(
+    mounter: &M,
+    parent: &OwnedFd,
+    at: Place<'_>,
+) -> Result<Sys<OwnedFd>> {
+    // In one call where that is possible; else, and where it fails, step by step.
+    if Features::get().openat2
+        && let Ok(dir) = sys::open_beneath_on_mount(parent, at.name(), TO_READ)
+    {
+        return Ok(Ok(dir));
+    }
+    match mounter.is_mount_point(at).await {
+        Ok(is_covered) => refuse_covered(at.path, Ok(is_covered))?,
+        // Another caller removed it.
+        Err(error) if error.is_not_exist() => {}
+        Err(error) => {
+            return Err(Error::flatten(text!("error processing ", at.path, ": "), &error));
+        }
+    }
+    let opened = sys::openat(parent, at.name(), TO_READ, 0);
+    if let Ok(dir) = &opened {
+        // Mounted meanwhile.
+        refuse_covered(at.path, is_on_another_mount(dir, parent))?;
+    }
+    Ok(opened)
+}
+
+/// Cleans every entry of a container's directory; the first error ends it. Gives the errno that ended
+/// the listing early.
+async fn clean_entries<M: AsyncMounter>(
     mounter: &M,
     volume: &OwnedFd,
     dir: &OwnedFd,
     path: &[u8],
     profile: Profile,
-) -> Result<()> {
-    let (entries, _) = sys::read_dir(dir);
-    let remove_link = |name: &[u8]| match sys::mount_id(dir) == sys::mount_id(volume) {
-        true => remove_link(dir, name, path),
-        // On another mount it is somebody's, and is left where it is.
-        false => Ok(()),
-    };
+) -> Result<Option<i32>> {
+    let (entries, unread) = sys::read_dir(dir);
     for entry in entries {
         match entry.kind {
-            Kind::Symlink => remove_link(&entry.name)?,
+            Kind::Symlink => {
+                let is_elsewhere = is_on_another_mount(dir, volume)
+                    .map_err(|errno| kernel::cannot("statx", path, errno))?;
+                // On another mount it is somebody's, and is left where it is.
+                if !is_elsewhere {
+                    remove_link(dir, &entry.name, path)?;
+                }
+            }
             _ => clean_entry(mounter, Some(dir.as_fd()), path, &entry, profile).await?,
         }
     }
-    Ok(())
+    Ok(unread)
 }
 
 /// Removes a symlink and nothing else: whatever it points to is not ours.
@@ -220,7 +268,16 @@ pub(crate) async fn clean_sub_path<M: AsyncMounter>(
     profile: Profile,
 ) -> Result<()> {
     let container_dir = subpath.container_dir();
-    let held = PodDir::new(&subpath.pod_dir).open_dir(&container_dir).ok();
+    let held = match PodDir::new(&subpath.pod_dir).open_dir(&container_dir) {
+        Ok(dir) => Some(dir),
+        // Nothing is there.
+        Err(sys::ENOENT) => None,
+        // By path the target may be reached through a link.
+        Err(errno) => {
+            let cause = Error::path("open", &container_dir[..], errno);
+            return cleaned(&subpath.target(), Err(cause));
+        }
+    };
     let dir = held.as_ref().map(AsFd::as_fd);
     let entry = Entry { name: subpath.index().into_bytes(), kind: Kind::Directory };
     clean_entry(mounter, dir, &container_dir, &entry, profile).await?;

@@ -72,24 +72,24 @@ impl PodDir {
         self.open_with(path, TO_READ)
     }
 
-    /// Whether the pod's directory is there.
+    /// Whether the pod's directory can be opened.
     pub(crate) fn is_there(&self) -> bool {
         self.dir().is_ok()
     }
 
-    /// The same, and tells whether the directory lies on another mount than the pod's.
-    pub(crate) fn open_to_read_if_here(&self, path: &[u8]) -> Sys<(OwnedFd, bool)> {
+    /// Opens a directory as [`Self::open_to_read`] does, and tells whether it lies on another mount
+    /// than the pod's.
+    pub(crate) fn open_to_read_here(&self, path: &[u8]) -> Sys<(OwnedFd, Sys<bool>)> {
         let dir = self.open_to_read(path)?;
         let below = strictly_below(path, &self.path).unwrap_or_default();
         if components(below).count() == 2
             && sys::mount_root_fd(&dir) == Ok(Some(false))
             && sys::mount_root_at(&dir, b"..") == Ok(Some(false))
         {
-            // Above that is the pod's.
-            return Ok((dir, false));
+            // Above that is the pod's. (What does not answer here is asked below in another way.)
+            return Ok((dir, Ok(false)));
         }
-        let here = (sys::mount_id(self.dir()?), sys::mount_id(&dir));
-        let is_elsewhere = matches!(here, (Ok(pods), Ok(its)) if pods != its);
+        let is_elsewhere = is_on_another_mount(&dir, self.dir()?);
         Ok((dir, is_elsewhere))
     }
 
@@ -173,6 +173,11 @@ impl<'p> Split<'p> {
     }
 }
 
+/// Whether two open directories lie on different mounts.
+pub(crate) fn is_on_another_mount(dir: impl AsFd, other: impl AsFd) -> Sys<bool> {
+    Ok(sys::mount_id(dir)? != sys::mount_id(other)?)
+}
+
 fn components(below: &[u8]) -> impl Iterator<Item = &[u8]> {
     below.split(|&b| b == b'/').filter(|name| !name.is_empty())
 }
@@ -234,6 +239,7 @@ fn make_carefully(split: &Split<'_>, mode: u32) -> Result<OwnedFd> {
     let mut dir = match sys::open(&split.anchor, anchor) {
         Ok(dir) => dir,
         Err(_) => {
+            // What is wrong with it shows when it is made, or opened again.
             make_anchor(&split.anchor, mode)?;
             sys::open(&split.anchor, anchor)
                 .map_err(|errno| Error::path("mkdir", &split.anchor[..], errno))?
@@ -252,6 +258,7 @@ fn make_carefully(split: &Split<'_>, mode: u32) -> Result<OwnedFd> {
                 let path = gopath::join(&[&current, name]);
                 return Err(Error::path("mkdir", path, sys::ENOTDIR));
             }
+            // What is wrong with it shows when it is made.
             Err(_) => break name,
         }
         current = gopath::join(&[&current, name]);
@@ -274,6 +281,7 @@ fn make_level(parent: impl AsFd, name: &[u8], mode: u32, is_new: &mut bool) -> S
     if !*is_new {
         match open_level(&parent, name) {
             Err(sys::ENOTDIR) => return Err(sys::ENOTDIR),
+            // What is wrong with it shows when it is made.
             Err(_) => {}
             dir => return dir,
         }
@@ -321,6 +329,7 @@ fn make_anchor(path: &[u8], mode: u32) -> Result<()> {
     match sys::stat(path) {
         Ok(stat) if stat.kind == sys::Kind::Directory => return Ok(()),
         Ok(_) => return Err(Error::path("mkdir", path, sys::ENOTDIR)),
+        // As in Go: what is wrong with it shows when it is made.
         Err(_) => {}
     }
     let parent = gopath::dir(path);

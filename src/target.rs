@@ -20,6 +20,9 @@ const FILE_MODE: u32 = 0o640;
 const TRIES: usize = 100;
 /// How many stale mounts are taken from one target.
 const MOST_LAYERS: usize = 100_000;
+/// How often in succession unmounting may find nothing although something was mounted just before:
+/// another process was faster each time. A mount that stays is locked (mount_namespaces(7)).
+const MOST_FRUITLESS: usize = 3;
 
 /// Where the facts about the source come from.
 #[derive(Clone, Copy)]
@@ -81,7 +84,8 @@ pub(crate) async fn prepare<M: AsyncMounter>(
         let existing = if mounter.is_kernel() {
             open_existing(subpath, &container_dir, &path)?
         } else {
-            // It exists by now for every sub path but a container's first.
+            // It exists by now for every sub path but a container's first; what else is wrong shows when
+            // it is made.
             PodDir::new(&subpath.pod_dir).open_dir(&container_dir).ok()
         };
         if let (Some(dir), true) = (&existing, mounter.is_kernel()) {
@@ -123,9 +127,7 @@ pub(crate) async fn prepare<M: AsyncMounter>(
         };
         match made {
             // Another process was faster: what it mounted has to be looked at.
-            Ok(Made::Found)
-                if mounter.is_kernel() && mounter.is_mount_point(at).await == Ok(true) =>
-            {
+            Ok(Made::Found) if mounter.is_kernel() && is_mount_point(mounter, at).await? => {
                 last = Some(cannot_make(stat.kind, &path, sys::EBUSY));
             }
             Ok(_) => return Ok(Target { path, parent: Some(parent) }),
@@ -211,36 +213,51 @@ async fn is_mounted_in_kernel<M: AsyncMounter>(
     let stat = source
         .stat()
         .map_err(|error| Error::flatten(text!("stat ", subpath.path, " failed: "), &error))?;
+    let mut fruitless = 0;
+    // Each turn takes a layer away; those that take none are counted.
     for _ in 0..MOST_LAYERS {
         // An answer of the mounted file system, were one awaited, might never come; whatever it
         // is, a mount that cannot even be looked at is not the one that is wanted.
         let quick = sys::quick_stat_at(dir, at.name());
         let mounted = match quick {
-            Ok(Quick { mount_root: Some(mounted), .. }) => Ok(mounted),
-            Err(sys::ENOENT) => Ok(false),
-            _ => mounter.is_mount_point(at).await,
+            Ok(Quick { mount_root: Some(mounted), .. }) => mounted,
+            Err(sys::ENOENT) => false,
+            _ => is_mount_point(mounter, at).await?,
         };
-        match mounted {
-            Ok(true) if quick.is_ok_and(|quick| quick.stat.same_file(&stat)) => {
-                let Some(error) = gone_bad(dir, at, source)? else { return Ok(true) };
-                unmount_bad(mounter, at, &error).await?;
-                continue;
-            }
-            Ok(true) => {}
-            Ok(false) => return Ok(false),
-            Err(error) if error.is_not_exist() => return Ok(false),
-            Err(error) => {
-                let prefix = text!("error checking path ", at.path, " for mount: ");
-                return Err(Error::wrap(prefix, error));
-            }
+        if !mounted {
+            return Ok(false);
         }
-        match unmount_stale(mounter, at, profile).await {
+        let unmounted = if quick.is_ok_and(|quick| quick.stat.same_file(&stat)) {
+            let Some(error) = gone_bad(dir, at, source)? else { return Ok(true) };
+            unmount_bad(mounter, at, &error).await
+        } else {
+            unmount_stale(mounter, at, profile).await
+        };
+        match unmounted {
+            Ok(()) => fruitless = 0,
             // A clean-up was faster.
-            Err(error) if error.errno() == Some(sys::ENOENT) => {}
-            unmounted => unmounted?,
+            Err(error) if matches!(error.errno(), Some(sys::ENOENT | sys::EINVAL)) => {
+                fruitless += 1;
+                if fruitless == MOST_FRUITLESS {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
         }
     }
-    Ok(false)
+    Err(cannot_make(stat.kind, at.path, sys::EBUSY))
+}
+
+/// Whether something is mounted on a target that may have been removed meanwhile.
+async fn is_mount_point<M: AsyncMounter>(mounter: &M, at: Place<'_>) -> Result<bool> {
+    match mounter.is_mount_point(at).await {
+        Err(error) if error.is_not_exist() => Ok(false),
+        Err(error) => {
+            let prefix = text!("error checking path ", at.path, " for mount: ");
+            Err(Error::wrap(prefix, error))
+        }
+        mounted => mounted,
+    }
 }
 
 /// Why what is mounted on the target, and was the source once, is of no use any more: its server has
@@ -262,11 +279,8 @@ fn gone_bad(dir: BorrowedFd<'_>, at: Place<'_>, source: &SourceFile<'_>) -> Resu
 /// Detaches what [`gone_bad`] tells of, whoever uses it.
 async fn unmount_bad<M: AsyncMounter>(mounter: &M, at: Place<'_>, why: &Error) -> Result<()> {
     log_corrupted(at.path, why);
-    match mounter.unmount_lazily(at).await {
-        // A clean-up was faster.
-        Err(error) if error.errno() == Some(sys::ENOENT) => Ok(()),
-        unmounted => unmounted.map_err(|error| cannot_unmount_corrupted(at.path, error)),
-    }
+    let unmounted = mounter.unmount_lazily(at).await;
+    unmounted.map_err(|error| cannot_unmount_corrupted(at.path, error))
 }
 
 fn log_corrupted(path: &[u8], why: &Error) {

@@ -8,7 +8,10 @@ mod common;
 use std::fs;
 
 use common::lines::at_line;
-use common::{Layout, bind, bytes, in_namespace, in_namespace_over, mount_tmpfs, open_descriptors};
+use common::{
+    Layout, bind, bytes, in_namespace, in_namespace_over, mount_tmpfs, mounts_are_locked,
+    open_descriptors, with_locked_mounts,
+};
 use mountinfo::MountPoint;
 use nix::errno::Errno;
 use subpath::{Error, FileMode, KernelMounter, Mounter, Place, Profile, Result, Source, mountinfo};
@@ -142,6 +145,33 @@ fn a_stale_mount_that_a_clean_up_takes_away_under_the_call_is_no_error() {
             assert_eq!(layout.mounts_at(&layout.target()), 1);
             clean_leaves_nothing(layout);
         }
+    });
+}
+
+/// What a container's parent mounted, say. umount2(2) answers EINVAL for it, as for no mount point.
+#[test]
+fn a_mount_that_is_locked_is_an_error_at_once() {
+    let name = "a_mount_that_is_locked_is_an_error_at_once";
+    in_namespace(name, |layout| {
+        if !mounts_are_locked() {
+            fs::create_dir(layout.volume.join("d")).unwrap();
+            fs::create_dir_all(layout.target()).unwrap();
+            bind(&layout.outside, &layout.target());
+        }
+        with_locked_mounts(name, layout, |layout| {
+            for profile in [Profile::Seed, Profile::V137] {
+                let times = std::cell::Cell::new(0);
+                let counted = Before(|question: &str| {
+                    times.set(times.get() + usize::from(question == "unmount_lazily"));
+                });
+                let request = layout.request("d");
+                let error = subpath::prepare_safe_subpath(&counted, &request, profile).unwrap_err();
+                refused(&error, Errno::EINVAL, "mounting");
+                assert!(times.get() <= 3, "{}", times.get());
+                refused(&clean(layout).unwrap_err(), Errno::EBUSY, "error cleaning subpath mount");
+                assert_eq!(layout.mounts_at(&layout.target()), 1);
+            }
+        });
     });
 }
 

@@ -7,13 +7,13 @@
 mod common;
 
 use std::fs;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 
 use common::fuse::{Fuse, op};
-use common::{BACKENDS, Layout, bytes, in_namespace, open_descriptors, with_fuse};
+use common::{
+    BACKENDS, Layout, bytes, in_namespace, open_descriptors, with_free_descriptors, with_fuse,
+};
 use nix::errno::Errno;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use subpath::{Error, FileMode, Profile, Result};
 
@@ -139,30 +139,20 @@ fn where_nothing_is_proven_the_call_fails_each_time() {
 fn few_descriptors_give_the_mode_or_an_error_and_nothing_half_made() {
     in_namespace("few_descriptors_give_the_mode_or_an_error_and_nothing_half_made", |layout| {
         mount_ramfs(layout);
-        let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        let path = layout.volume.join("new");
         let mut made = 0;
         for taken in [0o022, 0o077] {
-            for wanted in [0o777, SETGID_2770] {
+            for (wanted, mode) in [(0o777, 0o777), (SETGID_2770, 0o2770)] {
                 for free in 0..6 {
-                    let row = format!("{wanted:o}, umask {taken:o}, {free} free");
-                    setrlimit(Resource::RLIMIT_NOFILE, 64, most).unwrap();
-                    let mut held: Vec<OwnedFd> = Vec::new();
-                    while let Ok(file) = fs::File::open("/") {
-                        held.push(file.into());
-                    }
-                    held.truncate(held.len() - free);
-                    let outcome = make(layout, "new", taken, wanted);
-                    drop(held);
+                    let row = format!("{mode:o}, umask {taken:o}, {free} free");
                     let descriptors = open_descriptors();
-                    let path = layout.volume.join("new");
+                    let outcome =
+                        with_free_descriptors(free, || make(layout, "new", taken, wanted));
+                    assert_eq!(open_descriptors(), descriptors);
                     match outcome {
                         Ok(()) => {
                             let is = fs::metadata(&path).unwrap().mode() & 0o7777;
-                            assert_eq!(
-                                is,
-                                if wanted == SETGID_2770 { 0o2770 } else { wanted },
-                                "{row}: {is:o}"
-                            );
+                            assert_eq!(is, mode, "{row}: {is:o}");
                             fs::remove_dir(&path).unwrap();
                             made += 1;
                         }
@@ -171,7 +161,6 @@ fn few_descriptors_give_the_mode_or_an_error_and_nothing_half_made() {
                             assert!(!path.exists(), "{row}: {error}");
                         }
                     }
-                    assert_eq!(open_descriptors(), descriptors);
                 }
             }
         }

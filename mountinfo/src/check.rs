@@ -19,7 +19,7 @@ use nix::fcntl::OFlag;
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::health;
-use crate::kernel::KernelMounter;
+use crate::kernel::{KernelMounter, cannot};
 use crate::mounter::{Mounter, Place};
 use crate::sys::{self, RawErrno, Root, Rooted, Sys};
 use crate::table::MountTable;
@@ -97,7 +97,7 @@ pub(crate) fn path_error(at: Place<'_>, errno: RawErrno) -> Error {
     match errno {
         // mount-utils answers the sentinel itself.
         sys::ENOENT => Error::not_exist(),
-        errno => Error::path("statx", at.path, as_drivers_know(errno)),
+        errno => cannot("statx", at.path, as_drivers_know(errno)),
     }
 }
 

@@ -152,8 +152,9 @@ pub mod resumable {
             match kernel::directory_of(path) {
                 Ok(Some(dir)) => return kernel::clear(dir.as_fd(), path, sys::Kind::Directory),
                 Err(sys::ENOENT) => return skip(at.path, profile),
-                // Else as mount-utils does, by path.
-                Ok(None) | Err(_) => {}
+                Err(errno) => return Err(unreachable(at.path, errno)),
+                // The path names a symlink or no entry: mount-utils follows it.
+                Ok(None) => {}
             }
         }
         let exists = if mounter.is_kernel() { is_there(at) } else { path_exists(at.path) };
@@ -192,6 +193,15 @@ pub mod resumable {
             }
             Err(Check::NotMounted(error)) => Err(error),
         }
+    }
+}
+
+/// The error of a path whose directory cannot be opened, as the way by path would have put it: what
+/// tells of a corrupted mount is met in unmounting, everything else in looking.
+fn unreachable(path: &[u8], errno: sys::RawErrno) -> Error {
+    match is_corrupted_errno(errno) {
+        true => Error::path("unmount", path, errno),
+        false => Error::flatten("Error checking path: ", &Error::path("stat", path, errno)),
     }
 }
 

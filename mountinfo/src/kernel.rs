@@ -46,7 +46,7 @@ impl Mounter for KernelMounter {
     }
 
     fn bind(&self, source: Source<'_>, at: Place<'_>) -> Result<()> {
-        let fail = |errno| Error::path("mount", at.path, errno);
+        let fail = |errno| cannot("mount", at.path, errno);
         // A symlink as target is opened itself here, and nothing can be mounted on one.
         let (dir, name) = match at.dir {
             Some(dir) => (dir, at.name()),
@@ -74,7 +74,11 @@ impl Mounter for KernelMounter {
     }
 
     fn unmount_lazily(&self, at: Place<'_>) -> Result<()> {
-        unmount_once(at, Unmount::Lazily).map(drop)
+        match unmount_once(at, Unmount::Lazily)? {
+            true => Ok(()),
+            // umount2(2): it is no mount point, or the mount is locked.
+            false => Err(Error::path("unmount", at.path, sys::EINVAL)),
+        }
     }
 
     fn list(&self) -> Result<Vec<MountPoint>> {
@@ -96,7 +100,7 @@ pub(crate) fn unmount_once(at: Place<'_>, how: Unmount) -> Result<bool> {
         Err(sys::EINVAL) => Ok(false),
         // The privilege is asked for before anything is looked up.
         Err(sys::EPERM) if check::is_mount_root(at) == Ok(false) => Ok(false),
-        Err(errno) => Err(Error::path("unmount", at.path, errno)),
+        Err(errno) => Err(cannot("unmount", at.path, errno)),
     }
 }
 
@@ -167,12 +171,14 @@ pub(crate) fn parent_of(path: &[u8]) -> Sys<Option<OwnedFd>> {
 /// is a directory that is not empty.
 pub fn clear(dir: BorrowedFd<'_>, path: &[u8], likely: Kind) -> Result<()> {
     let at = Place::beneath(dir, path);
+    // Each turn takes a mount away, or is the last one.
     for _ in 0..MOST_LAYERS {
         let unmounted = match unmount_once(at, Unmount::Plainly) {
-            Err(error) if error.errno() == Some(sys::ENOENT) => false,
-            answer => answer?,
+            // Nothing is there; or there is no /proc, which matters only if something is mounted.
+            Err(error) if matches!(error.errno(), Some(sys::ENOENT | sys::ENOSYS)) => Err(error),
+            answer => Ok(answer?),
         };
-        if unmounted {
+        if unmounted == Ok(true) {
             log!(DEBUG, "Unmounted ", path);
         }
         log!(DEBUG, "Deleting path ", gotext::quote(path));
@@ -182,8 +188,12 @@ pub fn clear(dir: BorrowedFd<'_>, path: &[u8], likely: Kind) -> Result<()> {
                 log!(DEBUG, gotext::quote(path), " does not exist");
                 return Ok(());
             }
-            // Another mount lay below the one that was taken away.
-            Err(sys::EBUSY) if unmounted => {}
+            Err(sys::EBUSY) => match unmounted {
+                // Another mount lay below the one that was taken away.
+                Ok(true) => {}
+                Err(error) if error.errno() == Some(sys::ENOSYS) => return Err(error),
+                Ok(false) | Err(_) => return Err(Error::path("remove", path, sys::EBUSY)),
+            },
             Err(errno) => return Err(Error::path("remove", path, errno)),
         }
     }

@@ -116,7 +116,8 @@ pub trait Mounter {
     /// Unmounts what is topmost at the place (`Unmount`).
     fn unmount(&self, at: Place<'_>) -> Result<()>;
 
-    /// Detaches what is topmost at the place, busy or not (umount2(2) with `MNT_DETACH`).
+    /// Detaches what is topmost at the place, busy or not (umount2(2) with `MNT_DETACH`). EINVAL where
+    /// nothing is mounted.
     fn unmount_lazily(&self, at: Place<'_>) -> Result<()>;
 
     /// Every mount (`List`).

@@ -104,6 +104,36 @@ pub fn with_fuse(backends: &[&str], name: &str, body: impl FnOnce(&Layout)) {
     in_namespace_over(backends, name, body);
 }
 
+/// Names the directory of an outer [`Layout`] to the test in [`with_locked_mounts`].
+const OUTER: &str = "SUBPATH_TEST_OUTER";
+
+/// In a test's body: runs `body` in a user and mount namespace of its own below this one, where every
+/// mount that is there already is locked (mount_namespaces(7)), by running the test `name` once more.
+pub fn with_locked_mounts(name: &str, outer: &Layout, body: impl FnOnce(&Layout)) {
+    if let Some(root) = std::env::var_os(OUTER) {
+        let at = |name: &str| Path::new(&root).join(name);
+        let (volume, pod, outside) = (at("volume"), at("pod"), at("outside"));
+        let locked =
+            std::mem::ManuallyDrop::new(Layout { root: root.into(), volume, pod, outside });
+        body(&locked);
+        return;
+    }
+    let output = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "--propagation", "private", "--"])
+        .arg(std::env::current_exe().expect("own path"))
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env(OUTER, &outer.root)
+        .output()
+        .expect("unshare(1) of util-linux is needed by the tests");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{said}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// Whether this is the run that [`with_locked_mounts`] started.
+pub fn mounts_are_locked() -> bool {
+    std::env::var_os(OUTER).is_some()
+}
+
 fn namespaced(program: &Path) -> Command {
     let mut command = Command::new("unshare");
     if !nix::unistd::geteuid().is_root() {
@@ -196,4 +226,28 @@ pub fn bytes(path: &Path) -> Vec<u8> {
 /// How many descriptors this process holds.
 pub fn open_descriptors() -> usize {
     fs::read_dir("/proc/self/fd").expect("/proc/self/fd").count()
+}
+
+/// Does something while this process may open no more than `free` descriptors.
+pub fn with_free_descriptors<T>(free: usize, call: impl FnOnce() -> T) -> T {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("the limit");
+    setrlimit(Resource::RLIMIT_NOFILE, 64, hard).expect("a lower limit");
+    let mut held = Vec::new();
+    while let Ok(file) = fs::File::open("/") {
+        held.push(file);
+    }
+    held.truncate(held.len() - free);
+    let outcome = call();
+    drop(held);
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("the limit as it was");
+    outcome
+}
+
+/// Does something while nothing is in /proc.
+pub fn without_proc<T>(call: impl FnOnce() -> T) -> T {
+    mount_tmpfs(Path::new("/proc"));
+    let outcome = call();
+    nix::mount::umount("/proc").expect("/proc as it was");
+    outcome
 }
