@@ -139,7 +139,7 @@ def check_by_statmount(name, records):
     try:
         mounts = k.statmounts()
     except OSError as error:
-        print(f"{name}: not compared with statmount(2), which came with Linux 6.8: {error}")
+        print(f"{name}: not compared with statmount(2), which came with Linux 6.8: {error}", flush=True)
         return
     compared = 0
     for record in records:

@@ -17,6 +17,8 @@ install -d -m 1777 "$tree/tmp"
 cp -a "$programs" "$tree/programs"
 cp -a "$here/guest" "$tree/guest"
 ln -s /guest/go "$tree/usr/local/bin/go"
+# What Debian makes when it installs dash.
+[ -e "$tree/bin/sh" ] || ln -s bash "$tree/bin/sh"
 (cd "$root" && git ls-files -z | grep -zv '^docs/' | xargs -0 cp --parents -t "$tree$root")
 printf '%s\n' "$root" >"$tree/guest/checkout"
 printf 'root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/:/bin/false\n' >"$tree/etc/passwd"

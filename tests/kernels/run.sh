@@ -60,7 +60,7 @@ try() { # KERNEL
 	fi
 	echo "Linux $version ($arch): boots, see $out/console"
 	nice -n 19 "$here/initramfs.sh" "$dir" "$version" "$(busybox_of "$arch")" "$work/initramfs-$kernel-$arch"
-	"$here/boot.sh" "$arch" "$(find "$dir/boot" "$dir/lib/modules/$version" -maxdepth 1 -name 'vmlinuz*' | head -1)" \
+	"$here/boot.sh" "$arch" "$(find "$dir/boot" "$dir/lib/modules/$version" -maxdepth 1 -name 'vmlinuz*' 2>/dev/null | head -1)" \
 		"$work/initramfs-$kernel-$arch" "$work/image-$arch" "$out" "ONLY=${ONLY-}" ||
 		echo "the guest did not come to its end: $(tail -n 1 "$out/console")" >"$out/lost"
 	rm -rf "$dir" "$work/initramfs-$kernel-$arch"
