@@ -505,7 +505,8 @@ mod tests {
         let (go_on, gone): (Sender<()>, _) = channel();
         let (ended, end): (Sender<()>, _) = channel();
         tracing::dispatcher::with_default(&tracing::Dispatch::new(noted.clone()), || {
-            let result = WORKERS.run(&"key", SHORT, move |_| {
+            // Long enough for a thread to start on an emulated processor.
+            let result = WORKERS.run(&"key", 50 * SHORT, move |_| {
                 say("one");
                 say("two");
                 let _ = gone.recv();
