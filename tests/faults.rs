@@ -1,6 +1,6 @@
 //! Every system call of every operation fails once, with one errno after another, and then every
-//! call from there on: whatever fails, nothing is left behind, the error says why, no user's file is
-//! touched, and the next call works.
+//! call from there on: what comes of it is what was asked for, whole (mode, tree and mounts), or an
+//! error that says why; nothing is left behind, no user's file is touched, and the next call works.
 //!
 //! Needs the feature `fault-injection`; `make test` runs it.
 
@@ -9,9 +9,10 @@
 mod common;
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::Path;
 
-use common::{Layout, bind, bytes, in_namespace, open_descriptors};
+use common::{Layout, bind, bytes, in_namespace, mount_tmpfs, open_descriptors};
 use mountinfo::gotext::errno_text;
 use mountinfo::sys::fault;
 use nix::errno::Errno;
@@ -104,6 +105,10 @@ impl Scenario<'_> {
 fn check_user_files(layout: &Layout) {
     assert_eq!(fs::read_to_string(layout.volume.join("d/file")).unwrap(), "precious");
     assert_eq!(fs::read_to_string(layout.volume.join("f")).unwrap(), "precious");
+    assert_eq!(fs::read_link(layout.volume.join("link")).unwrap(), Path::new("d"));
+    for (name, mode) in [("d", 0o40711), ("d/file", 0o100_604), ("f", 0o100_640)] {
+        assert_eq!(fs::metadata(layout.volume.join(name)).unwrap().mode(), mode, "{name}");
+    }
 }
 
 fn lay_out_volume(layout: &Layout) {
@@ -111,6 +116,21 @@ fn lay_out_volume(layout: &Layout) {
     fs::write(layout.volume.join("d/file"), "precious").unwrap();
     fs::write(layout.volume.join("f"), "precious").unwrap();
     symlink("d", layout.volume.join("link")).unwrap();
+    for (name, mode) in [("d", 0o711), ("d/file", 0o604), ("f", 0o640)] {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        fs::set_permissions(layout.volume.join(name), mode).unwrap();
+    }
+}
+
+/// The sub path, and nothing else, is bound on the target.
+fn check_bound(layout: &Layout, sub_path: &str) {
+    assert_eq!(layout.mounts_at(&layout.target()), 1);
+    let id = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).unwrap();
+    assert_eq!(id(&layout.target()), id(&layout.volume.join(sub_path)));
+    for dir in layout.target().ancestors().skip(1).take(3) {
+        assert_eq!(fs::metadata(dir).unwrap().mode() & 0o7777, 0o750, "{}", dir.display());
+    }
+    check_user_files(layout);
 }
 
 /// Takes the pod's sub paths away by hand.
@@ -133,31 +153,106 @@ fn clean<M: Mounter>(layout: &Layout, m: &M, profile: Profile) -> Result<()> {
 
 const PROFILES: [Profile; 2] = [Profile::Seed, Profile::V137];
 
+/// Levels that are made, and what they are made in.
+const MADE: [&str; 3] = ["new", "new/deep", "d/new"];
+
+/// Makes directories that the umask leaves nothing of, and looks at each level that is there.
+fn make_dirs(layout: &Layout, volume: &Path) {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    let check_modes = || {
+        for made in MADE {
+            if let Ok(dir) = fs::metadata(volume.join(made)) {
+                assert_eq!(dir.mode(), 0o42775, "{made}: {:o}", dir.mode());
+            }
+        }
+    };
+    let forget = || {
+        for made in ["new", "d/new"] {
+            let _ = fs::remove_dir_all(volume.join(made)); // most often one is not there
+        }
+        check_user_files(layout);
+    };
+    for (name, sub_path) in [("new", "new/deep"), ("below a link", "link/new"), ("old", "d")] {
+        Scenario {
+            name,
+            lay_out: &|| {},
+            call: &|| {
+                let mode = FileMode::new(0o775 | FileMode::SETGID);
+                let volume = bytes(volume);
+                subpath::safe_make_dir(sub_path.as_bytes(), &volume, mode, Profile::V137)
+            },
+            done: &|| {
+                assert!(volume.join(sub_path).is_dir());
+                check_modes();
+            },
+            failed: &|once| {
+                if once {
+                    check_modes();
+                }
+                // Where every call fails, a level that cannot be given its mode cannot be removed either,
+                // and would be taken for one that was there.
+                forget();
+            },
+            tear_down: &forget,
+        }
+        .run();
+    }
+}
+
 #[test]
 fn safe_make_dir_survives_every_fault() {
     in_namespace("safe_make_dir_survives_every_fault", |layout| {
         lay_out_volume(layout);
-        for (name, sub_path) in [("new", "new/deep"), ("below a link", "link/new"), ("old", "d")] {
-            Scenario {
-                name,
-                lay_out: &|| {},
-                call: &|| {
-                    let volume = bytes(&layout.volume);
-                    let mode = FileMode::new(0o750);
-                    subpath::safe_make_dir(sub_path.as_bytes(), &volume, mode, Profile::V137)
-                },
-                done: &|| assert!(layout.volume.join(sub_path).is_dir()),
-                failed: &|_| check_user_files(layout),
-                tear_down: &|| {
-                    for made in ["new", "d/new"] {
-                        let _ = fs::remove_dir_all(layout.volume.join(made));
-                    }
-                    check_user_files(layout);
-                },
-            }
-            .run();
-        }
+        make_dirs(layout, &layout.volume);
         assert_eq!(fs::read_dir(&layout.outside).unwrap().count(), 0);
+    });
+}
+
+#[test]
+fn where_no_births_are_told_safe_make_dir_survives_every_fault_too() {
+    in_namespace("where_no_births_are_told_safe_make_dir_survives_every_fault_too", |layout| {
+        common::mount_ramfs(&layout.volume);
+        lay_out_volume(layout);
+        make_dirs(layout, &layout.volume);
+    });
+}
+
+/// Something that is somebody's covers the directories of sub paths, with files where targets would be.
+#[test]
+fn what_covers_the_directories_of_sub_paths_survives_every_fault() {
+    in_namespace("what_covers_the_directories_of_sub_paths_survives_every_fault", |layout| {
+        lay_out_volume(layout);
+        for above_target in [1, 2] {
+            prepare(layout, &KernelMounter, "d", Profile::V137).unwrap();
+            let target = layout.target();
+            let covered = target.ancestors().nth(above_target).unwrap();
+            mount_tmpfs(covered);
+            fs::create_dir_all(target.parent().unwrap()).unwrap();
+            fs::write(&target, "somebody's").unwrap();
+            for lasting in [false, true] {
+                for errno in ERRNOS {
+                    let mut skip = 0;
+                    loop {
+                        fault::arm(skip, errno as i32, lasting);
+                        let outcome = clean(layout, &KernelMounter, Profile::V137);
+                        let struck = fault::disarm();
+                        let row = format!("{errno} at call {skip}, lasting {lasting}: {outcome:?}");
+                        println!("{row}");
+                        assert_eq!(fs::read_to_string(&target).unwrap(), "somebody's", "{row}");
+                        assert_eq!(layout.mounts_at(covered), 1, "{row}");
+                        if !struck {
+                            assert_eq!(outcome.unwrap_err().errno(), Some(Errno::EBUSY as i32));
+                            break;
+                        }
+                        skip += 1;
+                    }
+                    assert!(skip > 1, "{skip} calls only");
+                }
+            }
+            nix::mount::umount(covered).unwrap();
+            clean(layout, &KernelMounter, Profile::V137).unwrap();
+        }
+        check_user_files(layout);
     });
 }
 
@@ -167,10 +262,7 @@ fn prepare_survives_every_fault() {
         lay_out_volume(layout);
         for profile in PROFILES {
             for sub_path in ["d", "f", "link"] {
-                let bound = || {
-                    assert_eq!(layout.mounts_at(&layout.target()), 1);
-                    check_user_files(layout);
-                };
+                let bound = || check_bound(layout, sub_path);
                 Scenario {
                     name: sub_path,
                     lay_out: &|| {},
@@ -192,22 +284,23 @@ fn prepare_survives_every_fault() {
                 name: "already bound",
                 lay_out: &|| prepare(layout, &KernelMounter, "d", profile).unwrap(),
                 call: &|| prepare(layout, &KernelMounter, "d", profile),
-                done: &|| assert_eq!(layout.mounts_at(&layout.target()), 1),
-                failed: &|_| assert!(layout.mounts_at(&layout.target()) <= 1),
+                done: &|| check_bound(layout, "d"),
+                failed: &|once| {
+                    let mounts = layout.mounts_at(&layout.target());
+                    assert!(mounts == 1 || mounts == 0 && !once, "{mounts} mounts");
+                },
                 tear_down: &|| tear_down(layout),
             }
             .run();
             Scenario {
                 name: "something else is bound",
                 lay_out: &|| {
-                    fs::create_dir_all(layout.target()).unwrap();
+                    prepare(layout, &KernelMounter, "d", profile).unwrap();
+                    nix::mount::umount(&layout.target()).unwrap();
                     bind(&layout.outside, &layout.target());
                 },
                 call: &|| prepare(layout, &KernelMounter, "f", profile),
-                done: &|| {
-                    assert_eq!(layout.mounts_at(&layout.target()), 1);
-                    assert_eq!(fs::read_to_string(layout.target()).unwrap(), "precious");
-                },
+                done: &|| check_bound(layout, "f"),
                 failed: &|_| assert!(layout.mounts_at(&layout.target()) <= 1),
                 tear_down: &|| tear_down(layout),
             }

@@ -11,7 +11,8 @@ use std::os::unix::fs::MetadataExt;
 
 use common::fuse::{Fuse, op};
 use common::{
-    BACKENDS, Layout, bytes, in_namespace, open_descriptors, with_free_descriptors, with_fuse,
+    BACKENDS, Layout, bytes, in_namespace, mount_ramfs, open_descriptors, with_free_descriptors,
+    with_fuse,
 };
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
@@ -26,12 +27,6 @@ fn make(layout: &Layout, sub_path: &str, taken: u32, wanted: u32) -> Result<()> 
     let made = subpath::safe_make_dir(sub_path.as_bytes(), &volume, mode, Profile::V137);
     umask(old);
     made
-}
-
-fn mount_ramfs(layout: &Layout) {
-    let none: Option<&str> = None;
-    let flags = nix::mount::MsFlags::empty();
-    nix::mount::mount(Some("ramfs"), &layout.volume, Some("ramfs"), flags, none).unwrap();
 }
 
 #[track_caller]
@@ -138,7 +133,7 @@ fn where_nothing_is_proven_the_call_fails_each_time() {
 #[test]
 fn few_descriptors_give_the_mode_or_an_error_and_nothing_half_made() {
     in_namespace("few_descriptors_give_the_mode_or_an_error_and_nothing_half_made", |layout| {
-        mount_ramfs(layout);
+        mount_ramfs(&layout.volume);
         let path = layout.volume.join("new");
         let mut made = 0;
         for taken in [0o022, 0o077] {

@@ -167,8 +167,8 @@ fn root_by_id(dir: impl AsFd, name: &[u8]) -> Sys<Option<Rooted>> {
 fn root_by_table(path: &[u8]) -> Sys<Option<Rooted>> {
     let file = sys::open(path, OFlag::O_PATH)?;
     let id = sys::mount_id(&file)?;
-    let real = sys::readlink(&sys::proc_path_of(file.as_fd(), None))?;
-    let table = MountTable::current().map_err(errno_of)?;
+    let real = sys::real_path_of(file.as_fd())?;
+    let table = MountTable::current().map_err(errno_of).map_err(sys::or_no_proc)?;
     // None: the mount point lies outside of this process's root directory.
     let Some(mount) = table.by_id(id).map_err(errno_of)? else { return Ok(None) };
     // The kernel marks the path of a file that was deleted, also of one that is mounted.

@@ -30,7 +30,7 @@ use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 
 pub use dirs::{Entry, is_empty, read_dir};
 pub use identity::{FileId, MountId, file_id, mount_id_at, mount_on, start_of};
-use proc::or_no_proc;
+pub(crate) use proc::or_no_proc;
 pub use proc::{own_table, proc_is_there, proc_path_for_others, proc_path_of, real_path_of};
 pub use quick::{
     Quick, Root, Rooted, fs_magic, fs_user, inode_clock, is_automount, mount_id, mount_root_at,

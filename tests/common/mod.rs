@@ -213,6 +213,13 @@ pub fn mount_tmpfs(path: &Path) {
         .expect("a tmpfs");
 }
 
+/// Tells no births, and knows no server.
+pub fn mount_ramfs(path: &Path) {
+    let none: Option<&str> = None;
+    nix::mount::mount(Some("ramfs"), path, Some("ramfs"), nix::mount::MsFlags::empty(), none)
+        .expect("a ramfs");
+}
+
 pub fn bind(source: &Path, target: &Path) {
     let none: Option<&str> = None;
     nix::mount::mount(Some(source), target, none, nix::mount::MsFlags::MS_BIND, none)

@@ -27,7 +27,7 @@ pub(super) fn proc_info_of(fd: BorrowedFd<'_>) -> String {
 
 /// The errno of a call by the path in /proc of an open descriptor: ENOENT becomes ENOSYS where /proc is
 /// what is missing, which says nothing of the entry that was asked for.
-pub(super) fn or_no_proc(errno: RawErrno) -> RawErrno {
+pub(crate) fn or_no_proc(errno: RawErrno) -> RawErrno {
     if errno == ENOENT && !proc_is_there() { ENOSYS } else { errno }
 }
 
