@@ -1,11 +1,14 @@
 //! Where else the file system behind a path is mounted (mount-utils' `SearchMountPoints` and
 //! `GetMountRefs`).
 
+use nix::fcntl::OFlag;
+
 use super::MountTable;
 use super::filter::Filter;
 use super::record::{MountRecord, ROOT_DELETED};
 use crate::cleanup::is_corrupted_errno;
 use crate::error::{Error, Result};
+use crate::features::Features;
 use crate::gopath::{self, eval_symlinks_unasked};
 use crate::health::PATIENCE;
 use crate::sys::{self, FileId};
@@ -70,10 +73,14 @@ pub fn mount_refs(path: &[u8]) -> Result<Vec<Vec<u8>>> {
 
 /// Where a path leads, `None` where nothing is. No server of a mount point is asked.
 fn resolve(path: &[u8]) -> Result<Option<Vec<u8>>> {
-    match sys::root_path(path) {
+    let looked = match Features::get().statx {
+        true => sys::root_path(path).map(drop),
+        false => sys::open(path, OFlag::O_PATH).map(drop),
+    };
+    match looked {
         // What the file system answers that is mounted there does not matter; a server on the way
         // answers below as well.
-        Ok(_) => {}
+        Ok(()) => {}
         Err(errno) if is_corrupted_errno(errno) => {}
         Err(sys::ENOENT) => return Ok(None),
         Err(errno) => {
