@@ -16,7 +16,9 @@ use common::fuse::{self, Fuse};
 use common::lines::Lines;
 use common::{Layout, bytes, in_namespace_over, mount_tmpfs, with_fuse};
 use mountinfo::worker::stuck;
-use mountinfo::{KernelMounter, Profile, Result, cleanup_mount_point, cleanup_mount_with_force};
+use mountinfo::{
+    Features, KernelMounter, Profile, Result, cleanup_mount_point, cleanup_mount_with_force,
+};
 use nix::errno::Errno;
 
 const UTAB: &str = "/run/mount/utab";
@@ -276,6 +278,11 @@ fn an_umount_that_hangs_is_killed_with_its_helper() {
 fn a_mount_whose_server_hangs_goes_without_umount() {
     const NAME: &str = "a_mount_whose_server_hangs_goes_without_umount";
     with_fuse(&[""], NAME, |layout| {
+        if !Features::get().open_tree {
+            // The look at the mount keeps it busy then.
+            eprintln!("not run, there is no open_tree(2) here: {NAME}");
+            return;
+        }
         own_utab();
         let (at, link) = (layout.root.join("hung"), layout.root.join("link"));
         fs::create_dir(&at).unwrap();
