@@ -109,6 +109,7 @@ fn make_dir(
                 return levels.make(dir);
             }
         }
+        // What is wrong with it shows below, at the element that it is wrong with.
         Err(_) => {}
     }
 
@@ -166,6 +167,7 @@ impl Levels<'_> {
                 Some((at, errno)) if at == level => return Err(self.cannot_create(level, errno)),
                 Some(_) if level == 0 => match sys::lstat_at(&parent, name) {
                     Ok(_) => return Err(self.cannot_create(level, sys::EEXIST)),
+                    // Whatever it is: nothing is made here, and a level below is refused.
                     Err(_) => match sys::may_change(&parent) {
                         Ok(()) => continue,
                         Err(errno) => return Err(self.cannot_create(level, errno)),
@@ -271,6 +273,7 @@ impl Levels<'_> {
         if sys::fstat(&other).map_err(no)?.same_file(&sys::fstat(parent).map_err(no)?) {
             return Ok(()); // "../volume" from within the volume is the volume
         }
+        // Each way from here is an error; which one, is all that is asked.
         if sys::lstat_at(&other, self.missing[level]).is_ok() {
             return Err(no(sys::EEXIST));
         }

@@ -395,6 +395,7 @@ fn make_file(at: Place<'_>, replace: bool) -> Result<Made> {
             Ok(Kind::Symlink) => unlink(dir, at.name()).map_err(fail)?,
             Ok(Kind::Directory) if replace => match sys::rmdir_at(dir, at.name()) {
                 Ok(()) | Err(sys::ENOENT) => {}
+                // As the original's open of a directory answers.
                 Err(_) => return Err(fail(sys::EISDIR)),
             },
             Ok(Kind::Directory) => return Err(fail(sys::EISDIR)),
