@@ -213,8 +213,11 @@ impl Levels<'_> {
                 Err(sys::EEXIST) => return self.open_level(parent, level, false),
                 Err(errno) => return Err(self.cannot_create(level, errno)),
             };
-            let child = self.open_level(parent, level, true).inspect_err(|_| {
-                take_away();
+            let child = self.open_level(parent, level, true).inspect_err(|error| {
+                let errno = error.errno().unwrap_or_default();
+                if !birth.is_closed_to_its_owner(parent, name, errno) {
+                    take_away();
+                }
             })?;
             match newness.set_mode(&child, &birth) {
                 Ok(()) => return Ok(child),

@@ -26,6 +26,7 @@ use crate::request::FileMode;
 /// may write. It opens nothing to anybody if this process ends before the mode is set.
 const MARK: u32 = 0o1700;
 const SETGID: u32 = 0o2000;
+const OWNER_READS: u32 = 0o400;
 
 /// What is known of the file system on which directories are made.
 pub(crate) struct Newness {
@@ -93,9 +94,7 @@ impl Newness {
     /// mkdirat(2), in such a way that the directory can be told from others.
     pub(crate) fn make(&self, parent: &OwnedFd, name: &[u8], wanted: FileMode) -> Sys<Birth> {
         let after = sys::inode_clock();
-        if self.marks_all
-            || !self.births_are_told && !self.is_given_by_mkdir(parent, wanted.for_chmod())
-        {
+        if self.marks_all || self.needs_mark(parent, wanted) {
             match sys::mkdirat(parent, name, MARK) {
                 Ok(()) => {
                     let mark = MARK & !self.umask.unwrap_or(0);
@@ -108,6 +107,14 @@ impl Newness {
         }
         sys::mkdirat(parent, name, wanted.for_mkdir())?;
         Ok(Birth { after, mark: None, wanted })
+    }
+
+    /// Whether a directory of this mode is made with a mark.
+    fn needs_mark(&self, parent: &OwnedFd, wanted: FileMode) -> bool {
+        // Who may not read what the original would make (mkdirat(2) gives it to its owner without that
+        // right, and CAP_DAC_OVERRIDE is missing) may not open it either, and that is the answer.
+        let is_readable = wanted.for_mkdir() & !self.umask.unwrap_or(0) & OWNER_READS != 0;
+        !self.births_are_told && is_readable && !self.is_given_by_mkdir(parent, wanted.for_chmod())
     }
 
     /// Whether mkdirat(2) alone gives this mode, as far as the umask and the parent's own mode say: a
@@ -196,6 +203,16 @@ impl Newness {
                 local
             }
         }
+    }
+}
+
+impl Birth {
+    /// Whether a directory that could not be opened may stay, as the original leaves it: its own mode is
+    /// what its owner was refused by.
+    pub(crate) fn is_closed_to_its_owner(&self, parent: &OwnedFd, name: &[u8], errno: i32) -> bool {
+        errno == sys::EACCES
+            && self.mark.is_none()
+            && sys::quick_stat_at(parent, name).is_ok_and(|quick| quick.mode & OWNER_READS == 0)
     }
 }
 
