@@ -192,10 +192,12 @@ arm64: tools ## build the library for linux/arm64 and link the Go package's test
 	@command -v aarch64-linux-gnu-gcc >/dev/null || { echo "aarch64-linux-gnu-gcc is missing: install it (Debian: gcc-aarch64-linux-gnu and libc6-dev-arm64-cross)" >&2; exit 1; }
 	@RUSTFLAGS="$${RUSTFLAGS-} $(REMAP)" cargo rustc --quiet --locked --release -p rustsubpath-ffi --lib --crate-type staticlib \
 		--target aarch64-unknown-linux-gnu --target-dir $(LIBRARY_TARGET)
+	@# In a copy, because what tests and swaps the host's library takes whatever lies beside it.
+	@rm -rf target/arm64 && mkdir -p target/arm64 && cp -R go-shim target/arm64/ && rm -f target/arm64/go-shim/library_*.go target/arm64/go-shim/librustsubpath_*.a
 	@LD=aarch64-linux-gnu-ld OBJCOPY=aarch64-linux-gnu-objcopy NM=aarch64-linux-gnu-nm AR=aarch64-linux-gnu-ar \
-		go-shim/ffi/archive.sh $(LIBRARY_TARGET)/aarch64-unknown-linux-gnu/release/librustsubpath_ffi.a go-shim linux arm64
-	@cd go-shim && export GOARCH=arm64 CGO_ENABLED=1 CC=aarch64-linux-gnu-gcc && go vet . && go test -c -o ../target/go-shim-arm64.test .
-	@echo "go-shim/librustsubpath_linux_arm64.a is made; target/go-shim-arm64.test runs on such a machine"
+		go-shim/ffi/archive.sh $(LIBRARY_TARGET)/aarch64-unknown-linux-gnu/release/librustsubpath_ffi.a target/arm64/go-shim linux arm64
+	@cd target/arm64/go-shim && export GOARCH=arm64 CGO_ENABLED=1 CC=aarch64-linux-gnu-gcc && go vet . && go test -c -o ../rustsubpath.test .
+	@echo "target/arm64/go-shim is made, and target/arm64/rustsubpath.test, which runs on such a machine"
 
 # --- releases ------------------------------------------------------------------------
 
