@@ -79,9 +79,11 @@ for file in go-shim/*.go; do
 	cp "$file" "$stage/go-shim/"
 done
 cp go-shim/go.mod go-shim/go.sum go-shim/rustsubpath.h "$stage/go-shim/"
+# Wins over a *.a in the .gitignore of whatever tree the folder is copied or vendored into.
+say '!librustsubpath_*.a' >"$stage/go-shim/.gitignore"
 cp go-shim/swap/swap.sh go-shim/swap/subpath_rust.go.in go-shim/swap/subpath_rust_test.go.in "$stage/go-shim/swap/"
 cp LICENSE NOTICE CHANGELOG.md "$stage/"
-sed "s/@VERSION@/$version/g" .ci/dist/README.md.in >"$stage/README.md"
+sed -e "s/@VERSION@/$version/g" -e "s/@GO@/$(sed -n 's/^go //p' go-shim/go.mod)/g" .ci/dist/README.md.in >"$stage/README.md"
 say "$version" >"$stage/VERSION"
 sort -u "$target/dist/crates" | go run .ci/dist/licences.go "$version" "$created" "$stage"
 

@@ -35,6 +35,41 @@ cp "$root"/go-shim/*_test.go "$release/go-shim/"
 (cd "$release/go-shim" && go vet . && go test -count 1 . >"$work/log") || { cat "$work/log"; fail "the Go package in the archive fails"; }
 echo "Go tests on the archive's linux/amd64 library: passed"
 
+# A program as the archive's README has it, in a tree whose git ignores *.a.
+mkdir "$work/program"
+cat >"$work/program/main.go" <<-'END'
+	package main
+
+	import (
+		"fmt"
+
+		"rustsubpath"
+	)
+
+	func main() {
+		fmt.Println(rustsubpath.IsMountPoint("/proc"))
+	}
+END
+(
+	cd "$work/program"
+	sed -n "s|DIR|$release|; s/^    //; /^module /,/^replace /p" "$release/README.md" >go.mod
+	echo '*.a' >.gitignore
+	git init --quiet
+	run() { # GO-BUILD-FLAGS...
+		go build "$@" -o program . && [ "$(./program)" = "true <nil>" ] || fail "the program fails with: go build $*"
+	}
+	go mod tidy
+	run
+	run -ldflags '-extldflags=-static-libgcc'
+	! ldd program | grep libgcc_s || fail "libgcc_s is still needed"
+	go mod vendor
+	run -mod=vendor
+	git add .
+	git ls-files --error-unmatch vendor/rustsubpath/librustsubpath_linux_"$(go env GOHOSTARCH)".a >"$work/log" ||
+		fail "git ignores the vendored library"
+) >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+echo "a program by the archive's README, vendored too, and in a tree that ignores *.a: passed"
+
 if [ -d "$release/musl" ]; then
 	# Debian's libgcc_eh is made for glibc; Rust brings an unwinder for musl.
 	unwinder=$(rustc --print target-libdir --target "$(uname -m)-unknown-linux-musl")/self-contained/libunwind.a
@@ -43,6 +78,10 @@ if [ -d "$release/musl" ]; then
 			"$release"/musl/librustsubpath_linux_"$(go env GOHOSTARCH)".a "$unwinder" -o "$work/musl"
 		"$work/musl" >"$work/log" 2>&1 || { cat "$work/log"; fail "the calls from C fail with musl"; }
 		echo "C calls on the musl library: passed"
+		cp "$release"/musl/*_"$(go env GOHOSTARCH)".* "$release/go-shim/"
+		(cd "$work/program" && CC=musl-gcc CGO_LDFLAGS=$unwinder go build -mod=mod -ldflags '-linkmode external -extldflags -static' -o musl . &&
+			[ "$(./musl)" = "true <nil>" ]) || fail "the program fails with the musl library"
+		echo "a program with the musl library: passed"
 	else
 		echo "not run for want of musl-gcc (Debian: musl-tools): C calls on the musl library"
 	fi

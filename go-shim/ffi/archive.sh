@@ -49,7 +49,7 @@ package rustsubpath
 
 // #cgo LDFLAGS: \${SRCDIR}/$name
 // #if !__has_include("$name")
-// #error "$name is missing beside this file: run make build"
+// #error "$name is missing beside this file: run make build. In a copy: copy it too, and if git ignores it there (*.a), git add -f it"
 // #endif
 import "C"
 

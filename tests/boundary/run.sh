@@ -80,7 +80,7 @@ complains() { # WHAT SENTENCE
 	fi
 	grep -q "$2" "$work/said" || fail "a build $1 does not say '$2' but: $(cat "$work/said")"
 }
-complains "without the library" '#error "librustsubpath_.*\.a is missing beside this file: run make build"'
+complains "without the library" '#error "librustsubpath_.*\.a is missing beside this file: run make build.*git add -f it"'
 cp "$library" .
 go build . || fail "a build with all of it fails"
 version=$(sed -n 's/^#define RSP_ABI_VERSION //p' rustsubpath.h)
