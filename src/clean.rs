@@ -144,6 +144,8 @@ async fn clean_container<M: AsyncMounter>(
     let removed = sys::remove_at(volume, at.name(), Kind::Directory)
         .map_err(|errno| Error::path("remove", path, errno));
     match (removed, unread) {
+        // Another clean-up removed it before it was opened, and a prepare made it again.
+        (removed, Some(sys::ENOENT)) => expect_removed(mounter, path, removed),
         // It is not empty because it could not be read. (Of a directory that may not be read the
         // original says no more than that it is not empty.)
         (Err(error), Some(errno))

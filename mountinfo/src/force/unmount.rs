@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   plain ── umount2(2) comes back ──────────────────────────▶ taken away, not mounted, or an error
-//!     │ └─ EBUSY ─▶ asked ── the file system answers, and umount2(2) says EBUSY again ──▶ EBUSY
+//!     │ └─ EBUSY ─▶ asked ── the file system answers ──▶ EBUSY; an error: umount2(2) again
 //!     │                │
 //!     │ time is up     │ time is up
 //!     ▼                ▼
@@ -220,10 +220,16 @@ impl Target {
         }
         caller.is_there()?;
         // Any answer will do, an errno too: what counts is that one comes before time is up.
-        let _ = sys::server_answers(&*self.dir, &self.name, false);
+        let answered = sys::server_answers(&*self.dir, &self.name, false);
         caller.is_there()?;
-        // Force, by another thread or from outside, may have freed it meanwhile.
-        self.unmount_once(caller, Unmount::Plainly)
+        match answered {
+            Ok(()) => answer,
+            // Force, by another thread or from outside, may have freed whoever waited for the server.
+            Err(_) => {
+                let patience = &PATIENCE_AFTER_FORCE;
+                self.unmount_patiently(caller, Unmount::Plainly, patience, None)
+            }
+        }
     }
 
     fn unmount_by_force(&self, caller: &Caller<'_, Sys<Taken>>, deadline: Deadline) -> Sys<Taken> {
