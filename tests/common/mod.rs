@@ -235,6 +235,17 @@ pub fn open_descriptors() -> usize {
     fs::read_dir("/proc/self/fd").expect("/proc/self/fd").count()
 }
 
+/// Fails when this process goes on holding more than `before` descriptors. A thread that has given its
+/// answer may be about to close its own.
+#[track_caller]
+pub fn expect_descriptors(before: usize) {
+    let end = std::time::Instant::now() + patiently(Duration::from_secs(5));
+    while open_descriptors() != before && std::time::Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(open_descriptors(), before, "descriptors are held");
+}
+
 /// Does something while this process may open no more than `free` descriptors.
 pub fn with_free_descriptors<T>(free: usize, call: impl FnOnce() -> T) -> T {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
