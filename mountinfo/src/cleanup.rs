@@ -114,7 +114,7 @@ pub fn cleanup_mount_point<M: Mounter + ?Sized>(
     run_now(resumable::cleanup_mount_point_noted(&Direct(mounter), path, extensive, profile))
 }
 
-/// The same over an [`AsyncMounter`].
+/// Clean-up of a mount point that asks an [`AsyncMounter`], and waits where that has no answer yet.
 pub mod resumable {
     use super::*;
 

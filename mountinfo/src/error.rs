@@ -89,7 +89,8 @@ impl Error {
         Error(Box::new(Repr::Text { text, cause: cause.errno() }))
     }
 
-    /// The same for `fmt.Errorf("…: %w", err)`: Go can unwrap it.
+    /// A sentence made from `prefix` and the text of `source`, which Go can unwrap, as with
+    /// `fmt.Errorf("…: %w", err)`.
     pub fn wrap(prefix: impl Into<Vec<u8>>, source: Error) -> Self {
         let mut text = prefix.into();
         text.extend_from_slice(&source.text_v());

@@ -20,7 +20,7 @@ pub fn clean(path: &[u8]) -> Vec<u8> {
     clean_cow(path).into_owned()
 }
 
-/// The same as [`clean`]; borrows where only slashes at the end are to go, or nothing at all.
+/// [`clean`] that borrows the path where only slashes at its end are to go, or nothing at all.
 pub fn clean_cow(path: &[u8]) -> Cow<'_, [u8]> {
     let trimmed = trim_trailing_slashes(path);
     if trimmed.is_empty() {

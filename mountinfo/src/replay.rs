@@ -47,7 +47,7 @@ impl ReplayMounter {
         ReplayMounter::rooted_at("/", table)
     }
 
-    /// The same for a table whose `/` is the directory `root` here, as in a chroot: files and
+    /// Replays a table whose `/` is the directory `root` here, as in a chroot: files and
     /// directories can be laid out below it, and every path that goes in or out begins with it.
     ///
     /// # Errors

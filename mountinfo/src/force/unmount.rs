@@ -162,7 +162,8 @@ fn after_force(answer: Result<Taken>, was_begun: bool, path: &[u8]) -> Result<Ta
 /// How many milliseconds lie between the tries to unmount what is busy: a process that was just forked
 /// has a copy of every descriptor until it executes its program.
 const PATIENCE: [u64; 6] = [1, 2, 4, 8, 16, 32];
-/// The same after force: whoever waited for the server has to leave first.
+/// How many milliseconds lie between the tries after force: whoever waited for the server has to leave
+/// first.
 const PATIENCE_AFTER_FORCE: [u64; 10] = [1, 2, 4, 8, 16, 32, 64, 64, 128, 128];
 
 /// What a thread unmounts.

@@ -36,7 +36,8 @@ func optionsOf(t *testing.T, path string) []string {
 // the original binds, and then remounts with what mount-utils knows of the source.
 func TestFlagsOfTheVolumesMount(t *testing.T) {
 	if _, err := exec.LookPath("mount"); err != nil {
-		t.Skip("there is no mount(8) here")
+		fmt.Fprintf(os.Stderr, "not run, there is no mount(8) here: %s\n", t.Name())
+		t.SkipNow()
 	}
 	root := t.TempDir()
 	volume := root + "/volume"
@@ -46,7 +47,8 @@ func TestFlagsOfTheVolumesMount(t *testing.T) {
 	must(t, os.Mkdir(volume+"/dir", 0o755))
 	must(t, unix.Mount("", volume, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_NOSYMFOLLOW, ""))
 	if has := optionsOf(t, volume); !slices.Contains(has, "nosymfollow") {
-		t.Skipf("the kernel is older than 5.10: the volume has only %v", has)
+		fmt.Fprintf(os.Stderr, "not run, the kernel is older than 5.10, the volume has only %v: %s\n", has, t.Name())
+		t.SkipNow()
 	}
 
 	// As the original's doBindSubPath calls it.
