@@ -260,7 +260,7 @@ func (s *side) openFIFOs(tree snapshot) (fds []int) {
 		if e.kind != 'p' {
 			continue
 		}
-		if fd, err := openFIFO(s.top, path, unix.RESOLVE_NO_XDEV); err == nil {
+		if fd, err := openFIFO(s.top, path, true); err == nil {
 			outside[[2]uint64{e.dev, e.ino}] = true
 			if s.holdFIFOs {
 				fds = append(fds, fd)
@@ -272,7 +272,7 @@ func (s *side) openFIFOs(tree snapshot) (fds []int) {
 		}
 	}
 	for file, path := range through {
-		if fd, err := openFIFO(s.top, path, 0); err == nil && !outside[file] {
+		if fd, err := openFIFO(s.top, path, false); err == nil && !outside[file] {
 			fds = append(fds, fd)
 		} else if err == nil {
 			unix.Close(fd)
@@ -281,23 +281,51 @@ func (s *side) openFIFOs(tree snapshot) (fds []int) {
 	return fds
 }
 
-func openFIFO(top, path string, resolve uint64) (int, error) {
+// openFIFO follows no symlink, and with sameMount goes into no other mount. openat2 would do both in
+// one call, but may be what is refused here.
+func openFIFO(top, path string, sameMount bool) (int, error) {
+	names := strings.Split(path, "/")
 	dir, err := unix.Open(top, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, err
 	}
+	mount := mountID(dir)
+	for _, name := range names[:len(names)-1] {
+		next, err := unix.Openat(dir, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		unix.Close(dir)
+		if err != nil {
+			return -1, err
+		}
+		dir = next
+	}
 	defer unix.Close(dir)
-	return unix.Openat2(dir, path, &unix.OpenHow{
-		Flags:   unix.O_RDWR | unix.O_NONBLOCK | unix.O_NOFOLLOW | unix.O_CLOEXEC,
-		Resolve: resolve | unix.RESOLVE_NO_SYMLINKS,
-	})
+	fd, err := unix.Openat(dir, names[len(names)-1], unix.O_RDWR|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	if sameMount && mountID(fd) != mount {
+		unix.Close(fd)
+		return -1, unix.EXDEV
+	}
+	return fd, nil
+}
+
+// mountID is what /proc tells of the mount that a descriptor was opened on.
+func mountID(fd int) string {
+	info, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", fd))
+	if err != nil {
+		panic(err)
+	}
+	_, after, _ := strings.Cut(string(info), "\nmnt_id:")
+	id, _, _ := strings.Cut(after, "\n")
+	return strings.TrimSpace(id)
 }
 
 // openAllFIFOs opens both ends of every FIFO, wherever it is.
 func openAllFIFOs(top string, tree snapshot) (fds []int) {
 	for path, e := range tree {
 		if e.kind == 'p' {
-			if fd, err := openFIFO(top, path, 0); err == nil {
+			if fd, err := openFIFO(top, path, false); err == nil {
 				fds = append(fds, fd)
 			}
 		}
