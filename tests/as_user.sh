@@ -4,8 +4,16 @@
 #
 #   as_user.sh           the tests of the crate and of the Go package
 #   as_user.sh TREE...   upstream's subpath tests of swapped kubernetes trees
+#   as_user.sh list      print the crate's test programs that mount, and run nothing
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+programs=(real_mounts broken_layouts broken_filesystems mount_points new_directories scarcity threads
+	forced_cleanup noted_mounts)
+if [ "${1-}" = list ]; then
+	printf '%s\n' "${programs[@]}"
+	exit
+fi
 
 if [ "$(id -u)" -ne 0 ]; then
 	echo "as an ordinary user: these tests ran as one already"
@@ -31,8 +39,7 @@ as_user unshare --user --map-root-user --mount true || {
 }
 
 if [ $# -eq 0 ]; then
-	cargo test --quiet --locked --no-run --lib --test real_mounts --test broken_layouts --test mount_points \
-		--message-format=json 2>/dev/null |
+	cargo test --quiet --locked --no-run --lib "${programs[@]/#/--test=}" --message-format=json 2>/dev/null |
 		sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' >"$place/list"
 	[ -s "$place/list" ] || { echo "no test program of the crate was built" >&2; exit 1; }
 	while read -r program; do

@@ -171,8 +171,7 @@ fn a_target_whose_server_hangs_is_replaced_without_asking_it() {
     let name = "a_target_whose_server_hangs_is_replaced_without_asking_it";
     with_fuse(&BACKENDS_WITH_STATX, name, |layout| {
         if !Features::get().statx {
-            eprintln!("not run, there is no statx(2) here: {name}");
-            return;
+            return common::not_run("there is no statx(2) here", name);
         }
         for profile in PROFILES {
             let server = served(layout);

@@ -6,7 +6,6 @@
 mod common;
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -133,8 +132,7 @@ fn every_order_of_events_ends_well() {
     const NAME: &str = "every_order_of_events_ends_well";
     with_fuse(&[""], NAME, |layout| {
         let Ok(device) = Device::new(&layout.root) else {
-            let _ = writeln!(std::io::stderr(), "not run, no loop device: {NAME}");
-            return;
+            return common::not_run("no loop device", NAME);
         };
         let orders = orders(&[Answer, TimeOut, NewMount, SecondCaller]);
         assert_eq!(orders.len(), 24);
@@ -207,7 +205,7 @@ fn remembered(layout: &Layout) -> (Fuse, PathBuf) {
 fn asks_servers(name: &str) -> bool {
     let asks = mountinfo::Features::get().statx;
     if !asks {
-        let _ = writeln!(std::io::stderr(), "not run, statx(2) is refused: {name}");
+        common::not_run("statx(2) is refused", name);
     }
     asks
 }
@@ -446,10 +444,9 @@ fn without_proc_a_mount_that_stays_is_an_error_that_names_it() {
         let below = |path: &Path| fs::metadata(path).unwrap().dev();
         let mounted = below(&at) != below(&layout.root);
         assert!(mounted);
-        nix::mount::umount2("/proc", nix::mount::MntFlags::MNT_DETACH).unwrap();
         std::env::set_current_dir(&layout.root).unwrap();
         for path in [&at, &link, Path::new("at")] {
-            let error = clean(path, LONG).unwrap_err();
+            let error = common::without_proc(|| clean(path, LONG)).unwrap_err();
             assert!(error.to_string().contains("/proc"), "{path:?}: {error}");
             assert!(below(&at) != below(&layout.root), "{path:?}");
         }

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,7 +14,7 @@ pub fn volume_on_a_device(layout: &Layout, name: &str) -> Option<(Fuse, PathBuf,
     let device = match Device::new(&layout.root) {
         Ok(device) => device,
         Err(why) => {
-            let _ = writeln!(std::io::stderr(), "not run, no loop device ({why}): {name}");
+            super::not_run(format_args!("no loop device ({why})"), name);
             return None;
         }
     };

@@ -82,10 +82,18 @@ pub fn in_namespace_over(backends: &[&str], name: &str, body: impl FnOnce(&Layou
         not_run
             .extend(said.lines().filter(|line| line.starts_with("not run, ")).map(str::to_owned));
     }
-    for line in not_run {
-        // Not by a macro, whose output is kept back while the test is well.
-        let _ = writeln!(std::io::stderr(), "{line}");
-    }
+    not_run.iter().for_each(|line| say(line));
+}
+
+/// Names a test that cannot run here, or a part of one, and says why.
+pub fn not_run(why: impl std::fmt::Display, name: &str) {
+    say(&format!("not run, {why}: {name}"));
+}
+
+/// Not by a macro, whose output is kept back while the test is well; and in one piece, since other
+/// tests write too.
+fn say(line: &str) {
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// The same for a test that mounts FUSE, which an ordinary user can only where /dev/fuse may be opened.
@@ -94,11 +102,7 @@ pub fn with_fuse(backends: &[&str], name: &str, body: impl FnOnce(&Layout)) {
     if !nix::unistd::geteuid().is_root() {
         let device = fs::OpenOptions::new().read(true).write(true).open("/dev/fuse");
         if let Err(error) = device {
-            let _ = writeln!(
-                std::io::stderr(),
-                "not run, /dev/fuse cannot be opened ({error}): {name}"
-            );
-            return;
+            return not_run(format_args!("/dev/fuse cannot be opened ({error})"), name);
         }
     }
     in_namespace_over(backends, name, body);

@@ -58,8 +58,8 @@ rust rust "${flags[@]}" --workspace --lib --tests
 rust faults "${flags[@]}" --features fault-injection --test faults
 (cd tests/golang/gosem && GOWORK=off CGO_ENABLED=0 GOARCH=$arch go build -o "$out/gosem" .)
 
-for name in real_mounts broken_layouts mount_points; do
-	add user $name CHECKOUT "setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs /programs/rust/$name"
+for name in $(tests/as_user.sh list); do
+	add user "$name" CHECKOUT "setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs /programs/rust/$name"
 done
 
 # --- the C boundary and Go, without shared libraries -----------------------------------
