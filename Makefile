@@ -92,7 +92,7 @@ test-sandboxed: build ## the tests where openat2, statx, open_tree and move_moun
 # The tree is looked at before anything is built, so that a wrong one is refused at once.
 
 .PHONY: swap
-swap: ## put the port into a kubernetes tree: KUBERNETES=DIR [PROFILE=seed|v1.37] [FORCE=1]
+swap: ## put the port into a kubernetes tree: KUBERNETES=DIR [PROFILE=v1.29|v1.37] [FORCE=1]
 	@go-shim/swap/swap.sh check "$${KUBERNETES-}"
 	@$(MAKE) build
 	@go-shim/swap/swap.sh swap "$${KUBERNETES-}"
@@ -131,10 +131,10 @@ bench: build ## measure against the original and bare system calls: benches/resu
 
 # --- the original as oracle --------------------------------------------------------
 
-PROFILES ?= seed v137
+PROFILES ?= v129 v137
 
 .PHONY: parity
-parity: build ## the original and the port side by side: [SEEDS=1:2000] [PROFILES="seed v137"]
+parity: build ## the original and the port side by side: [SEEDS=1:2000] [PROFILES="v129 v137"]
 	@for profile in $(PROFILES); do (cd tests/golang/$$profile && \
 		PARITY_SEEDS=$(or $(SEEDS),1:2000) go test -count=1 -timeout 60m -v .) || exit 1; done
 

@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 
 use divan::Bencher;
-use subpath::mountinfo::{gopath, gotext};
+use subpath::mountinfo::internal::{go_path, go_text};
 use subpath::{FakeMounter, FileMode, Profile, Subpath, whitebox};
 
 const LONG: &[u8] =
@@ -21,24 +21,24 @@ fn main() {
 
 #[divan::bench]
 fn clean_a_path_that_is_clean(bencher: Bencher<'_, '_>) {
-    bencher.bench_local(|| gopath::clean(divan::black_box(LONG)));
+    bencher.bench_local(|| go_path::clean(divan::black_box(LONG)));
 }
 
 #[divan::bench]
 fn join_two_paths(bencher: Bencher<'_, '_>) {
-    bencher.bench_local(|| gopath::join(&[divan::black_box(LONG), b"logs/../a"]));
+    bencher.bench_local(|| go_path::join(&[divan::black_box(LONG), b"logs/../a"]));
 }
 
 #[divan::bench]
 fn quote_a_path(bencher: Bencher<'_, '_>) {
-    bencher.bench_local(|| gotext::quote(divan::black_box(LONG)));
+    bencher.bench_local(|| go_text::quote(divan::black_box(LONG)));
 }
 
 #[divan::bench(args = [1, 3, 30])]
 fn resolve_links(bencher: Bencher<'_, '_>, levels: usize) {
     let volume = Volume::new("resolve", levels);
     let path = volume.path(&volume.below);
-    bencher.bench_local(|| gopath::eval_symlinks(&path).unwrap());
+    bencher.bench_local(|| go_path::eval_symlinks(&path).unwrap());
 }
 
 #[divan::bench(args = [1, 3, 30])]
@@ -54,7 +54,7 @@ fn make_a_directory_that_exists(bencher: Bencher<'_, '_>, levels: usize) {
     let (sub_path, base) = (&volume.below["volume/".len()..], volume.path("volume"));
     let mode = FileMode::new(0o750);
     bencher.bench_local(|| {
-        subpath::safe_make_dir(sub_path.as_bytes(), &base, mode, Profile::Seed).unwrap();
+        subpath::safe_make_dir(sub_path.as_bytes(), &base, mode, Profile::V129).unwrap();
     });
 }
 
@@ -71,8 +71,8 @@ fn prepare_and_clean_over_a_fake_mounter(bencher: Bencher<'_, '_>, levels: usize
     };
     bencher.bench_local(|| {
         let mounter = FakeMounter::new();
-        subpath::prepare_safe_subpath(&mounter, &request, Profile::Seed).unwrap();
-        subpath::clean_sub_paths(&mounter, &request.pod_dir, b"vol", Profile::Seed).unwrap();
+        subpath::prepare_safe_subpath(&mounter, &request, Profile::V129).unwrap();
+        subpath::clean_sub_paths(&mounter, &request.pod_dir, b"vol", Profile::V129).unwrap();
     });
 }
 

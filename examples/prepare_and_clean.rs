@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     subpath::safe_make_dir(sub_path, volume, FileMode::new(0o750), Profile::V137)?;
     let request = Subpath {
         volume_mount_index: 0,
-        path: mountinfo::gopath::join(&[volume, sub_path]),
+        path: subpath_mountinfo::internal::go_path::join(&[volume, sub_path]),
         volume_name: b"volume".to_vec(),
         volume_path: volume.clone(),
         pod_dir: pod_dir.clone(),

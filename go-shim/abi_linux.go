@@ -33,7 +33,7 @@ func Info() string {
 	if libraryProblem != nil {
 		return libraryProblem.Error()
 	}
-	f := borrowFrame(nil, false, ProfileSeed)
+	f := borrowFrame(nil, false, ProfileV129)
 	defer f.giveBack()
 	if err := f.finish(C.rsp_info(&f.options, &f.step)); err != nil {
 		return err.Error()
@@ -49,8 +49,8 @@ func (s *Subpather) Info() string {
 	}
 	profile := fmt.Sprintf("profile %d, which is unknown", s.profile)
 	switch s.profile {
-	case ProfileSeed:
-		profile = "profile seed"
+	case ProfileV129:
+		profile = "profile v1.29"
 	case ProfileV137:
 		profile = "profile v1.37"
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 func TestANativeOperationCrossesOnceAndAllocatesItsResult(t *testing.T) {
-	s, subpather := newSite(t), native(t, ProfileSeed)
+	s, subpather := newSite(t), native(t, ProfileV129)
 	request := s.subpath("dir")
 	prepare := func() {
 		if _, _, err := subpather.PrepareSafeSubpath(request); err != nil {
@@ -52,7 +52,7 @@ func TestANativeOperationCrossesOnceAndAllocatesItsResult(t *testing.T) {
 
 func BenchmarkSafeMakeDirExisting(b *testing.B) {
 	s := newSite(b)
-	subpather := New(nil, ProfileSeed)
+	subpather := New(nil, ProfileV129)
 	b.ReportAllocs()
 	for i := 0; i < b.N; i++ {
 		if err := subpather.SafeMakeDir("dir/deep", s.volume, 0o755); err != nil {
@@ -62,7 +62,7 @@ func BenchmarkSafeMakeDirExisting(b *testing.B) {
 }
 
 func BenchmarkNativePrepareAndClean(b *testing.B) {
-	s, subpather := newSite(b), native(b, ProfileSeed)
+	s, subpather := newSite(b), native(b, ProfileV129)
 	request := s.subpath("dir")
 	b.ReportAllocs()
 	for i := 0; i < b.N; i++ {
@@ -76,7 +76,7 @@ func BenchmarkNativePrepareAndClean(b *testing.B) {
 }
 
 func BenchmarkNativePrepareWhenPrepared(b *testing.B) {
-	s, subpather := newSite(b), native(b, ProfileSeed)
+	s, subpather := newSite(b), native(b, ProfileV129)
 	request := s.subpath("dir")
 	b.ReportAllocs()
 	for i := 0; i < b.N; i++ {
@@ -89,7 +89,7 @@ func BenchmarkNativePrepareWhenPrepared(b *testing.B) {
 func BenchmarkForwardPrepareAndClean(b *testing.B) {
 	s := newSite(b)
 	r := &recorder{}
-	subpather := New(r, ProfileSeed)
+	subpather := New(r, ProfileV129)
 	request := s.subpath("dir")
 	b.ReportAllocs()
 	for i := 0; i < b.N; i++ {

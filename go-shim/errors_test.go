@@ -19,7 +19,7 @@ import (
 
 func TestAFileInTheWayIsAPathError(t *testing.T) {
 	s := newSite(t)
-	err := New(nil, ProfileSeed).SafeMakeDir("file", s.volume, 0o755)
+	err := New(nil, ProfileV129).SafeMakeDir("file", s.volume, 0o755)
 	path, ok := err.(*fs.PathError)
 	if !ok || path.Op != "mkdir" || path.Path != filepath.Join(s.volume, "file") || path.Err != error(syscall.ENOTDIR) {
 		t.Errorf("%#v", err)
@@ -31,12 +31,12 @@ func TestAFileInTheWayIsAPathError(t *testing.T) {
 
 func TestANulInAPathIsInvalid(t *testing.T) {
 	s := newSite(t)
-	err := New(nil, ProfileSeed).SafeMakeDir("a", s.volume+"/\x00", 0o755)
+	err := New(nil, ProfileV129).SafeMakeDir("a", s.volume+"/\x00", 0o755)
 	want := "error resolving symlinks in " + s.volume + "/\x00: lstat " + s.volume + "/\x00: invalid argument"
 	if err == nil || err.Error() != want {
 		t.Errorf("%q, expected %q", err, want)
 	}
-	if _, _, err := New(&recorder{}, ProfileSeed).PrepareSafeSubpath(Subpath{Path: "\x00", VolumePath: "\x00"}); err == nil || !strings.HasSuffix(err.Error(), "invalid argument") {
+	if _, _, err := New(&recorder{}, ProfileV129).PrepareSafeSubpath(Subpath{Path: "\x00", VolumePath: "\x00"}); err == nil || !strings.HasSuffix(err.Error(), "invalid argument") {
 		t.Errorf("PrepareSafeSubpath: %v", err)
 	}
 }
@@ -44,7 +44,7 @@ func TestANulInAPathIsInvalid(t *testing.T) {
 func TestMkdirWrapsInV137Only(t *testing.T) {
 	s := newSite(t)
 	must(t, os.Symlink("nowhere", filepath.Join(s.volume, "dangling")))
-	for profile, wraps := range map[Profile]bool{ProfileSeed: false, ProfileV137: true} {
+	for profile, wraps := range map[Profile]bool{ProfileV129: false, ProfileV137: true} {
 		err := New(nil, profile).SafeMakeDir("dangling", s.volume, 0o755)
 		want := "cannot create directory " + filepath.Join(s.volume, "dangling") + ": file exists"
 		if err == nil || err.Error() != want || errors.Is(err, os.ErrExist) != wraps || os.IsExist(err) {
@@ -71,11 +71,11 @@ func TestALibraryOfAnotherVersionFailsEveryOperationWithOneSentence(t *testing.T
 	}
 	libraryProblem = checkLibrary(libraryVersion() + 1)
 	s := newSite(t)
-	subpather := New(&recorder{}, ProfileSeed)
+	subpather := New(&recorder{}, ProfileV129)
 	_, _, prepare := subpather.PrepareSafeSubpath(s.subpath("dir"))
 	_, open := DoSafeOpen(s.volume, s.volume)
 	_, _, prefix := FindExistingPrefix(s.volume, s.volume)
-	_, _, target := PrepareSubpathTarget(&recorder{}, s.subpath("dir"), ProfileSeed, nil)
+	_, _, target := PrepareSubpathTarget(&recorder{}, s.subpath("dir"), ProfileV129, nil)
 	_, table := ParseMountInfo("/proc/self/mountinfo")
 	_, list := List()
 	_, search := SearchMountPoints("/", "/proc/self/mountinfo")
@@ -100,7 +100,7 @@ func TestALibraryOfAnotherVersionFailsEveryOperationWithOneSentence(t *testing.T
 		"IsLikelyNotMountPoint": likely,
 		"IsNotMountPoint":       not,
 		"DoSafeOpen":            open,
-		"DoSafeMakeDir":         DoSafeMakeDir(s.volume+"/made", s.volume, 0o755, ProfileSeed),
+		"DoSafeMakeDir":         DoSafeMakeDir(s.volume+"/made", s.volume, 0o755, ProfileV129),
 		"FindExistingPrefix":    prefix,
 		"RemoveEmptyDirs":       RemoveEmptyDirs(s.pod, s.pod),
 		"PrepareSubpathTarget":  target,

@@ -182,7 +182,7 @@ func TestAMounterMayLeaveAtEveryQuestion(t *testing.T) {
 				}
 				// The same sub path can be prepared at once: nothing holds a lock on it.
 				after := &recorder{}
-				_, _, err := New(after, ProfileSeed).PrepareSafeSubpath(s.subpath("dir"))
+				_, _, err := New(after, ProfileV129).PrepareSafeSubpath(s.subpath("dir"))
 				must(t, err)
 			})
 		}
@@ -207,7 +207,7 @@ func (leavingError) Format(fmt.State, rune) { runtime.Goexit() }
 func TestAnErrorsTextMayEndTheGoroutine(t *testing.T) {
 	s, r := newSite(t), &recorder{onMount: func(string) error { return leavingError{} }}
 	leavesNoFiles(t, func() {
-		runs(func() { prepareDir(s, r, ProfileSeed) }).expect(t, runtime.Goexit)
+		runs(func() { prepareDir(s, r, ProfileV129) }).expect(t, runtime.Goexit)
 	})
 	if left := s.left(t); left != nil {
 		t.Errorf("left behind: %q", left)
@@ -222,7 +222,7 @@ func TestAPanicInTheCleanUpAfterAPanicReplacesIt(t *testing.T) {
 		onSkip:  func() { panic(second) },
 	}
 	leavesNoFiles(t, func() {
-		runs(func() { prepareDir(s, r, ProfileSeed) }).expect(t, func() {
+		runs(func() { prepareDir(s, r, ProfileV129) }).expect(t, func() {
 			defer func() { panic(second) }()
 			panic("first")
 		})
@@ -235,7 +235,7 @@ func TestTheCleanUpAfterAPanicAsksAsAfterAnError(t *testing.T) {
 	r := &recorder{}
 	// The mount is there although the mounter panicked, and has to go.
 	r.onMount = func(path string) error { r.set(path, true); panic("after mounting") }
-	runs(func() { prepareDir(s, r, ProfileSeed) })
+	runs(func() { prepareDir(s, r, ProfileV129) })
 	is := "IsMountPoint(" + s.target() + ")"
 	r.calls = append(r.calls[:1], r.calls[2:]...)
 	expectCalls(t, r, is, "CanSafelySkipMountPointCheck()", is, "Unmount("+s.target()+")", is)
@@ -246,7 +246,7 @@ func TestTheCleanUpAfterAPanicAsksAsAfterAnError(t *testing.T) {
 
 func TestAMounterMayCallBackIn(t *testing.T) {
 	s, r := newSite(t), &recorder{}
-	subpather := New(r, ProfileSeed)
+	subpather := New(r, ProfileV129)
 	other := s.subpath("dir/deep")
 	other.ContainerName = "other"
 	depth := 0

@@ -21,7 +21,7 @@ import (
 func TestPrepareAndCleanAskAsTheOriginalDoes(t *testing.T) {
 	s, r := newSite(t), &recorder{}
 	leavesNoFiles(t, func() {
-		subpather := New(r, ProfileSeed)
+		subpather := New(r, ProfileV129)
 		got, cleanup, err := subpather.PrepareSafeSubpath(s.subpath("dir"))
 		if got != s.target() || cleanup != nil || err != nil {
 			t.Fatalf("PrepareSafeSubpath = %q, %v, %v", got, cleanup != nil, err)
@@ -43,7 +43,7 @@ func TestTheSourceOfTheMountIsTheOpenSubPath(t *testing.T) {
 	s := newSite(t)
 	var linked string
 	probe := &linkProbe{recorder: recorder{}, read: func(source string) { linked, _ = os.Readlink(source) }}
-	_, _, err := New(probe, ProfileSeed).PrepareSafeSubpath(s.subpath("dir"))
+	_, _, err := New(probe, ProfileV129).PrepareSafeSubpath(s.subpath("dir"))
 	must(t, err)
 	if want := filepath.Join(s.volume, "dir"); linked != want {
 		t.Errorf("the mount's source leads to %q, not %q", linked, want)
@@ -64,7 +64,7 @@ func TestAFailedMountIsCleanedUp(t *testing.T) {
 	s, refused := newSite(t), errors.New("refused")
 	r := &recorder{onMount: func(string) error { return refused }}
 	leavesNoFiles(t, func() {
-		got, _, err := New(r, ProfileSeed).PrepareSafeSubpath(s.subpath("dir"))
+		got, _, err := New(r, ProfileV129).PrepareSafeSubpath(s.subpath("dir"))
 		want := "error mounting " + filepath.Join(s.volume, "dir") + ": refused"
 		if got != "" || err == nil || err.Error() != want || errors.Is(err, refused) {
 			t.Errorf("PrepareSafeSubpath = %q, %v, expected the text %q alone", got, err, want)
@@ -83,7 +83,7 @@ func TestAFailedMountIsCleanedUp(t *testing.T) {
 func TestAMounterWithoutChecksIsAskedTwiceWhetherItIs(t *testing.T) {
 	s, r := newSite(t), &recorder{skips: true}
 	must(t, os.MkdirAll(s.target(), 0o755))
-	must(t, New(r, ProfileSeed).CleanSubPaths(s.pod, "vol"))
+	must(t, New(r, ProfileV129).CleanSubPaths(s.pod, "vol"))
 	expectCalls(t, r, "CanSafelySkipMountPointCheck()", "CanSafelySkipMountPointCheck()", "Unmount("+s.target()+")")
 }
 
@@ -145,12 +145,12 @@ func TestAMountersErrorsKeepTextAndIdentity(t *testing.T) {
 			target := s.target()
 			r := &recorder{onIsMountPoint: func(string) error { return row.err }}
 
-			_, _, err := New(r, ProfileSeed).PrepareSafeSubpath(s.subpath("dir"))
+			_, _, err := New(r, ProfileV129).PrepareSafeSubpath(s.subpath("dir"))
 			if want := fmt.Errorf("error checking path %s for mount: %s", target, row.err); err == nil || err.Error() != want.Error() {
-				t.Errorf("seed: %q, expected %q", err, want)
+				t.Errorf("v1.29: %q, expected %q", err, want)
 			}
 			if errors.Unwrap(err) != nil {
-				t.Errorf("seed: %v wraps something", err)
+				t.Errorf("v1.29: %v wraps something", err)
 			}
 
 			_, _, err = New(r, ProfileV137).PrepareSafeSubpath(s.subpath("dir"))
@@ -183,20 +183,20 @@ func TestAMissingTargetIsFoundInWhateverFormItComes(t *testing.T) {
 		&os.SyscallError{Syscall: "stat", Err: syscall.ENOENT},
 	} {
 		s, r := newSite(t), &recorder{onIsMountPoint: func(string) error { return missing }}
-		if _, _, err := New(r, ProfileSeed).PrepareSafeSubpath(s.subpath("dir")); err != nil {
+		if _, _, err := New(r, ProfileV129).PrepareSafeSubpath(s.subpath("dir")); err != nil {
 			t.Errorf("%T: %v", missing, err)
 		}
 	}
 	// os.IsNotExist does not look through wrapping, and neither does the original.
 	s, r := newSite(t), &recorder{onIsMountPoint: func(string) error { return fmt.Errorf("%w", os.ErrNotExist) }}
-	if _, _, err := New(r, ProfileSeed).PrepareSafeSubpath(s.subpath("dir")); err == nil {
+	if _, _, err := New(r, ProfileV129).PrepareSafeSubpath(s.subpath("dir")); err == nil {
 		t.Error("a wrapped ErrNotExist counts as a missing target")
 	}
 }
 
 func TestACorruptedMountIsReplacedInV137Only(t *testing.T) {
 	dead := &fs.PathError{Op: "lstat", Path: "/x", Err: syscall.ENOTCONN}
-	for _, profile := range []Profile{ProfileSeed, ProfileV137} {
+	for _, profile := range []Profile{ProfileV129, ProfileV137} {
 		s := newSite(t)
 		must(t, os.MkdirAll(s.target(), 0o755))
 		r := &recorder{onIsMountPoint: func(string) error { return dead }}
@@ -225,7 +225,7 @@ func TestNothingIsAskedOfAnErrorThatTheOriginalDoesNotAsk(t *testing.T) {
 		call     func(s site, r *recorder, p Profile)
 		compared bool
 	}{
-		{"prepare", ProfileSeed, prepareDir, false},
+		{"prepare", ProfileV129, prepareDir, false},
 		{"prepare of v1.37 asks whether the mount is corrupted", ProfileV137, prepareDir, compares},
 		{"clean", ProfileV137, cleanAll, false},
 	} {
@@ -281,7 +281,7 @@ func TestAStaleMountIsDetachedByTheGivenFunction(t *testing.T) {
 
 func TestANilMounterIsFineUntilItIsNeeded(t *testing.T) {
 	s := newSite(t)
-	subpather := New(nil, ProfileSeed)
+	subpather := New(nil, ProfileV129)
 	must(t, subpather.SafeMakeDir("made", s.volume, 0o750))
 	leavesNoFiles(t, func() {
 		defer func() {

@@ -20,7 +20,7 @@ func TestInfoTellsVersionProfileMounterAndFeatures(t *testing.T) {
 		profile Profile
 		want    string
 	}{
-		{"native", kernel, "", ProfileSeed, "; profile seed; mounts by system calls of its own"},
+		{"native", kernel, "", ProfileV129, "; profile v1.29; mounts by system calls of its own"},
 		{"switched off", kernel, "forward", ProfileV137, "; profile v1.37; mounts by the caller's *mount.Mounter"},
 		{"another mounter", &recorder{}, "", ProfileV137, "; profile v1.37; mounts by the caller's *rustsubpath.recorder"},
 		{"none", nil, "", Profile(7), "; profile 7, which is unknown; has no mounter"},

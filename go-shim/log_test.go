@@ -70,7 +70,7 @@ func TestLinesComeAtTheOriginalsLevels(t *testing.T) {
 			s, r := newSite(t), &recorder{}
 			var log lines
 			klogTo(t, verbosity, "", &log)
-			subpather := New(r, ProfileSeed)
+			subpather := New(r, ProfileV129)
 			log.take()
 
 			_, _, err := subpather.PrepareSafeSubpath(s.subpath("dir"))
@@ -131,7 +131,7 @@ func TestVmoduleAppliesToTheOriginalsFileName(t *testing.T) {
 	s := newSite(t)
 	var log lines
 	klogTo(t, 0, "subpath_linux=5", &log)
-	must(t, New(nil, ProfileSeed).SafeMakeDir("made", s.volume, 0o755))
+	must(t, New(nil, ProfileV129).SafeMakeDir("made", s.volume, 0o755))
 	if got := log.take(); !strings.Contains(got, "I subpath_linux.go: Creating made\n") {
 		t.Errorf("klog got\n%s", got)
 	}
@@ -142,7 +142,7 @@ func TestALineKeepsEveryByte(t *testing.T) {
 	var log lines
 	klogTo(t, 5, "", &log)
 	name := "odd \xff%s\n\"\\ name"
-	must(t, New(nil, ProfileSeed).SafeMakeDir(name, s.volume, 0o755))
+	must(t, New(nil, ProfileV129).SafeMakeDir(name, s.volume, 0o755))
 	got := log.take()
 	for _, want := range []string{"Creating " + name + "\n", fmt.Sprintf("Creating directory %q within", s.volume+"/"+name)} {
 		if !strings.Contains(got, want) {
@@ -168,7 +168,7 @@ func TestWarningsAndErrorsComeAtAnyVerbosity(t *testing.T) {
 		}
 		return nil
 	}
-	if _, _, err := New(r, ProfileSeed).PrepareSafeSubpath(s.subpath("dir")); err == nil {
+	if _, _, err := New(r, ProfileV129).PrepareSafeSubpath(s.subpath("dir")); err == nil {
 		t.Fatal("no error")
 	}
 	want := fmt.Sprintf("E subpath_linux.go: Failed to clean subpath %q: error cleaning subpath mount %s: busy\n", s.target(), s.target())
@@ -188,13 +188,13 @@ func TestNewSaysOnceWhichMounterIsUsed(t *testing.T) {
 		nativeOnce, forwardOnce = sync.Once{}, sync.Once{}
 		var log lines
 		klogTo(t, 1, "", &log)
-		New(row.mounter, ProfileSeed)
+		New(row.mounter, ProfileV129)
 		if got := log.take(); got != "" {
 			t.Errorf("at V(1) it says %q", got)
 		}
 		klogTo(t, 2, "", &log)
-		New(row.mounter, ProfileSeed)
-		New(row.mounter, ProfileSeed)
+		New(row.mounter, ProfileV129)
+		New(row.mounter, ProfileV129)
 		got := log.take()
 		if !strings.HasPrefix(got, "I subpath_linux.go: rustsubpath ") || !strings.Contains(got, "openat2=") ||
 			!strings.HasSuffix(got, row.says) || strings.Count(got, "\n") != 1 {
@@ -240,7 +240,7 @@ func TestALoggerMayLeave(t *testing.T) {
 			klogTo(t, 5, "", leaver{"Opening path", func() { lines++; way.leave() }})
 			frames := idleFrames()
 			leavesNoFiles(t, func() {
-				runs(func() { prepareDir(s, r, ProfileSeed) }).expect(t, way.leave)
+				runs(func() { prepareDir(s, r, ProfileV129) }).expect(t, way.leave)
 				lines = 0
 				runs(func() { DoSafeOpen(s.volume+"/dir/deep", s.volume) }).expect(t, way.leave)
 			})
@@ -283,7 +283,7 @@ func TestALoggerThatLeavesBeforeTheMountHasItCleanedUp(t *testing.T) {
 	s, r := newSite(t), &recorder{}
 	klogTo(t, 5, "", leaver{"bind mounting", func() { panic("no log") }})
 	leavesNoFiles(t, func() {
-		runs(func() { prepareDir(s, r, ProfileSeed) }).expect(t, func() { panic("no log") })
+		runs(func() { prepareDir(s, r, ProfileV129) }).expect(t, func() { panic("no log") })
 	})
 	is := "IsMountPoint(" + s.target() + ")"
 	expectCalls(t, r, is, "CanSafelySkipMountPointCheck()", is)
@@ -296,7 +296,7 @@ func TestALoggerThatLeavesDuringTheCleanUpAfterAPanicReplacesIt(t *testing.T) {
 	s, r := newSite(t), &recorder{onMount: func(string) error { panic("first") }}
 	// The last line of the clean-up: no question follows.
 	klogTo(t, 5, "", leaver{"Removed directory", func() { panic("no log") }})
-	runs(func() { prepareDir(s, r, ProfileSeed) }).expect(t, func() {
+	runs(func() { prepareDir(s, r, ProfileV129) }).expect(t, func() {
 		defer func() { panic("no log") }()
 		panic("first")
 	})
@@ -314,10 +314,10 @@ func TestALineIsPrintedWhileItsOperationIsStillInTheLibrary(t *testing.T) {
 		_, _, err := mounter.PrepareSafeSubpath(s.subpath(path))
 		ended <- err
 	}
-	go prepare(New(r, ProfileSeed), "dir", first)
+	go prepare(New(r, ProfileV129), "dir", first)
 	<-mounting
 	log.take()
-	go prepare(native(t, ProfileSeed), "dir/deep", second)
+	go prepare(native(t, ProfileV129), "dir/deep", second)
 	for text := ""; !strings.Contains(text, "Opening path "+s.volume+"/dir/deep\n"); text += log.take() {
 		select {
 		case err := <-second:
@@ -329,7 +329,7 @@ func TestALineIsPrintedWhileItsOperationIsStillInTheLibrary(t *testing.T) {
 	close(goOn)
 	must(t, <-first)
 	must(t, <-second)
-	must(t, native(t, ProfileSeed).CleanSubPaths(s.pod, "vol"))
+	must(t, native(t, ProfileV129).CleanSubPaths(s.pod, "vol"))
 }
 
 func TestLinesOfOneOperationStayInOrderUnderLoad(t *testing.T) {
@@ -346,7 +346,7 @@ func TestLinesOfOneOperationStayInOrderUnderLoad(t *testing.T) {
 		go func(s site) {
 			defer wait.Done()
 			for n := 0; n < rounds; n++ {
-				if err := New(nil, ProfileSeed).SafeMakeDir(fmt.Sprint("made", n), s.volume, 0o755); err != nil {
+				if err := New(nil, ProfileV129).SafeMakeDir(fmt.Sprint("made", n), s.volume, 0o755); err != nil {
 					t.Error(err)
 				}
 				runtime.Gosched()

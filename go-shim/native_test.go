@@ -30,7 +30,7 @@ func native(t testing.TB, profile Profile) *Subpather {
 }
 
 func TestEveryKindOfSubPathIsMountedAndCleaned(t *testing.T) {
-	for _, profile := range []Profile{ProfileSeed, ProfileV137} {
+	for _, profile := range []Profile{ProfileV129, ProfileV137} {
 		for _, kind := range []string{"dir", "dir/deep", "file", "fifo", "socket", "link", "odd \xff\n name"} {
 			t.Run(fmt.Sprintf("%d/%q", profile, kind), func(t *testing.T) {
 				s := newSite(t)
@@ -79,7 +79,7 @@ func TestASwappedDirectoryIsRefused(t *testing.T) {
 	must(t, os.Rename(dir, dir+".away"))
 	must(t, os.Symlink(outside, dir))
 	leavesNoFiles(t, func() {
-		got, _, err := native(t, ProfileSeed).PrepareSafeSubpath(s.subpath("dir"))
+		got, _, err := native(t, ProfileV129).PrepareSafeSubpath(s.subpath("dir"))
 		want := fmt.Sprintf("subpath %q not within volume path %q", outside, s.volume)
 		if got != "" || err == nil || err.Error() != want {
 			t.Errorf("PrepareSafeSubpath = %q, %v, expected %s", got, err, want)
@@ -91,7 +91,7 @@ func TestASwappedDirectoryIsRefused(t *testing.T) {
 }
 
 func TestWhatIsMountedInTheWayIsReplaced(t *testing.T) {
-	for _, profile := range []Profile{ProfileSeed, ProfileV137} {
+	for _, profile := range []Profile{ProfileV129, ProfileV137} {
 		s := newSite(t)
 		subpather := native(t, profile)
 		_, _, err := subpather.PrepareSafeSubpath(s.subpath("dir"))
@@ -110,7 +110,7 @@ func TestWhatIsMountedInTheWayIsReplaced(t *testing.T) {
 }
 
 func TestAMountInUseIsAnErrorAndStays(t *testing.T) {
-	s, subpather := newSite(t), native(t, ProfileSeed)
+	s, subpather := newSite(t), native(t, ProfileV129)
 	_, _, err := subpather.PrepareSafeSubpath(s.subpath("dir"))
 	must(t, err)
 	held, err := os.Open(s.target())
@@ -129,7 +129,7 @@ func TestAMountInUseIsAnErrorAndStays(t *testing.T) {
 
 // A goroutine that is locked to a thread in another mount namespace mounts there.
 func TestItMountsInTheCallersNamespace(t *testing.T) {
-	s, subpather := newSite(t), native(t, ProfileSeed)
+	s, subpather := newSite(t), native(t, ProfileV129)
 	var inside []string
 	ended := make(chan error)
 	go func() {
@@ -192,7 +192,7 @@ func TestSafeMakeDirGivesTheModeAsked(t *testing.T) {
 	old := syscall.Umask(0o077)
 	defer syscall.Umask(old)
 	mode := os.ModeDir | os.ModeSetgid | os.ModeSticky | 0o775
-	must(t, New(nil, ProfileSeed).SafeMakeDir("a/b", s.volume, mode))
+	must(t, New(nil, ProfileV129).SafeMakeDir("a/b", s.volume, mode))
 	for _, made := range []string{"a", "a/b"} {
 		info, err := os.Stat(filepath.Join(s.volume, made))
 		must(t, err)

@@ -31,7 +31,7 @@
 #define RSP_ABI_VERSION 3
 
 // rsp_options.profile: behave as kubernetes v1.29 … v1.36.
-#define RSP_PROFILE_SEED 0
+#define RSP_PROFILE_V129 0
 
 // rsp_options.profile: behave as kubernetes v1.37.
 #define RSP_PROFILE_V137 1

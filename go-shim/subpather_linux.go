@@ -34,8 +34,8 @@ type Subpath struct {
 type Profile int
 
 const (
-	// ProfileSeed is kubernetes v1.29 to v1.36.
-	ProfileSeed Profile = iota
+	// ProfileV129 is kubernetes v1.29 to v1.36.
+	ProfileV129 Profile = iota
 	// ProfileV137 is kubernetes v1.37: it recovers from corrupted mounts and detaches stale ones
 	// lazily.
 	ProfileV137
@@ -43,7 +43,7 @@ const (
 
 // recoversCorrupted says whether an operation asks of an error if it tells of a corrupted mount.
 func (p Profile) recoversCorrupted() bool {
-	return p != ProfileSeed
+	return p != ProfileV129
 }
 
 // Subpather has the methods of kubernetes' subpath.Interface. It is safe for concurrent use if its

@@ -20,7 +20,7 @@ func DoSafeOpen(pathname string, base string) (int, error) {
 	if libraryProblem != nil {
 		return -1, libraryProblem
 	}
-	f := borrowFrame(nil, false, ProfileSeed)
+	f := borrowFrame(nil, false, ProfileV129)
 	defer f.giveBack()
 	f.pack(pathname, base)
 	opened := false
@@ -53,7 +53,7 @@ func FindExistingPrefix(base, pathname string) (string, []string, error) {
 	if libraryProblem != nil {
 		return "", nil, libraryProblem
 	}
-	f := borrowFrame(nil, false, ProfileSeed)
+	f := borrowFrame(nil, false, ProfileV129)
 	defer f.giveBack()
 	f.pack(base, pathname)
 	err := f.finish(C.rsp_existing_prefix(&f.options, f.argsAt(), f.argsLen(), &f.step))
@@ -72,7 +72,7 @@ func RemoveEmptyDirs(baseDir, endDir string) error {
 	if libraryProblem != nil {
 		return libraryProblem
 	}
-	f := borrowFrame(nil, false, ProfileSeed)
+	f := borrowFrame(nil, false, ProfileV129)
 	defer f.giveBack()
 	f.pack(baseDir, endDir)
 	return f.finish(C.rsp_remove_empty_dirs(&f.options, f.argsAt(), f.argsLen(), &f.step))

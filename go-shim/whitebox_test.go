@@ -33,8 +33,8 @@ func TestDoSafeOpenOpensThePathItself(t *testing.T) {
 
 func TestDoSafeMakeDirStaysInside(t *testing.T) {
 	s := newSite(t)
-	must(t, DoSafeMakeDir(filepath.Join(s.volume, "x/y"), s.volume, 0o750, ProfileSeed))
-	err := DoSafeMakeDir(filepath.Join(s.pod, "x"), s.volume, 0o750, ProfileSeed)
+	must(t, DoSafeMakeDir(filepath.Join(s.volume, "x/y"), s.volume, 0o750, ProfileV129))
+	err := DoSafeMakeDir(filepath.Join(s.pod, "x"), s.volume, 0o750, ProfileV129)
 	if want := fmt.Sprintf("path %s/x is outside of allowed base %s", s.pod, s.volume); err == nil || err.Error() != want {
 		t.Errorf("%v, expected %s", err, want)
 	}
@@ -77,7 +77,7 @@ func TestRemoveEmptyDirsStopsAtTheFirstThatIsNot(t *testing.T) {
 
 func TestATargetIsMadeAndKnownAgain(t *testing.T) {
 	s, r := newSite(t), &recorder{}
-	mounted, target, err := PrepareSubpathTarget(r, s.subpath("file"), ProfileSeed, nil)
+	mounted, target, err := PrepareSubpathTarget(r, s.subpath("file"), ProfileV129, nil)
 	info, statErr := os.Stat(target)
 	if mounted || target != s.target() || err != nil || statErr != nil || !info.Mode().IsRegular() {
 		t.Fatalf("PrepareSubpathTarget = %v, %q, %v (%v)", mounted, target, err, statErr)
@@ -85,7 +85,7 @@ func TestATargetIsMadeAndKnownAgain(t *testing.T) {
 	must(t, os.Remove(target))
 	must(t, os.Link(filepath.Join(s.volume, "file"), target))
 	r.set(target, true)
-	if mounted, _, err = PrepareSubpathTarget(r, s.subpath("file"), ProfileSeed, nil); !mounted || err != nil {
+	if mounted, _, err = PrepareSubpathTarget(r, s.subpath("file"), ProfileV129, nil); !mounted || err != nil {
 		t.Errorf("a target that is bound already: %v, %v", mounted, err)
 	}
 }

@@ -5,11 +5,12 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use mountinfo::cleanup::resumable::cleanup_mount_point;
-use mountinfo::mounter::AsyncMounter;
-use mountinfo::sys::{self, Entry, Kind, Sys};
-use mountinfo::{Error, Features, Place, Profile, Result, gopath, gotext, kernel, log, text};
 use nix::fcntl::OFlag;
+use subpath_mountinfo::cleanup::resumable::cleanup_mount_point;
+use subpath_mountinfo::internal::sys::{self, Entry, Kind, Sys};
+use subpath_mountinfo::internal::{go_path, go_text};
+use subpath_mountinfo::mounter::AsyncMounter;
+use subpath_mountinfo::{Error, Features, Place, Profile, Result, kernel, log, text};
 
 use crate::SUBPATH_DIRECTORY_NAME;
 use crate::pod_dir::{PodDir, is_on_another_mount};
@@ -22,8 +23,8 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
     volume_name: &[u8],
     profile: Profile,
 ) -> Result<()> {
-    let all_dir = gopath::join(&[pod_dir, SUBPATH_DIRECTORY_NAME.as_bytes()]);
-    let volume_dir = gopath::join(&[pod_dir, SUBPATH_DIRECTORY_NAME.as_bytes(), volume_name]);
+    let all_dir = go_path::join(&[pod_dir, SUBPATH_DIRECTORY_NAME.as_bytes()]);
+    let volume_dir = go_path::join(&[pod_dir, SUBPATH_DIRECTORY_NAME.as_bytes(), volume_name]);
     log!(DEBUG, "Cleaning up subpath mounts for ", volume_dir);
     if let Some(errno) = sys::refused(&volume_dir) {
         return Err(cannot_read(&volume_dir, "open", errno));
@@ -70,7 +71,7 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
             continue;
         }
         log!(DEBUG, "Cleaning up subpath mounts for container ", container.name);
-        let container_dir = gopath::join(&[&volume_dir, &container.name]);
+        let container_dir = go_path::join(&[&volume_dir, &container.name]);
         clean_container(mounter, &volume, &container_dir, profile).await?;
         log!(TRACE, "Removed ", container_dir);
     }
@@ -221,7 +222,7 @@ fn remove_link(dir: &OwnedFd, name: &[u8], container_dir: &[u8]) -> Result<()> {
     match sys::unlink_at(dir, name) {
         Ok(()) | Err(sys::ENOENT) => Ok(()),
         Err(errno) => {
-            let path = gopath::join(&[container_dir, name]);
+            let path = go_path::join(&[container_dir, name]);
             let cause = Error::path("remove", &path[..], errno);
             Err(Error::flatten(text!("error cleaning subpath mount ", path, ": "), &cause))
         }
@@ -240,7 +241,7 @@ async fn clean_entry<M: AsyncMounter>(
         Some(dir) if mounter.is_kernel() => clear_entry(dir, container_dir, entry),
         _ => {
             log!(DEBUG, "Cleaning up subpath mounts for subpath ", entry.name);
-            let path = gopath::join(&[container_dir, &entry.name]);
+            let path = go_path::join(&[container_dir, &entry.name]);
             let at = Place { path: &path, dir };
             cleaned(&path, cleanup_mount_point(mounter, at, true, profile).await)
         }
@@ -250,7 +251,7 @@ async fn clean_entry<M: AsyncMounter>(
 /// The same with the kernel's mounter.
 fn clear_entry(dir: BorrowedFd<'_>, container_dir: &[u8], entry: &Entry) -> Result<()> {
     log!(DEBUG, "Cleaning up subpath mounts for subpath ", entry.name);
-    let path = gopath::join(&[container_dir, &entry.name]);
+    let path = go_path::join(&[container_dir, &entry.name]);
     cleaned(&path, kernel::clear(dir, &path, entry.kind))
 }
 
@@ -289,26 +290,26 @@ pub(crate) async fn clean_sub_path<M: AsyncMounter>(
 /// Removes `end_dir` and the directories above it, up to but not `base_dir`, as long as they are
 /// empty (`removeEmptyDirs`).
 pub(crate) fn remove_empty_dirs(base_dir: &[u8], end_dir: &[u8]) -> Result<()> {
-    if !gopath::path_within_base(end_dir, base_dir) {
+    if !go_path::path_within_base(end_dir, base_dir) {
         return Err(Error::new(text!(
             "endDir ",
-            gotext::quote(end_dir),
+            go_text::quote(end_dir),
             " is not within baseDir ",
-            gotext::quote(base_dir)
+            go_text::quote(base_dir)
         )));
     }
-    let clean_base = gopath::clean(base_dir);
+    let clean_base = go_path::clean(base_dir);
     let pod = PodDir::new(base_dir);
     let mut current = end_dir.to_vec();
     while current != base_dir {
-        let quoted = gotext::quote(&current);
+        let quoted = go_text::quote(&current);
         // A base that is not clean ("pod/") is never met on the way up: like the original this goes
         // on above it then, by path, as the base's own path is the caller's. So does what any
         // call refuses.
         let is_below = sys::refused(&current).is_none()
-            && gopath::clean(&current) == current
+            && go_path::clean(&current) == current
             && current != clean_base
-            && gopath::path_within_base(&current, &clean_base);
+            && go_path::path_within_base(&current, &clean_base);
         let held = is_below.then(|| pod.locate(&current));
         let kind = match &held {
             None => sys::stat(&current),
@@ -320,7 +321,7 @@ pub(crate) fn remove_empty_dirs(base_dir: &[u8], end_dir: &[u8]) -> Result<()> {
             Ok(_) => return Err(Error::new(text!("path ", quoted, " not a directory"))),
             Err(sys::ENOENT) => {
                 log!(TRACE, "curDir ", quoted, " doesn't exist, skipping");
-                current = gopath::dir(&current);
+                current = go_path::dir(&current);
                 continue;
             }
             Err(errno) => {
@@ -346,7 +347,7 @@ pub(crate) fn remove_empty_dirs(base_dir: &[u8], end_dir: &[u8]) -> Result<()> {
                 ));
             }
         }
-        current = gopath::dir(&current);
+        current = go_path::dir(&current);
     }
     Ok(())
 }

@@ -23,7 +23,7 @@
 //! # std::fs::create_dir_all(root.join("pod")).unwrap();
 //! # let dir = |name: &str| root.join(name).into_os_string().into_encoded_bytes();
 //! let (volume, pod) = (dir("volume"), dir("pod"));
-//! subpath::safe_make_dir(b"logs/web", &volume, FileMode::new(0o750), Profile::Seed)?;
+//! subpath::safe_make_dir(b"logs/web", &volume, FileMode::new(0o750), Profile::V129)?;
 //!
 //! let request = Subpath {
 //!     path: [&volume[..], b"/logs/web"].concat(),
@@ -34,10 +34,10 @@
 //!     volume_mount_index: 0,
 //! };
 //! let mounter = FakeMounter::new();
-//! let target = subpath::prepare_safe_subpath(&mounter, &request, Profile::Seed)?;
+//! let target = subpath::prepare_safe_subpath(&mounter, &request, Profile::V129)?;
 //! assert!(target.ends_with(b"/pod/volume-subpaths/data/web/0"));
 //!
-//! subpath::clean_sub_paths(&mounter, &pod, b"data", Profile::Seed)?;
+//! subpath::clean_sub_paths(&mounter, &pod, b"data", Profile::V129)?;
 //! # std::fs::remove_dir_all(root).unwrap();
 //! # Ok::<(), subpath::Error>(())
 //! ```
@@ -55,15 +55,15 @@ mod target;
 #[doc(hidden)]
 pub mod whitebox;
 
-pub use mountinfo::{
-    self, Error, ErrorKind, FakeMounter, Features, KernelMounter, Mounter, Place, Profile, Result,
-    Source,
+pub use subpath_mountinfo as mountinfo;
+pub use subpath_mountinfo::{
+    Error, ErrorKind, FakeMounter, Features, KernelMounter, Mounter, Place, Profile, Result, Source,
 };
 
 pub use mkdir::safe_make_dir;
 pub use request::{FileMode, Subpath};
 
-use mountinfo::mounter::{Direct, run_now};
+use subpath_mountinfo::mounter::{Direct, run_now};
 
 /// The name of the directory below the pod's in which sub paths are mounted.
 pub const SUBPATH_DIRECTORY_NAME: &str = "volume-subpaths";
@@ -118,11 +118,11 @@ pub fn clean_sub_paths<M: Mounter + ?Sized>(
 pub fn info<M: Mounter + ?Sized>(mounter: &M, profile: Profile) -> String {
     let profile = profile.name();
     let way = if mounter.is_kernel() { "system calls of its own" } else { "the caller's mounter" };
-    let (version, state) = (env!("CARGO_PKG_VERSION"), mountinfo::state());
+    let (version, state) = (env!("CARGO_PKG_VERSION"), subpath_mountinfo::state());
     format!("subpath {version}, {state}; profile {profile}; mounts by {way}")
 }
 
-/// The operations for a mounter that answers later ([`mountinfo::mounter::AsyncMounter`]).
+/// The operations for a mounter that answers later ([`subpath_mountinfo::mounter::AsyncMounter`]).
 pub mod resumable {
     pub use crate::clean::clean_sub_paths;
     pub use crate::prepare::bind_sub_path as prepare_safe_subpath;

@@ -5,10 +5,11 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use mountinfo::automount::{self, Automount};
-use mountinfo::sys::{self, Kind, Sys};
-use mountinfo::{Error, Profile, Result, gopath, gotext, log, text};
 use nix::fcntl::{AT_FDCWD, OFlag};
+use subpath_mountinfo::internal::automount::{self, Automount};
+use subpath_mountinfo::internal::sys::{self, Kind, Sys};
+use subpath_mountinfo::internal::{go_path, go_text};
+use subpath_mountinfo::{Error, Profile, Result, log, text};
 
 use crate::lock::lock;
 use crate::newness::{CannotSet, Newness};
@@ -43,11 +44,11 @@ pub fn safe_make_dir(subdir: &[u8], base: &[u8], perm: FileMode, profile: Profil
         |cause| Error::flatten(text!("error resolving symlinks in ", base, ": "), &cause);
     match open_straight_directory(base) {
         Some(Ok((real_base, dir))) => {
-            let real_path = gopath::join(&[real_base, subdir]);
+            let real_path = go_path::join(&[real_base, subdir]);
             return make_dir(&real_path, real_base, Some(dir), perm, profile);
         }
         Some(Err(errno)) => {
-            let cleaned = gopath::clean(base);
+            let cleaned = go_path::clean(base);
             let automount = automount::find(AT_FDCWD, &cleaned, cleaned.len());
             if let Some(Automount::OnTheWayTo(place)) = automount {
                 return Err(cannot_resolve(Error::path("lstat", place, errno)));
@@ -55,8 +56,8 @@ pub fn safe_make_dir(subdir: &[u8], base: &[u8], perm: FileMode, profile: Profil
         }
         None => {}
     }
-    let real_base = gopath::eval_symlinks(base).map_err(cannot_resolve)?;
-    let real_path = gopath::join(&[&real_base, subdir]);
+    let real_base = go_path::eval_symlinks(base).map_err(cannot_resolve)?;
+    let real_path = go_path::join(&[&real_base, subdir]);
     make_dir_resolved(&real_path, &real_base, perm, profile)
 }
 
@@ -81,11 +82,11 @@ fn make_dir(
     log!(
         DEBUG,
         "Creating directory ",
-        gotext::quote(pathname),
+        go_text::quote(pathname),
         " within base ",
-        gotext::quote(base)
+        go_text::quote(base)
     );
-    if !gopath::path_within_base(pathname, base) {
+    if !go_path::path_within_base(pathname, base) {
         return Err(Error::new(text!("path ", pathname, " is outside of allowed base ", base)));
     }
     let found = match (&open_base, open::strictly_below(pathname, base)) {
@@ -117,10 +118,10 @@ fn make_dir(
     if let Some(error) = prefix.error {
         return Err(Error::flatten(text!("error opening directory ", pathname, ": "), &error));
     }
-    let existing = gopath::eval_symlinks(&prefix.path).map_err(|error| {
+    let existing = go_path::eval_symlinks(&prefix.path).map_err(|error| {
         Error::flatten(text!("error opening directory ", prefix.path, ": "), &error)
     })?;
-    if !gopath::path_within_base(&existing, base) {
+    if !go_path::path_within_base(&existing, base) {
         // The original prints an error that is nil in the place of the base.
         return Err(Error::new(text!("path ", existing, " is outside of allowed base %!s(<nil>)")));
     }
@@ -146,9 +147,9 @@ impl Levels<'_> {
     fn announce(&self) {
         log!(
             DEBUG,
-            gotext::quote(self.existing),
+            go_text::quote(self.existing),
             " already exists, ",
-            gotext::quote(&gopath::join(self.missing)),
+            go_text::quote(&go_path::join(self.missing)),
             " to create"
         );
     }
@@ -237,7 +238,7 @@ impl Levels<'_> {
     }
 
     fn cannot_chmod(&self, level: usize, why: &str, errno: i32) -> Error {
-        let path = gotext::quote(&self.path_of(level));
+        let path = go_text::quote(&self.path_of(level));
         Error::flatten(text!("chmod ", path, " failed: ", why), &Error::from_errno(errno))
     }
 
@@ -267,7 +268,7 @@ impl Levels<'_> {
         if let Some(errno) = sys::refused(&path) {
             return Err(no(errno));
         }
-        let looked_in = gopath::dir(&path);
+        let looked_in = go_path::dir(&path);
         if looked_in == b"." {
             return Ok(());
         }
@@ -304,7 +305,7 @@ impl Levels<'_> {
 fn level_path(existing: &[u8], names: &[&[u8]]) -> Vec<u8> {
     let mut parts = vec![existing];
     parts.extend_from_slice(names);
-    gopath::join(&parts)
+    go_path::join(&parts)
 }
 
 fn cannot_create(path: &[u8], errno: i32, profile: Profile) -> Error {
@@ -332,7 +333,7 @@ impl<'p> StraightPrefix<'p> {
     /// and [`open_beneath`] have to tell.
     fn find(mut dir: OwnedFd, base: &[u8], pathname: &'p [u8]) -> Option<Self> {
         let relative = open::strictly_below(pathname, base)?;
-        let names = gopath::split_segments(relative);
+        let names = go_path::split_segments(relative);
         let mut exist = 0;
         for name in &names[..names.len() - 1] {
             match sys::openat(&dir, name, open::DIRECTORY, 0) {
@@ -372,11 +373,11 @@ pub(crate) fn existing_prefix(base: &[u8], pathname: &[u8]) -> Prefix {
         missing: Vec::new(),
         error: Some(error),
     };
-    let relative = match gopath::rel(base, pathname) {
+    let relative = match go_path::rel(base, pathname) {
         Ok(relative) => relative,
         Err(error) => return fail(base, error),
     };
-    let names: Vec<&[u8]> = gopath::split_segments(&relative);
+    let names: Vec<&[u8]> = go_path::split_segments(&relative);
     let mut fd = match open_base_following(base) {
         Ok(fd) => fd,
         Err(errno) => {
@@ -390,7 +391,7 @@ pub(crate) fn existing_prefix(base: &[u8], pathname: &[u8]) -> Prefix {
             Err(sys::ENOENT) => {
                 let mut parts = vec![base];
                 parts.extend_from_slice(&names[..i]);
-                let path = if i == 0 { base.to_vec() } else { gopath::join(&parts) };
+                let path = if i == 0 { base.to_vec() } else { go_path::join(&parts) };
                 let missing = names[i..].iter().map(|n| n.to_vec()).collect();
                 return Prefix { path, missing, error: None };
             }

@@ -18,7 +18,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use mountinfo::sys::{self, Quick, Sys};
+use subpath_mountinfo::internal::sys::{self, CachedStat, Sys};
 
 use crate::request::FileMode;
 
@@ -70,7 +70,7 @@ impl Newness {
             marks_all: false,
         };
         // What cannot be asked is taken for a file server, of which more proof is wanted.
-        if let Ok(quick) = sys::quick_stat_fd(parent) {
+        if let Ok(quick) = sys::cached_stat_fd(parent) {
             let is_local = newness.is_local(parent, quick.stat.dev);
             newness.births_are_told = is_local && quick.born.is_some();
         }
@@ -122,8 +122,8 @@ impl Newness {
     /// sticky.
     fn is_given_by_mkdir(&self, parent: &OwnedFd, mode: u32) -> bool {
         // Without an answer it is not, and gets a mark.
-        let parent = sys::quick_stat_fd(parent);
-        let inherits = |quick: &Quick| quick.mode & SETGID == mode & 0o6000;
+        let parent = sys::cached_stat_fd(parent);
+        let inherits = |quick: &CachedStat| quick.mode & SETGID == mode & 0o6000;
         let is_local = self.device.is_some_and(|(_, local)| local);
         self.umask.is_some_and(|umask| umask & mode == 0)
             && parent.is_ok_and(|quick| inherits(&quick))
@@ -134,7 +134,7 @@ impl Newness {
     pub(crate) fn set_mode(&mut self, dir: &OwnedFd, birth: &Birth) -> Result<(), CannotSet> {
         let unproven = |errno| CannotSet { errno, unproven: true, may_stay: false };
         let mode = birth.wanted.for_chmod();
-        let quick = sys::quick_stat_fd(dir).map_err(unproven)?;
+        let quick = sys::cached_stat_fd(dir).map_err(unproven)?;
         let is_local = self.is_local(dir, quick.stat.dev);
         if quick.mode == mode && !needs_chmod(is_local, mode) {
             return Ok(());
@@ -158,7 +158,7 @@ impl Newness {
         &mut self,
         dir: &OwnedFd,
         birth: &Birth,
-        quick: &Quick,
+        quick: &CachedStat,
         is_local: bool,
         is_marked: bool,
     ) -> Sys<bool> {
@@ -212,7 +212,7 @@ impl Birth {
     pub(crate) fn is_closed_to_its_owner(&self, parent: &OwnedFd, name: &[u8], errno: i32) -> bool {
         errno == sys::EACCES
             && self.mark.is_none()
-            && sys::quick_stat_at(parent, name).is_ok_and(|quick| quick.mode & OWNER_READS == 0)
+            && sys::cached_stat_at(parent, name).is_ok_and(|quick| quick.mode & OWNER_READS == 0)
     }
 }
 

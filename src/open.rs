@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::os::fd::{AsFd, OwnedFd};
 
-use mountinfo::automount::{self, Automount};
-use mountinfo::sys::{self, Kind, Stat, Sys};
-use mountinfo::{Error, Features, Result, gopath, log, text};
 use nix::fcntl::{AT_FDCWD, OFlag};
+use subpath_mountinfo::internal::automount::{self, Automount};
+use subpath_mountinfo::internal::go_path;
+use subpath_mountinfo::internal::sys::{self, Kind, Stat, Sys};
+use subpath_mountinfo::{Error, Features, Result, log, text};
 
 /// Opens the last component itself, with no right but to refer to it.
 const PATH: OFlag = OFlag::O_PATH.union(OFlag::O_NOFOLLOW);
@@ -20,15 +21,15 @@ pub(crate) const DIRECTORY: OFlag = PATH.union(OFlag::O_DIRECTORY);
 /// must not be a symlink. Where the kernel has openat2(2) one call does it; otherwise, and to find
 /// the component to name in an error, the path is opened component by component.
 pub(crate) fn open_beneath(pathname: &[u8], base: &[u8]) -> Result<OwnedFd> {
-    let pathname = gopath::clean(pathname);
-    let base = gopath::clean(base);
-    let relative = gopath::rel(&base, &pathname)?;
+    let pathname = go_path::clean(pathname);
+    let base = go_path::clean(base);
+    let relative = go_path::rel(&base, &pathname)?;
     let parent = open_base(&base).map_err(|errno| {
         let cause = Error::from_errno(errno);
         Error::flatten(text!("cannot open directory ", base, ": "), &cause)
     })?;
     if Features::get().openat2
-        && !gopath::starts_with_backstep(&relative)
+        && !go_path::starts_with_backstep(&relative)
         && let Ok(opened) = open_at_once(&parent, &relative)
     {
         trace_components(&base, &relative);
@@ -66,7 +67,7 @@ pub(crate) enum NotStraight<'p> {
 /// Resolves both paths and opens the one below the other in two calls, where neither has a link in
 /// it.
 ///
-/// It must find nothing that those would not. Like `gopath::eval_symlinks` it asks only about clean
+/// It must find nothing that those would not. Like `go_path::eval_symlinks` it asks only about clean
 /// paths, by openat2(2) that refuses links. The base is opened for reading, as [`open_beneath`] does;
 /// what the base's lstat(2) would have been refused (a dead FUSE server, a stale handle), that open
 /// is refused too, or else the fstat(2) of what lies below.
@@ -74,7 +75,7 @@ pub(crate) fn open_straight<'p>(
     path: &'p [u8],
     base: &'p [u8],
 ) -> Result<Straight<'p>, NotStraight<'p>> {
-    let Cow::Borrowed(cleaned) = gopath::clean_cow(path) else { return Err(NotStraight::Unknown) };
+    let Cow::Borrowed(cleaned) = go_path::clean_cow(path) else { return Err(NotStraight::Unknown) };
     // What follows the base may be short enough where the whole is not.
     if strictly_below(cleaned, base).is_none() || sys::refused(cleaned).is_some() {
         return Err(NotStraight::Unknown);
@@ -85,7 +86,7 @@ pub(crate) fn open_straight<'p>(
     };
     let (base, parent) = match open_straight_directory(base) {
         Some(Ok(opened)) => opened,
-        Some(Err(errno)) => return Err(stopped(gopath::clean_cow(base).len(), errno)),
+        Some(Err(errno)) => return Err(stopped(go_path::clean_cow(base).len(), errno)),
         None => return Err(NotStraight::Unknown),
     };
     let relative = strictly_below(cleaned, base).ok_or(NotStraight::Unknown)?;
@@ -121,8 +122,8 @@ fn open_unmounted(base: &OwnedFd, relative: &[u8]) -> Option<OwnedFd> {
 /// Opens a directory for reading, if its path is absolute and no element of it is a link; gives the
 /// path without slashes at its end too. `None` where the path is not of that kind.
 pub(crate) fn open_straight_directory(path: &[u8]) -> Option<Sys<(&[u8], OwnedFd)>> {
-    let Cow::Borrowed(cleaned) = gopath::clean_cow(path) else { return None };
-    if !Features::get().openat2 || !gopath::is_abs(cleaned) {
+    let Cow::Borrowed(cleaned) = go_path::clean_cow(path) else { return None };
+    if !Features::get().openat2 || !go_path::is_abs(cleaned) {
         return None;
     }
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY;
@@ -167,9 +168,9 @@ fn open_at_once(base: &OwnedFd, relative: &[u8]) -> Sys<OwnedFd> {
 
 fn open_by_component(mut parent: OwnedFd, base: &[u8], relative: &[u8]) -> Result<OwnedFd> {
     let mut current = base.to_vec();
-    for segment in gopath::split_segments(relative) {
-        current = gopath::join(&[&current, segment]);
-        if !gopath::path_within_base(&current, base) {
+    for segment in go_path::split_segments(relative) {
+        current = go_path::join(&[&current, segment]);
+        if !go_path::path_within_base(&current, base) {
             return Err(Error::new(text!("path ", current, " is outside of allowed base ", base)));
         }
         log!(TRACE, "Opening path ", current);
@@ -198,10 +199,10 @@ fn open_component(parent: impl AsFd, segment: &[u8], current: &[u8]) -> Result<O
 
 /// The lines that [`open_by_component`] would have logged.
 pub(crate) fn trace_components(base: &[u8], relative: &[u8]) {
-    if tracing::enabled!(target: log::TARGET, tracing::Level::TRACE) {
+    if tracing::enabled!(target: subpath_mountinfo::internal::log::TARGET, tracing::Level::TRACE) {
         let mut current = base.to_vec();
-        for segment in gopath::split_segments(relative) {
-            current = gopath::join(&[&current, segment]);
+        for segment in go_path::split_segments(relative) {
+            current = go_path::join(&[&current, segment]);
             log!(TRACE, "Opening path ", current);
         }
     }

@@ -8,9 +8,10 @@ use std::borrow::Cow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
-use mountinfo::sys::{self, Kind, Sys};
-use mountinfo::{Error, Features, Result, gopath};
 use nix::fcntl::{AT_FDCWD, OFlag};
+use subpath_mountinfo::internal::go_path;
+use subpath_mountinfo::internal::sys::{self, Kind, Sys};
+use subpath_mountinfo::{Error, Features, Result};
 
 use crate::open::strictly_below;
 
@@ -54,7 +55,7 @@ impl Located<'_> {
 impl PodDir {
     /// The directory's path is the caller's and may contain links.
     pub(crate) fn new(path: &[u8]) -> PodDir {
-        PodDir { path: gopath::clean(path), dir: OnceLock::new() }
+        PodDir { path: go_path::clean(path), dir: OnceLock::new() }
     }
 
     fn dir(&self) -> Sys<BorrowedFd<'_>> {
@@ -120,13 +121,13 @@ impl PodDir {
 
     /// Opens the directory that holds `path`.
     pub(crate) fn locate<'p>(&'p self, path: &'p [u8]) -> Sys<Located<'p>> {
-        let parent = gopath::dir(path);
+        let parent = go_path::dir(path);
         let dir = if parent == self.path {
             Held::Pods(self.dir()?)
         } else {
             Held::Own(self.open_dir(&parent)?)
         };
-        Ok(Located { dir, name: gopath::base(path) })
+        Ok(Located { dir, name: go_path::base(path) })
     }
 
     /// Removes a directory as Go's `os.Remove` does.
@@ -134,7 +135,7 @@ impl PodDir {
     /// # Errors
     /// A path error of `remove`.
     pub(crate) fn remove(&self, path: &[u8]) -> Result<()> {
-        let removed = if gopath::dir(path) == self.path {
+        let removed = if go_path::dir(path) == self.path {
             sys::remove_at(AT_FDCWD, path, Kind::Directory)
         } else {
             self.locate(path).and_then(|at| sys::remove_at(at.dir(), at.name(), Kind::Directory))
@@ -154,14 +155,14 @@ struct Split<'p> {
 impl<'p> Split<'p> {
     /// Both paths are clean.
     fn of(pod_dir: &'p [u8], path: &'p [u8]) -> Split<'p> {
-        let Ok(below) = gopath::rel(pod_dir, path) else {
+        let Ok(below) = go_path::rel(pod_dir, path) else {
             // A relative path below an absolute one, or the reverse, has nothing to hold on to.
             return Split { anchor: path.into(), below: Vec::new() };
         };
         let mut anchor = Cow::from(pod_dir);
         let mut rest = &below[..];
-        while gopath::starts_with_backstep(rest) {
-            anchor = gopath::join(&[&anchor, b".."]).into();
+        while go_path::starts_with_backstep(rest) {
+            anchor = go_path::join(&[&anchor, b".."]).into();
             rest = rest.get(3..).unwrap_or(b".");
         }
         let below = if rest == b"." { Vec::new() } else { rest.to_vec() };
@@ -210,7 +211,7 @@ fn open_below(anchor: BorrowedFd<'_>, below: &[u8], flags: OFlag) -> Sys<OwnedFd
 /// A path error of `mkdir` that names the level, with the errno of mkdirat(2); ENOTDIR where
 /// something else, or a symlink, stands in the way.
 pub(crate) fn make_all(pod_dir: &[u8], path: &[u8], mode: u32) -> Result<OwnedFd> {
-    let pod_dir = gopath::clean_cow(pod_dir);
+    let pod_dir = go_path::clean_cow(pod_dir);
     let split = Split::of(&pod_dir, path);
     match make_boldly(&split, path, mode) {
         Some(dir) => Ok(dir),
@@ -225,7 +226,7 @@ fn make_boldly(split: &Split<'_>, path: &[u8], mode: u32) -> Option<OwnedFd> {
         return None;
     }
     let mut names = split.components();
-    let first = gopath::join(&[&split.anchor, names.next()?]);
+    let first = go_path::join(&[&split.anchor, names.next()?]);
     // By its path: links in it are followed up to its last element, as those of the pod's own are.
     let mut dir = make_level(AT_FDCWD, &first, mode, &mut true).ok()?;
     for name in names {
@@ -255,20 +256,20 @@ fn make_carefully(split: &Split<'_>, mode: u32) -> Result<OwnedFd> {
         match open_level(&dir, name) {
             Ok(next) => dir = next,
             Err(sys::ENOTDIR) => {
-                let path = gopath::join(&[&current, name]);
+                let path = go_path::join(&[&current, name]);
                 return Err(Error::path("mkdir", path, sys::ENOTDIR));
             }
             // What is wrong with it shows when it is made.
             Err(_) => break name,
         }
-        current = gopath::join(&[&current, name]);
+        current = go_path::join(&[&current, name]);
     };
     // Levels that do not: below a directory that was just made nothing exists.
     let missing: Vec<&[u8]> = std::iter::once(first).chain(names).collect();
     refuse_impossible(&dir, &current, &missing)?;
     let mut is_new = true;
     for name in missing {
-        current = gopath::join(&[&current, name]);
+        current = go_path::join(&[&current, name]);
         dir = make_level(&dir, name, mode, &mut is_new)
             .map_err(|errno| Error::path("mkdir", &current[..], errno))?;
     }
@@ -309,13 +310,13 @@ fn open_level(parent: impl AsFd, name: &[u8]) -> Sys<OwnedFd> {
 fn refuse_impossible(dir: &OwnedFd, existing: &[u8], missing: &[&[u8]]) -> Result<()> {
     let mut current = existing.to_vec();
     for (level, name) in missing.iter().enumerate() {
-        current = gopath::join(&[&current, name]);
+        current = go_path::join(&[&current, name]);
         let too_long = (name.len() > sys::NAME_MAX).then_some(sys::ENAMETOOLONG);
         if let Some(errno) = sys::refused(&current).or(too_long) {
             if level > 0
                 && let Err(errno) = sys::may_change(dir)
             {
-                let first = gopath::join(&[existing, missing[0]]);
+                let first = go_path::join(&[existing, missing[0]]);
                 return Err(Error::path("mkdir", first, errno));
             }
             return Err(Error::path("mkdir", current, errno));
@@ -332,7 +333,7 @@ fn make_anchor(path: &[u8], mode: u32) -> Result<()> {
         // As in Go: what is wrong with it shows when it is made.
         Err(_) => {}
     }
-    let parent = gopath::dir(path);
+    let parent = go_path::dir(path);
     if parent != path && parent != b"." {
         make_anchor(&parent, mode)?;
     }

@@ -4,8 +4,9 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use mountinfo::mounter::AsyncMounter;
-use mountinfo::{Error, Place, Profile, Result, Source, gopath, gotext, log, sys, text};
+use subpath_mountinfo::internal::{go_path, go_text, sys};
+use subpath_mountinfo::mounter::AsyncMounter;
+use subpath_mountinfo::{Error, Place, Profile, Result, Source, log, text};
 
 use crate::clean::clean_sub_path;
 use crate::lock::lock;
@@ -27,7 +28,7 @@ pub async fn bind_sub_path<M: AsyncMounter>(
     let straight = match open_straight(&subpath.path, &subpath.volume_path) {
         Err(NotStraight::Automount(place, errno)) => {
             let volume = &subpath.volume_path;
-            let is_in_volume = place.len() > gopath::clean_cow(volume).len();
+            let is_in_volume = place.len() > go_path::clean_cow(volume).len();
             let of = if is_in_volume { &subpath.path } else { volume };
             return Err(cannot_resolve(of, &Error::path("lstat", place, errno)));
         }
@@ -41,11 +42,11 @@ pub async fn bind_sub_path<M: AsyncMounter>(
     log!(
         TRACE,
         "doBindSubPath ",
-        gotext::quote(&subpath.path),
+        go_text::quote(&subpath.path),
         " (",
-        gotext::quote(&path),
+        go_text::quote(&path),
         ") for volumepath ",
-        gotext::quote(&subpath.volume_path)
+        go_text::quote(&subpath.volume_path)
     );
     let (fd, stat) = match straight {
         Some(found) => {
@@ -62,21 +63,21 @@ pub async fn bind_sub_path<M: AsyncMounter>(
 }
 
 fn resolve(path: &[u8]) -> Result<Vec<u8>> {
-    gopath::eval_symlinks(path).map_err(|error| cannot_resolve(path, &error))
+    go_path::eval_symlinks(path).map_err(|error| cannot_resolve(path, &error))
 }
 
 fn cannot_resolve(path: &[u8], cause: &Error) -> Error {
-    Error::flatten(text!("error resolving symlinks in ", gotext::quote(path), ": "), cause)
+    Error::flatten(text!("error resolving symlinks in ", go_text::quote(path), ": "), cause)
 }
 
 /// Opens the sub path below its volume (`safeOpenSubPath`).
 fn open_sub_path(path: &[u8], volume_path: &[u8]) -> Result<OwnedFd> {
-    if !gopath::path_within_base(path, volume_path) {
+    if !go_path::path_within_base(path, volume_path) {
         return Err(Error::new(text!(
             "subpath ",
-            gotext::quote(path),
+            go_text::quote(path),
             " not within volume path ",
-            gotext::quote(volume_path)
+            go_text::quote(volume_path)
         )));
     }
     open_beneath(path, volume_path)
@@ -103,9 +104,9 @@ async fn bind<M: AsyncMounter>(
             TRACE,
             "bind mounting ",
             // Where it cannot be told the mounter's own question fails.
-            gotext::quote(&source.proc_path().unwrap_or_default()),
+            go_text::quote(&source.proc_path().unwrap_or_default()),
             " at ",
-            gotext::quote(&target.path)
+            go_text::quote(&target.path)
         );
         let error = match mounter.bind(source, at).await {
             Ok(()) => {
@@ -129,8 +130,8 @@ async fn bind<M: AsyncMounter>(
 
 /// Takes away what was made for a bind that failed.
 async fn undo<M: AsyncMounter>(mounter: &M, subpath: &Subpath, target: &[u8], profile: Profile) {
-    log!(DEBUG, "doBindSubPath() failed for ", gotext::quote(target), ", cleaning up subpath");
+    log!(DEBUG, "doBindSubPath() failed for ", go_text::quote(target), ", cleaning up subpath");
     if let Err(error) = clean_sub_path(mounter, subpath, profile).await {
-        log!(ERROR, "Failed to clean subpath ", gotext::quote(target), ": ", error.text_v());
+        log!(ERROR, "Failed to clean subpath ", go_text::quote(target), ": ", error.text_v());
     }
 }

@@ -1,6 +1,6 @@
 //! What a caller asks for: the sub path, and the mode of a directory in Go's terms.
 
-use mountinfo::gopath;
+use subpath_mountinfo::internal::go_path;
 
 use crate::SUBPATH_DIRECTORY_NAME;
 
@@ -24,7 +24,7 @@ pub struct Subpath {
 impl Subpath {
     /// `POD_DIR/volume-subpaths/VOLUME/CONTAINER`.
     pub(crate) fn container_dir(&self) -> Vec<u8> {
-        gopath::join(&[
+        go_path::join(&[
             &self.pod_dir,
             SUBPATH_DIRECTORY_NAME.as_bytes(),
             &self.volume_name,
@@ -34,7 +34,7 @@ impl Subpath {
 
     /// Where the sub path is bound (`getSubpathBindTarget`).
     pub(crate) fn target(&self) -> Vec<u8> {
-        gopath::join(&[
+        go_path::join(&[
             &self.pod_dir,
             SUBPATH_DIRECTORY_NAME.as_bytes(),
             &self.volume_name,

@@ -3,11 +3,12 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use mountinfo::cleanup::{is_corrupted_errno, is_corrupted_mount};
-use mountinfo::mounter::AsyncMounter;
-use mountinfo::sys::{self, Kind, Quick, Stat, Sys};
-use mountinfo::{Error, Place, Profile, Result, gopath, log, text};
 use nix::fcntl::{AT_FDCWD, OFlag};
+use subpath_mountinfo::cleanup::{is_corrupted_errno, is_corrupted_mount};
+use subpath_mountinfo::internal::go_path;
+use subpath_mountinfo::internal::sys::{self, CachedStat, Kind, Stat, Sys};
+use subpath_mountinfo::mounter::AsyncMounter;
+use subpath_mountinfo::{Error, Place, Profile, Result, log, text};
 
 use crate::pod_dir::{self, PodDir};
 use crate::request::Subpath;
@@ -70,7 +71,7 @@ pub(crate) async fn prepare<M: AsyncMounter>(
     profile: Profile,
 ) -> Result<Target> {
     let path = subpath.target();
-    let container_dir = gopath::dir(&path);
+    let container_dir = go_path::dir(&path);
     let already_mounted = |path| {
         log!(TRACE, "Skipping bind-mounting subpath ", path, ": already mounted");
         Ok(Target { path, parent: None })
@@ -218,9 +219,9 @@ async fn is_mounted_in_kernel<M: AsyncMounter>(
     for _ in 0..MOST_LAYERS {
         // An answer of the mounted file system, were one awaited, might never come; whatever it
         // is, a mount that cannot even be looked at is not the one that is wanted.
-        let quick = sys::quick_stat_at(dir, at.name());
+        let quick = sys::cached_stat_at(dir, at.name());
         let mounted = match quick {
-            Ok(Quick { mount_root: Some(mounted), .. }) => mounted,
+            Ok(CachedStat { mount_root: Some(mounted), .. }) => mounted,
             Err(sys::ENOENT) => false,
             _ => is_mount_point(mounter, at).await?,
         };
@@ -409,7 +410,7 @@ fn make_file(at: Place<'_>, replace: bool) -> Result<Made> {
 /// The kind of an entry, or of what another process has mounted on it meanwhile, which is not
 /// waited for.
 fn kind_of(dir: impl AsFd, name: &[u8]) -> Sys<Kind> {
-    sys::quick_stat_at(dir, name).map(|quick| quick.stat.kind)
+    sys::cached_stat_at(dir, name).map(|quick| quick.stat.kind)
 }
 
 fn empty_leftover(dir: impl AsFd, name: &[u8]) -> Sys<()> {
@@ -418,7 +419,7 @@ fn empty_leftover(dir: impl AsFd, name: &[u8]) -> Sys<()> {
     }
     let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let file = sys::openat(dir.as_fd(), name, flags, 0)?;
-    let quick = sys::quick_stat_fd(&file)?;
+    let quick = sys::cached_stat_fd(&file)?;
     if quick.stat.size == 0 || quick.stat.kind != Kind::File {
         return Ok(());
     }

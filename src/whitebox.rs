@@ -2,8 +2,8 @@
 
 use std::os::fd::OwnedFd;
 
-use mountinfo::mounter::AsyncMounter;
-use mountinfo::{Error, Profile, Result};
+use subpath_mountinfo::mounter::AsyncMounter;
+use subpath_mountinfo::{Error, Profile, Result};
 
 use crate::request::{FileMode, Subpath};
 use crate::target::{self, SourceFile};

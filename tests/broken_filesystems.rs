@@ -16,19 +16,19 @@ use common::{
 use nix::errno::Errno;
 use subpath::{Error, Features, FileMode, KernelMounter, Profile, Result};
 
-const PROFILES: [Profile; 2] = [Profile::Seed, Profile::V137];
+const PROFILES: [Profile; 2] = [Profile::V129, Profile::V137];
 
 fn prepare(layout: &Layout, sub_path: &str) -> Result<Vec<u8>> {
-    subpath::prepare_safe_subpath(&KernelMounter, &layout.request(sub_path), Profile::Seed)
+    subpath::prepare_safe_subpath(&KernelMounter, &layout.request(sub_path), Profile::V129)
 }
 
 fn clean(layout: &Layout) -> Result<()> {
-    subpath::clean_sub_paths(&KernelMounter, &bytes(&layout.pod), b"vol", Profile::Seed)
+    subpath::clean_sub_paths(&KernelMounter, &bytes(&layout.pod), b"vol", Profile::V129)
 }
 
 fn make(layout: &Layout, sub_path: &str) -> Result<()> {
     let (mode, volume) = (FileMode::new(0o750), bytes(&layout.volume));
-    subpath::safe_make_dir(sub_path.as_bytes(), &volume, mode, Profile::Seed)
+    subpath::safe_make_dir(sub_path.as_bytes(), &volume, mode, Profile::V129)
 }
 
 #[track_caller]
@@ -214,9 +214,9 @@ fn waiting_holds_nobody_else_up(layout: &Layout, mut server: Fuse) {
             volume_name: b"other".to_vec(),
             ..layout.request("d")
         };
-        subpath::prepare_safe_subpath(&KernelMounter, &other, Profile::Seed).unwrap();
+        subpath::prepare_safe_subpath(&KernelMounter, &other, Profile::V129).unwrap();
         let pod = bytes(&layout.pod);
-        subpath::clean_sub_paths(&KernelMounter, &pod, b"other", Profile::Seed).unwrap();
+        subpath::clean_sub_paths(&KernelMounter, &pod, b"other", Profile::V129).unwrap();
         clean_leaves_nothing(layout);
         assert!(!came_back.load(Ordering::SeqCst));
         // It ends with the server, and leaves nothing.

@@ -12,21 +12,21 @@ use common::{
     Layout, bind, bytes, in_namespace, in_namespace_over, mount_tmpfs, mounts_are_locked,
     open_descriptors, with_locked_mounts,
 };
-use mountinfo::MountPoint;
 use nix::errno::Errno;
-use subpath::{Error, FileMode, KernelMounter, Mounter, Place, Profile, Result, Source, mountinfo};
+use subpath::{Error, FileMode, KernelMounter, Mounter, Place, Profile, Result, Source};
+use subpath_mountinfo::MountPoint;
 
 fn prepare(layout: &Layout, sub_path: &str) -> Result<Vec<u8>> {
-    subpath::prepare_safe_subpath(&KernelMounter, &layout.request(sub_path), Profile::Seed)
+    subpath::prepare_safe_subpath(&KernelMounter, &layout.request(sub_path), Profile::V129)
 }
 
 fn clean(layout: &Layout) -> Result<()> {
-    subpath::clean_sub_paths(&KernelMounter, &bytes(&layout.pod), b"vol", Profile::Seed)
+    subpath::clean_sub_paths(&KernelMounter, &bytes(&layout.pod), b"vol", Profile::V129)
 }
 
 fn make(layout: &Layout, sub_path: &str) -> Result<()> {
     let (mode, volume) = (FileMode::new(0o750), bytes(&layout.volume));
-    subpath::safe_make_dir(sub_path.as_bytes(), &volume, mode, Profile::Seed)
+    subpath::safe_make_dir(sub_path.as_bytes(), &volume, mode, Profile::V129)
 }
 
 #[track_caller]
@@ -87,7 +87,7 @@ fn a_pods_directory_that_vanishes_under_the_call_stays_away() {
                 fs::remove_dir_all(&layout.pod).unwrap();
             }
         });
-        let error = subpath::prepare_safe_subpath(&removed, &request, Profile::Seed).unwrap_err();
+        let error = subpath::prepare_safe_subpath(&removed, &request, Profile::V129).unwrap_err();
         refused(&error, Errno::ENOENT, "error mounting");
         assert!(!layout.pod.exists());
         assert_eq!(layout.mounts_at(&layout.target()), 0);
@@ -118,7 +118,7 @@ fn a_directory_that_a_clean_up_removes_under_the_call_is_made_again() {
             }
         });
         let request = layout.request("d");
-        subpath::prepare_safe_subpath(&cleaned, &request, Profile::Seed).unwrap();
+        subpath::prepare_safe_subpath(&cleaned, &request, Profile::V129).unwrap();
         assert_eq!(times.get(), 5);
         assert_eq!(layout.mounts_at(&layout.target()), 1);
         clean_leaves_nothing(layout);
@@ -131,7 +131,7 @@ fn a_stale_mount_that_a_clean_up_takes_away_under_the_call_is_no_error() {
     in_namespace(name, |layout| {
         fs::create_dir(layout.volume.join("d")).unwrap();
         fs::create_dir(layout.volume.join("e")).unwrap();
-        for profile in [Profile::Seed, Profile::V137] {
+        for profile in [Profile::V129, Profile::V137] {
             prepare(layout, "d").unwrap();
             let times = std::cell::Cell::new(0);
             let cleaned = Before(|question: &str| {
@@ -159,7 +159,7 @@ fn a_mount_that_is_locked_is_an_error_at_once() {
             bind(&layout.outside, &layout.target());
         }
         with_locked_mounts(name, layout, |layout| {
-            for profile in [Profile::Seed, Profile::V137] {
+            for profile in [Profile::V129, Profile::V137] {
                 let times = std::cell::Cell::new(0);
                 let counted = Before(|question: &str| {
                     times.set(times.get() + usize::from(question == "unmount_lazily"));
@@ -293,7 +293,7 @@ fn paths_that_are_too_long_are_refused_before_anything_is_made() {
         let mut request = layout.request("d");
         request.container_name = long_name.into_bytes();
         let error =
-            subpath::prepare_safe_subpath(&KernelMounter, &request, Profile::Seed).unwrap_err();
+            subpath::prepare_safe_subpath(&KernelMounter, &request, Profile::V129).unwrap_err();
         refused(&error, Errno::ENAMETOOLONG, "file name too long");
         assert_eq!(layout.left_in_pod(), Vec::<std::path::PathBuf>::new());
 
@@ -302,7 +302,7 @@ fn paths_that_are_too_long_are_refused_before_anything_is_made() {
         for volume_name in ["n".repeat(256), "n/".repeat(2500)] {
             let pod = bytes(&layout.pod);
             let name = volume_name.as_bytes();
-            let error = subpath::clean_sub_paths(&KernelMounter, &pod, name, Profile::Seed);
+            let error = subpath::clean_sub_paths(&KernelMounter, &pod, name, Profile::V129);
             refused(&error.unwrap_err(), Errno::ENAMETOOLONG, "file name too long");
             assert_eq!(layout.mounts_at(&layout.target()), 1);
         }
@@ -355,7 +355,7 @@ fn a_process_that_runs_in_a_sub_path_makes_it_busy_until_it_ends() {
     in_namespace("a_process_that_runs_in_a_sub_path_makes_it_busy_until_it_ends", |layout| {
         fs::create_dir(layout.volume.join("d")).unwrap();
         fs::write(layout.volume.join("d/file"), "precious").unwrap();
-        for profile in [Profile::Seed, Profile::V137] {
+        for profile in [Profile::V129, Profile::V137] {
             prepare(layout, "d").unwrap();
             let mut sleeper = std::process::Command::new("sleep");
             let mut running = sleeper.arg("100").current_dir(layout.target()).spawn().unwrap();

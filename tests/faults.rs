@@ -13,10 +13,10 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
 use common::{Layout, bind, bytes, in_namespace, mount_tmpfs, open_descriptors};
-use mountinfo::gotext::errno_text;
-use mountinfo::sys::fault;
 use nix::errno::Errno;
-use subpath::{FakeMounter, FileMode, KernelMounter, Mounter, Profile, Result, mountinfo};
+use subpath::{FakeMounter, FileMode, KernelMounter, Mounter, Profile, Result};
+use subpath_mountinfo::internal::go_text::errno_text;
+use subpath_mountinfo::internal::sys::fault;
 
 const ERRNOS: [Errno; 12] = [
     Errno::EIO,
@@ -151,7 +151,7 @@ fn clean<M: Mounter>(layout: &Layout, m: &M, profile: Profile) -> Result<()> {
     subpath::clean_sub_paths(m, &bytes(&layout.pod), b"vol", profile)
 }
 
-const PROFILES: [Profile; 2] = [Profile::Seed, Profile::V137];
+const PROFILES: [Profile; 2] = [Profile::V129, Profile::V137];
 
 /// Levels that are made, and what they are made in.
 const MADE: [&str; 3] = ["new", "new/deep", "d/new"];
@@ -350,7 +350,7 @@ fn clean_up_by_path_survives_every_fault() {
                 },
                 call: &|| {
                     let target = bytes(&layout.target());
-                    mountinfo::cleanup_mount_point(&KernelMounter, &target, true, profile)
+                    subpath_mountinfo::cleanup_mount_point(&KernelMounter, &target, true, profile)
                 },
                 done: &|| {
                     assert!(fs::symlink_metadata(layout.target()).is_err());

@@ -15,9 +15,11 @@ use common::device::{Device, volume_on_a_device};
 use common::fuse::{self, Fuse};
 use common::lines::Lines;
 use common::{Layout, bytes, in_namespace_over, mount_tmpfs, with_fuse};
-use mountinfo::worker::stuck;
-use mountinfo::{KernelMounter, Profile, Result, cleanup_mount_point, cleanup_mount_with_force};
 use nix::errno::Errno;
+use subpath_mountinfo::internal::worker::stuck;
+use subpath_mountinfo::{
+    KernelMounter, Profile, Result, cleanup_mount_point, cleanup_mount_with_force,
+};
 
 const LONG: Duration = Duration::from_secs(50);
 /// Less than the shortest there is, for what hangs anyway.
@@ -203,7 +205,7 @@ fn remembered(layout: &Layout) -> (Fuse, PathBuf) {
 /// Whether a server can be asked for what the kernel remembers; where not, which is said, a busy mount
 /// whose server hangs looks like any other.
 fn asks_servers(name: &str) -> bool {
-    let asks = mountinfo::Features::get().statx;
+    let asks = subpath_mountinfo::Features::get().statx;
     if !asks {
         common::not_run("statx(2) is refused", name);
     }

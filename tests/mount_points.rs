@@ -16,12 +16,12 @@ use common::{
     BACKENDS, Layout, bind, bytes, expect_descriptors, in_namespace, in_namespace_over,
     mount_tmpfs, open_descriptors, with_fuse,
 };
-use mountinfo::table::mount_refs;
-use mountinfo::{
+use nix::errno::Errno;
+use subpath_mountinfo::table::mount_refs;
+use subpath_mountinfo::{
     Error, Features, KernelMounter, Mounter, Place, Profile, Result, cleanup_mount_point,
     cleanup_mount_with_force, is_likely_not_mount_point, is_mount_point, is_not_mount_point,
 };
-use nix::errno::Errno;
 
 /// The three checks and what the operations ask, which must agree on what is well.
 #[track_caller]
@@ -312,7 +312,7 @@ fn references_to_a_mount_whose_server_is_dead_or_hangs_are_found() {
         assert_eq!(server.asked(), asked + 1);
         server.die();
         // Until the thread that asked it has come back, it counts as hung.
-        while mountinfo::worker::stuck() > 0 {
+        while subpath_mountinfo::internal::worker::stuck() > 0 {
             std::thread::sleep(Duration::from_millis(1));
         }
         found("dead");
@@ -324,7 +324,7 @@ fn references_to_a_mount_whose_server_is_dead_or_hangs_are_found() {
             }
         };
         assert_eq!(error.errno(), Some(Errno::ENOTCONN as i32), "{error}");
-        assert!(mountinfo::is_corrupted_mount(&error), "{error}");
+        assert!(subpath_mountinfo::is_corrupted_mount(&error), "{error}");
     });
 }
 
@@ -337,7 +337,7 @@ fn a_path_below_a_dead_server_tells_of_it() {
         let below = layout.volume.join("d");
         let error = check(&below).unwrap_err();
         assert_eq!(error.errno(), Some(Errno::ENOTCONN as i32), "{error}");
-        assert!(mountinfo::is_corrupted_mount(&error));
+        assert!(subpath_mountinfo::is_corrupted_mount(&error));
         for error in [clean(&below).unwrap_err(), clean_with_force(&below, LONG).unwrap_err()] {
             assert_eq!(error.errno(), Some(Errno::ENOTCONN as i32), "{error}");
             assert!(error.to_string().contains(below.to_str().unwrap()), "{error}");

@@ -15,11 +15,11 @@ use common::device::volume_on_a_device;
 use common::fuse::{self, Fuse};
 use common::lines::Lines;
 use common::{Layout, bytes, in_namespace_over, mount_tmpfs, with_fuse};
-use mountinfo::worker::stuck;
-use mountinfo::{
+use nix::errno::Errno;
+use subpath_mountinfo::internal::worker::stuck;
+use subpath_mountinfo::{
     Features, KernelMounter, Profile, Result, cleanup_mount_point, cleanup_mount_with_force,
 };
-use nix::errno::Errno;
 
 const UTAB: &str = "/run/mount/utab";
 const LONG: Duration = Duration::from_secs(50);

@@ -15,11 +15,11 @@ use nix::libc;
 use subpath::{FileMode, KernelMounter, Profile, Result};
 
 fn prepare(layout: &Layout, sub_path: &str) -> Result<Vec<u8>> {
-    subpath::prepare_safe_subpath(&KernelMounter, &layout.request(sub_path), Profile::Seed)
+    subpath::prepare_safe_subpath(&KernelMounter, &layout.request(sub_path), Profile::V129)
 }
 
 fn clean(layout: &Layout) -> Result<()> {
-    subpath::clean_sub_paths(&KernelMounter, &bytes(&layout.pod), b"vol", Profile::Seed)
+    subpath::clean_sub_paths(&KernelMounter, &bytes(&layout.pod), b"vol", Profile::V129)
 }
 
 fn clean_leaves_nothing(layout: &Layout) {
@@ -83,7 +83,7 @@ fn preparing_twice_mounts_once() {
 #[test]
 fn something_else_that_is_mounted_is_replaced() {
     in_namespace("something_else_that_is_mounted_is_replaced", |layout| {
-        for profile in [Profile::Seed, Profile::V137] {
+        for profile in [Profile::V129, Profile::V137] {
             fs::create_dir_all(layout.volume.join("a")).unwrap();
             fs::create_dir_all(layout.target()).unwrap();
             mount_tmpfs(&layout.target());
@@ -148,7 +148,7 @@ fn callers_that_prepare_and_clean_one_sub_path_at_once_meet_no_other_error_than_
             for number in 0..6 {
                 scope.spawn(move || {
                     for round in 0..200 {
-                        let profile = [Profile::Seed, Profile::V137][round % 2];
+                        let profile = [Profile::V129, Profile::V137][round % 2];
                         let request = layout.request(["d", "e"][(number + round / 2) % 2]);
                         subpath::prepare_safe_subpath(&KernelMounter, &request, profile).unwrap();
                         match clean(layout) {
@@ -357,7 +357,7 @@ fn a_new_directory_has_the_mode_that_was_asked_for() {
                         b"parent/a/b",
                         &volume,
                         FileMode::new(wanted),
-                        Profile::Seed,
+                        Profile::V129,
                     );
                     umask(old);
                     made.unwrap();

@@ -7,11 +7,11 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use mountinfo::table::{MountRecord, MountTable};
-use mountinfo::{Mounter, Place, ReplayMounter};
 use subpath::{Profile, Subpath, clean_sub_paths, prepare_safe_subpath};
+use subpath_mountinfo::table::{MountRecord, MountTable};
+use subpath_mountinfo::{Mounter, Place, ReplayMounter};
 
-const PROFILES: [Profile; 2] = [Profile::Seed, Profile::V137];
+const PROFILES: [Profile; 2] = [Profile::V129, Profile::V137];
 
 /// A node's root directory with one pod of the table in it. Goes away with the value.
 struct Node {

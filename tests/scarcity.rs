@@ -14,7 +14,7 @@ use common::{
 };
 use nix::errno::Errno;
 use nix::mount::umount;
-use subpath::{Error, KernelMounter, Profile, Result, mountinfo};
+use subpath::{Error, KernelMounter, Profile, Result};
 
 /// More than any operation holds at once.
 const PLENTY: usize = 8;
@@ -207,7 +207,7 @@ fn a_clean_up_by_path_without_descriptors_says_so_and_touches_nothing() {
         prepare(layout, "d").unwrap();
         let target = bytes(&layout.target());
         let cleaned =
-            || mountinfo::cleanup_mount_point(&KernelMounter, &target, true, Profile::V137);
+            || subpath_mountinfo::cleanup_mount_point(&KernelMounter, &target, true, Profile::V137);
         let succeeded = with_few(
             cleaned,
             |row, error| {

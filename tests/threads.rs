@@ -12,12 +12,12 @@ use std::process::Command;
 use std::sync::{Mutex, mpsc};
 
 use common::{Layout, bytes, in_namespace};
-use mountinfo::{Mounter, Place, Source};
 use nix::sched::{CloneFlags, unshare};
 use subpath::{KernelMounter, Profile, Subpath};
+use subpath_mountinfo::{Mounter, Place, Source};
 
 fn clean(layout: &Layout) -> subpath::Result<()> {
-    subpath::clean_sub_paths(&KernelMounter, &bytes(&layout.pod), b"vol", Profile::Seed)
+    subpath::clean_sub_paths(&KernelMounter, &bytes(&layout.pod), b"vol", Profile::V129)
 }
 
 /// What `work` gives in a thread with a descriptor table of its own. Meanwhile the same numbers name
@@ -48,12 +48,12 @@ fn a_thread_with_descriptors_of_its_own_touches_nothing_of_anothers() {
         let others_pod = layout.outside.join("pod");
         fs::create_dir(&others_pod).unwrap();
         let others = Subpath { pod_dir: bytes(&others_pod), ..layout.request("others") };
-        let bound = subpath::prepare_safe_subpath(&KernelMounter, &others, Profile::Seed).unwrap();
+        let bound = subpath::prepare_safe_subpath(&KernelMounter, &others, Profile::V129).unwrap();
         let bound = PathBuf::from(std::ffi::OsString::from_vec(bound));
         with_own_table(bound.parent().unwrap(), || {
             let mine = layout.request("mine");
             for _ in 0..2 {
-                subpath::prepare_safe_subpath(&KernelMounter, &mine, Profile::Seed).unwrap();
+                subpath::prepare_safe_subpath(&KernelMounter, &mine, Profile::V129).unwrap();
                 assert_eq!(layout.mounts_at(&layout.target()), 1);
                 assert_eq!(layout.mounts_at(&bound), 1);
             }
@@ -87,7 +87,7 @@ impl Mounter for Elsewhere {
     fn unmount_lazily(&self, _: Place<'_>) -> subpath::Result<()> {
         Ok(())
     }
-    fn list(&self) -> subpath::Result<Vec<mountinfo::MountPoint>> {
+    fn list(&self) -> subpath::Result<Vec<subpath_mountinfo::MountPoint>> {
         Ok(Vec::new())
     }
 }
@@ -99,7 +99,7 @@ fn a_mounter_is_given_the_process_or_the_thread_whose_table_holds_the_source() {
         fs::create_dir(layout.volume.join("mine")).unwrap();
         let prepare = || {
             let (mounter, request) = (Elsewhere::default(), layout.request("mine"));
-            subpath::prepare_safe_subpath(&mounter, &request, Profile::Seed).unwrap();
+            subpath::prepare_safe_subpath(&mounter, &request, Profile::V129).unwrap();
             let (path, leads_to) = mounter.0.into_inner().unwrap().unwrap();
             assert_eq!(leads_to, layout.volume.join("mine"), "{path}");
             (path, nix::unistd::gettid())
@@ -126,7 +126,7 @@ fn a_thread_that_has_cleaned_many_sub_paths_may_change_its_mount_namespace_at_on
         for round in 0..50 {
             for volume_mount_index in 0..60 {
                 let request = subpath::Subpath { volume_mount_index, ..layout.request("a") };
-                subpath::prepare_safe_subpath(&KernelMounter, &request, Profile::Seed).unwrap();
+                subpath::prepare_safe_subpath(&KernelMounter, &request, Profile::V129).unwrap();
             }
             clean(layout).unwrap();
             setns(&here, CloneFlags::CLONE_NEWNS).unwrap_or_else(|errno| {

@@ -35,7 +35,7 @@ var original = implementation{name: "original", over: func(mounter mount.Interfa
 }}
 
 var port = implementation{name: "port", over: func(mounter mount.Interface) operations {
-	i := rustsubpath.New(mounter, rustsubpath.ProfileSeed)
+	i := rustsubpath.New(mounter, rustsubpath.ProfileV129)
 	return operations{
 		prepare: func(sp subpath.Subpath) error {
 			_, _, err := i.PrepareSafeSubpath(rustsubpath.Subpath(sp))

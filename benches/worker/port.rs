@@ -5,7 +5,7 @@ use subpath::{FileMode, KernelMounter, Profile, Subpath, clean_sub_paths, prepar
 
 use super::{Answer, Watch};
 
-const PROFILE: Profile = Profile::Seed;
+const PROFILE: Profile = Profile::V129;
 
 /// The pod and its volume.
 struct Pod {

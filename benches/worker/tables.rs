@@ -2,9 +2,9 @@
 
 use std::hint::black_box;
 
-use mountinfo::{KernelMounter, MountTable, Mounter, Place};
 use procfs::FromRead;
 use procfs::process::MountInfos;
+use subpath_mountinfo::{KernelMounter, MountTable, Mounter, Place};
 
 use super::{Answer, Watch};
 

@@ -4,8 +4,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mountinfo::gopath;
-use mountinfo::table::{Filter, MountReader, MountRecord, MountTable};
+use subpath_mountinfo::internal::go_path;
+use subpath_mountinfo::table::{Filter, MountReader, MountRecord, MountTable};
 
 fuzz_target!(|input: &[u8]| {
     let mut parts = input.splitn(3, |&byte| byte == b'\n');
@@ -15,7 +15,7 @@ fuzz_target!(|input: &[u8]| {
     let number = std::str::from_utf8(number).ok().and_then(|n| n.parse().ok()).unwrap_or(1);
     let table = MountTable::from_bytes(text);
     let Ok(records) = table.records() else { return };
-    let path = gopath::clean(path);
+    let path = go_path::clean(path);
     let mut devices: Vec<_> = records.iter().map(|record| record.device).collect();
     devices.dedup();
     let roots: Vec<Vec<u8>> = records.iter().map(|record| record.root.clone()).collect();
@@ -69,7 +69,7 @@ fn same(
 ) {
     let expected: Vec<_> = records.iter().filter(|record| wanted(record)).cloned().collect();
     assert_eq!(table.matching(filter).as_ref(), Ok(&expected), "{filter:?}");
-    let streamed: mountinfo::Result<Vec<_>> =
+    let streamed: subpath_mountinfo::Result<Vec<_>> =
         MountReader::new(table.as_bytes()).matching(filter).collect();
     assert_eq!(streamed.as_ref(), Ok(&expected), "{filter:?}");
 }

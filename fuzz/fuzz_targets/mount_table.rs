@@ -6,8 +6,8 @@
 use std::io::BufReader;
 
 use libfuzzer_sys::fuzz_target;
-use mountinfo::gopath;
-use mountinfo::table::{
+use subpath_mountinfo::internal::go_path;
+use subpath_mountinfo::table::{
     Filter, MountReader, MountRecord, MountTable, escape_name, escape_path, unescape_name,
     unescape_option, unescape_path,
 };
@@ -27,7 +27,8 @@ fuzz_target!(|text: &[u8]| {
 
     for capacity in [1, 7, 4096] {
         let input = BufReader::with_capacity(capacity, text);
-        let streamed: mountinfo::Result<Vec<MountRecord>> = MountReader::new(input).collect();
+        let streamed: subpath_mountinfo::Result<Vec<MountRecord>> =
+            MountReader::new(input).collect();
         assert_eq!(streamed, records, "with a buffer of {capacity}");
     }
     round_trips(text);
@@ -165,8 +166,8 @@ fn plain_options(text: &[u8]) -> Vec<Vec<u8>> {
 
 fn lookups(table: &MountTable, records: &[MountRecord]) {
     for record in records.iter().take(8) {
-        let path = gopath::clean(&record.mount_point);
-        let above = gopath::dir(&path);
+        let path = go_path::clean(&record.mount_point);
+        let above = go_path::dir(&path);
         for filter in [
             Filter::at(&path),
             Filter::under(&above),
@@ -178,7 +179,7 @@ fn lookups(table: &MountTable, records: &[MountRecord]) {
         ] {
             let found = table.matching(&filter).expect("every line was parsed before");
             let reader = MountReader::new(table.as_bytes());
-            let streamed: mountinfo::Result<Vec<_>> = reader.matching(&filter).collect();
+            let streamed: subpath_mountinfo::Result<Vec<_>> = reader.matching(&filter).collect();
             assert_eq!(streamed.as_ref(), Ok(&found));
             assert!(found.iter().all(|mount| records.contains(mount)));
         }

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mountinfo::{gopath, gotext};
+use subpath_mountinfo::internal::{go_path, go_text};
 
 fuzz_target!(|paths: (&[u8], &[u8], &[u8])| {
     let (a, b, c) = paths;
@@ -14,32 +14,37 @@ fuzz_target!(|paths: (&[u8], &[u8], &[u8])| {
     two(a, b);
     two(b, a);
     for elements in [&[a, b, c][..], &[b, a], &[c], &[]] {
-        assert_eq!(gopath::join(elements), join(elements), "{elements:?}");
+        assert_eq!(go_path::join(elements), join(elements), "{elements:?}");
     }
 });
 
 fn one(path: &[u8]) {
-    let cleaned = gopath::clean(path);
+    let cleaned = go_path::clean(path);
     assert_eq!(cleaned, clean(path), "clean({})", path.escape_ascii());
-    assert_eq!(*gopath::clean_cow(path), cleaned);
-    assert_eq!(gopath::clean(&cleaned), cleaned);
-    assert_eq!(gopath::is_abs(&cleaned), path.starts_with(b"/"));
+    assert_eq!(*go_path::clean_cow(path), cleaned);
+    assert_eq!(go_path::clean(&cleaned), cleaned);
+    assert_eq!(go_path::is_abs(&cleaned), path.starts_with(b"/"));
 
     let (dir, base) = dir_and_base(path);
-    assert_eq!(gopath::dir(path), dir, "dir({})", path.escape_ascii());
-    assert_eq!(gopath::base(path), base, "base({})", path.escape_ascii());
-    assert_eq!(gopath::split_segments(path).join(&b'/'), path);
+    assert_eq!(go_path::dir(path), dir, "dir({})", path.escape_ascii());
+    assert_eq!(go_path::base(path), base, "base({})", path.escape_ascii());
+    assert_eq!(go_path::split_segments(path).join(&b'/'), path);
 }
 
 fn two(base: &[u8], target: &[u8]) {
     let show = || format!("rel({}, {})", base.escape_ascii(), target.escape_ascii());
-    let relative = gopath::rel(base, target).ok();
+    let relative = go_path::rel(base, target).ok();
     assert_eq!(relative, rel(base, target), "{}", show());
     if let Some(relative) = &relative {
-        assert_eq!(gopath::join(&[base, b"/.", relative]), clean_below(base, target), "{}", show());
+        assert_eq!(
+            go_path::join(&[base, b"/.", relative]),
+            clean_below(base, target),
+            "{}",
+            show()
+        );
     }
     let within = relative.is_some_and(|relative| !leaves(&relative));
-    assert_eq!(gopath::path_within_base(target, base), within, "{}", show());
+    assert_eq!(go_path::path_within_base(target, base), within, "{}", show());
 }
 
 /// What the base and the way from it to the target come to: the target, which a relative base that
@@ -51,7 +56,7 @@ fn clean_below(base: &[u8], target: &[u8]) -> Vec<u8> {
 
 fn leaves(relative: &[u8]) -> bool {
     let starts = relative.split(|&byte| byte == b'/').next() == Some(b"..");
-    assert_eq!(gopath::starts_with_backstep(relative), starts);
+    assert_eq!(go_path::starts_with_backstep(relative), starts);
     starts
 }
 
@@ -110,7 +115,7 @@ fn rel(base: &[u8], target: &[u8]) -> Option<Vec<u8>> {
 
 /// What is quoted says by itself what it was, and hurts no terminal.
 fn quoted(bytes: &[u8]) {
-    let quoted = gotext::quote(bytes);
+    let quoted = go_text::quote(bytes);
     let text = std::str::from_utf8(&quoted).expect("text");
     assert!(!text.chars().any(char::is_control), "{text}");
     let inside = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).expect("quotes");

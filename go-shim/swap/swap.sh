@@ -6,7 +6,7 @@
 #   swap.sh unswap DIR    restore every byte
 #
 # Settings from the environment:
-#   PROFILE=seed|v1.37    for a tree whose subpath_linux.go carries a patch of its own,
+#   PROFILE=v1.29|v1.37    for a tree whose subpath_linux.go carries a patch of its own,
 #                         or that is older than v1.29
 #   FORCE=1               overwrite or remove what was edited by hand since the swap
 #
@@ -75,20 +75,20 @@ check_age() {
 	1.[0-9] | 1.[0-9].* | 1.1[0-9] | 1.1[0-9].* | 1.20 | 1.20.*) said="says go $said" ;;
 	*) return 0 ;;
 	esac
-	fail "$tree/go.mod $said, and v1.29, the oldest that the port was tried on, go 1.21: to swap it all the same, say PROFILE=seed"
+	fail "$tree/go.mod $said, and v1.29, the oldest that the port was tried on, go 1.21: to swap it all the same, say PROFILE=v1.29"
 }
 
 # Prints the profile whose behaviour a known form of the code has.
 known_profile() {
 	case $1 in
-	5f869d9706c298f6eaaaaa39914fae2a1c26dc130bcb57661a9ddbfeb3afe8d8) say seed ;; # v1.29 … v1.36
+	5f869d9706c298f6eaaaaa39914fae2a1c26dc130bcb57661a9ddbfeb3afe8d8) say v1.29 ;; # v1.29 … v1.36
 	e0fecee1dc9fe57a65224e1bad5364468165ff4ad8ff617f2106a59f5400fa54) say v1.37 ;;
 	esac
 }
 
 profile_constant() {
 	case $1 in
-	seed) say ProfileSeed ;;
+	v1.29) say ProfileV129 ;;
 	v1.37) say ProfileV137 ;;
 	esac
 }
@@ -144,8 +144,8 @@ find_profile() {
 	code=$(code_sum "$tree/$ORIGINAL")
 	known=$(known_profile "$code")
 	case ${PROFILE:-} in
-	'' | seed | v1.37) ;;
-	*) fail "PROFILE=$PROFILE is not a profile: use seed (v1.29 to v1.36) or v1.37" ;;
+	'' | v1.29 | v1.37) ;;
+	*) fail "PROFILE=$PROFILE is not a profile: use v1.29 (v1.29 to v1.36) or v1.37" ;;
 	esac
 	if [ -n "$known" ]; then
 		[ "${PROFILE:-$known}" = "$known" ] ||
@@ -156,9 +156,10 @@ find_profile() {
 		profile=$PROFILE
 	elif recorded "code $code"; then
 		# The maintainer has answered the question below for exactly this code.
-		profile=$(sed -n 's/^profile //p' "$tree/$MANIFEST")
+		# v1.29 was called seed once.
+		profile=$(sed -n "s/^profile seed\$/profile v1.29/; s/^profile //p" "$tree/$MANIFEST")
 	else
-		fail "the code in $tree/$ORIGINAL is not that of kubernetes v1.29 to v1.37, and the port would drop whatever was changed there: if that change is not needed with the port, say which release's behaviour to take with PROFILE=seed (v1.29 to v1.36) or PROFILE=v1.37 (the code's sum is $code)"
+		fail "the code in $tree/$ORIGINAL is not that of kubernetes v1.29 to v1.37, and the port would drop whatever was changed there: if that change is not needed with the port, say which release's behaviour to take with PROFILE=v1.29 (v1.29 to v1.36) or PROFILE=v1.37 (the code's sum is $code)"
 	fi
 }
 

@@ -9,8 +9,8 @@ use std::io::Cursor;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use mountinfo::MountTable;
-use mountinfo::table::{Filter, MountReader, MountRecord};
+use subpath_mountinfo::MountTable;
+use subpath_mountinfo::table::{Filter, MountReader, MountRecord};
 
 const LINES: [usize; 3] = [100, 1_000, 10_000];
 
@@ -60,7 +60,7 @@ fn look_up_an_id(bencher: Bencher<'_, '_>, lines: usize) {
 fn look_up(
     bencher: Bencher<'_, '_>,
     lines: usize,
-    find: impl Fn(&MountTable, &MountRecord) -> mountinfo::Result<usize>,
+    find: impl Fn(&MountTable, &MountRecord) -> subpath_mountinfo::Result<usize>,
 ) {
     let table = MountTable::from_bytes(text(lines));
     let wanted = table.iter().nth(lines / 2).expect("a mount").expect("a whole line");

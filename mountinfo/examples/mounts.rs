@@ -5,8 +5,8 @@
 use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 
-use mountinfo::MountRecord;
-use mountinfo::table::{MountReader, MountTable};
+use subpath_mountinfo::MountRecord;
+use subpath_mountinfo::table::{MountReader, MountTable};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut out = BufWriter::new(io::stdout().lock());

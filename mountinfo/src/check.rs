@@ -19,9 +19,9 @@ use nix::fcntl::OFlag;
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::health;
+use crate::internal::sys::{self, RawErrno, Root, Rooted, Sys};
 use crate::kernel::{KernelMounter, cannot};
 use crate::mounter::{Mounter, Place};
-use crate::sys::{self, RawErrno, Root, Rooted, Sys};
 use crate::table::MountTable;
 
 /// Whether something is mounted at a path (`IsMountPoint`), and whether that answers. Links are
@@ -38,10 +38,10 @@ use crate::table::MountTable;
 ///
 /// # Examples
 /// ```
-/// assert!(mountinfo::is_mount_point(b"/proc")?);
-/// assert!(!mountinfo::is_mount_point(b"/proc/self")?);
-/// assert!(mountinfo::is_mount_point(b"/no such file").unwrap_err().is_not_exist());
-/// # Ok::<(), mountinfo::Error>(())
+/// assert!(subpath_mountinfo::is_mount_point(b"/proc")?);
+/// assert!(!subpath_mountinfo::is_mount_point(b"/proc/self")?);
+/// assert!(subpath_mountinfo::is_mount_point(b"/no such file").unwrap_err().is_not_exist());
+/// # Ok::<(), subpath_mountinfo::Error>(())
 /// ```
 pub fn is_mount_point(path: &[u8]) -> Result<bool> {
     KernelMounter.is_mount_point(Place::at(path))
@@ -64,10 +64,10 @@ pub fn is_not_mount_point<M: Mounter + ?Sized>(mounter: &M, path: &[u8]) -> Resu
 ///
 /// # Examples
 /// ```
-/// assert!(!mountinfo::is_likely_not_mount_point(b"/proc")?);
-/// let error = mountinfo::is_likely_not_mount_point(b"/no such file").unwrap_err();
+/// assert!(!subpath_mountinfo::is_likely_not_mount_point(b"/proc")?);
+/// let error = subpath_mountinfo::is_likely_not_mount_point(b"/no such file").unwrap_err();
 /// assert_eq!(error.to_string(), "no such file or directory");
-/// # Ok::<(), mountinfo::Error>(())
+/// # Ok::<(), subpath_mountinfo::Error>(())
 /// ```
 pub fn is_likely_not_mount_point(path: &[u8]) -> Result<bool> {
     KernelMounter.is_likely_not_mount_point(Place::at(path))
@@ -154,7 +154,7 @@ fn root_by_id(dir: impl AsFd, name: &[u8]) -> Sys<Option<Rooted>> {
     let mount = sys::mount_id(&entry)?;
     // Without statx(2) the device could not be had without its server, and is left out.
     let is_other = sys::mount_id(dir)? != mount;
-    let told = || if Features::get().statx { sys::quick_stat_fd(&entry).ok() } else { None };
+    let told = || if Features::get().statx { sys::cached_stat_fd(&entry).ok() } else { None };
     Ok(is_other.then(|| Rooted {
         mount,
         device: told().map_or(0, |quick| quick.stat.dev),

@@ -3,10 +3,11 @@
 use std::os::fd::AsFd;
 
 use crate::error::{Error, Result};
+use crate::internal::go_text;
+use crate::internal::sys;
 use crate::mounter::{AsyncMounter, Direct, Mounter, Place, run_now};
 use crate::profile::Profile;
-use crate::sys;
-use crate::{check, gotext, kernel, log, utab};
+use crate::{check, kernel, log, utab};
 
 /// Whether an errno tells of a mount whose server or device is gone (`IsCorruptedMnt`): ENOTCONN,
 /// ESTALE, EIO, EACCES, EHOSTDOWN, EWOULDBLOCK or ENODEV; and ECONNREFUSED, which mount-utils does not
@@ -57,10 +58,10 @@ pub enum Existence {
 ///
 /// # Examples
 /// ```
-/// use mountinfo::cleanup::{Existence, path_exists};
+/// use subpath_mountinfo::cleanup::{Existence, path_exists};
 /// assert_eq!(path_exists(b"/proc")?, Existence::Yes);
 /// assert_eq!(path_exists(b"/proc/no such file")?, Existence::No);
-/// # Ok::<(), mountinfo::Error>(())
+/// # Ok::<(), subpath_mountinfo::Error>(())
 /// ```
 pub fn path_exists(path: &[u8]) -> Result<Existence> {
     match sys::stat(path) {
@@ -169,7 +170,7 @@ pub mod resumable {
             log!(
                 DEBUG,
                 "unmounting ",
-                gotext::quote(at.path),
+                go_text::quote(at.path),
                 " (corruptedMount: ",
                 corrupted.to_string(),
                 ", mounterCanSkipMountPointChecks: ",
@@ -182,7 +183,7 @@ pub mod resumable {
         if remove_if_not_mount_point(mounter, at, extensive).await? {
             return Ok(());
         }
-        log!(DEBUG, gotext::quote(at.path), " is a mountpoint, unmounting");
+        log!(DEBUG, go_text::quote(at.path), " is a mountpoint, unmounting");
         mounter.unmount(at).await?;
         match remove_if_not_mount_point(mounter, at, extensive).await {
             Ok(true) => Ok(()),
@@ -251,12 +252,12 @@ async fn remove_if_not_mount_point<M: AsyncMounter>(
         Err(Check::NotMounted(error) | Check::Mounted(error) | Check::Remove(error))
             if error.is_not_exist() =>
         {
-            log!(DEBUG, gotext::quote(at.path), " does not exist");
+            log!(DEBUG, go_text::quote(at.path), " does not exist");
             Ok(true)
         }
         Err(check) => Err(check),
         Ok(true) => {
-            log!(DEBUG, gotext::quote(at.path), " is not a mountpoint, deleting");
+            log!(DEBUG, go_text::quote(at.path), " is not a mountpoint, deleting");
             remove(at).map(|()| true).map_err(Check::Remove)
         }
         Ok(false) => Ok(false),
@@ -265,10 +266,10 @@ async fn remove_if_not_mount_point<M: AsyncMounter>(
 
 /// Removes the place; that it does not exist is no error (`removePath`).
 fn remove_path(at: Place<'_>) -> Result<()> {
-    log!(DEBUG, "Deleting path ", gotext::quote(at.path));
+    log!(DEBUG, "Deleting path ", go_text::quote(at.path));
     match remove(at) {
         Err(error) if error.is_not_exist() => {
-            log!(DEBUG, gotext::quote(at.path), " does not exist");
+            log!(DEBUG, go_text::quote(at.path), " does not exist");
             Ok(())
         }
         other => other,

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::gotext;
+use crate::internal::go_text;
 
 /// What kind of failure an [`Error`] tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -165,14 +165,14 @@ impl Error {
     /// The text, byte for byte as Go's `%s` prints the original's error.
     pub fn text(&self) -> Vec<u8> {
         match &*self.0 {
-            Repr::Errno(errno) => gotext::errno_text(*errno).into_owned().into_bytes(),
+            Repr::Errno(errno) => go_text::errno_text(*errno).into_owned().into_bytes(),
             Repr::Path { op, path, errno } => {
                 let mut text = Vec::with_capacity(op.len() + path.len() + 32);
                 text.extend_from_slice(op.as_bytes());
                 text.push(b' ');
                 text.extend_from_slice(path);
                 text.extend_from_slice(b": ");
-                text.extend_from_slice(gotext::errno_text(*errno).as_bytes());
+                text.extend_from_slice(go_text::errno_text(*errno).as_bytes());
                 text
             }
             Repr::Text { text, .. } | Repr::Wrap { text, .. } => text.clone(),

@@ -3,9 +3,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
-use crate::gopath;
+use crate::internal::go_path;
+use crate::internal::sys;
 use crate::mounter::{MountPoint, Mounter, Place, Source};
-use crate::sys;
 
 /// One recorded call on a [`FakeMounter`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,12 +28,12 @@ pub enum Action {
 ///
 /// # Examples
 /// ```
-/// use mountinfo::{FakeMounter, Mounter, Place};
+/// use subpath_mountinfo::{FakeMounter, Mounter, Place};
 /// let mounter = FakeMounter::with_mounts(["/proc"]);
 /// assert!(mounter.is_mount_point(Place::at(b"/proc"))?);
 /// mounter.unmount(Place::at(b"/proc"))?;
 /// assert!(!mounter.is_mount_point(Place::at(b"/proc"))?);
-/// # Ok::<(), mountinfo::Error>(())
+/// # Ok::<(), subpath_mountinfo::Error>(())
 /// ```
 #[derive(Debug, Default)]
 pub struct FakeMounter {
@@ -87,7 +87,7 @@ impl FakeMounter {
 }
 
 fn resolved(path: &[u8]) -> Vec<u8> {
-    gopath::eval_symlinks(path).unwrap_or_else(|_| path.to_vec())
+    go_path::eval_symlinks(path).unwrap_or_else(|_| path.to_vec())
 }
 
 impl Mounter for FakeMounter {

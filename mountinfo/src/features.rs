@@ -13,7 +13,7 @@
 
 use std::sync::OnceLock;
 
-use crate::sys;
+use crate::internal::sys;
 
 /// The newer system calls in use; see the module's table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

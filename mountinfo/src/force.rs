@@ -15,13 +15,14 @@ use unmount::Taken;
 
 use crate::cleanup::{cleanup_mount_point, skip};
 use crate::error::{Error, Result};
+use crate::internal::go_text;
+use crate::internal::sys::{self, RawErrno, Sys};
+use crate::internal::worker::Deadline;
 use crate::kernel::{KernelMounter, cannot};
+use crate::log;
 use crate::mounter::{MountPoint, Mounter, Place, Source};
 use crate::profile::Profile;
-use crate::sys::{self, RawErrno, Sys};
 use crate::utab::{self, Noted};
-use crate::worker::Deadline;
-use crate::{gotext, log};
 
 /// The shortest timeout: a shorter one, zero too, counts as this. A healthy unmount may take as long
 /// on a busy machine, and force may lose data.
@@ -161,10 +162,10 @@ fn look_again(entry: &mut Entry, path: &[u8], budget: &Budget<'_>) -> Result<()>
 }
 
 fn remove(entry: &Entry, path: &[u8], budget: &Budget<'_>) -> Result<Sys<()>> {
-    log!(DEBUG, "Deleting path ", gotext::quote(path));
+    log!(DEBUG, "Deleting path ", go_text::quote(path));
     let removed = entry.remove(path, budget.step()?)?;
     if removed == Err(sys::ENOENT) {
-        log!(DEBUG, gotext::quote(path), " does not exist");
+        log!(DEBUG, go_text::quote(path), " does not exist");
         return Ok(Ok(()));
     }
     Ok(removed)

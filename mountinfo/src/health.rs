@@ -5,7 +5,7 @@
 //! thread of its own: a server that hangs holds up the thread, and its caller only for
 //! [`PATIENCE`]. One thread looks at one mount, however many ask.
 //!
-//! Where a server may be is told by the file system's attributes ([`crate::sys::Rooted`]) and not by
+//! Where a server may be is told by the file system's attributes ([`crate::internal::sys::Rooted`]) and not by
 //! its type: that stands in the mount table alone, which takes longer to read than a thread to
 //! start as soon as there are more than a few mounts.
 
@@ -17,9 +17,9 @@ use nix::fcntl::AT_FDCWD;
 use crate::check;
 use crate::error::{Error, Result};
 use crate::features::Features;
+use crate::internal::sys::{self, Rooted, Sys};
+use crate::internal::worker::Workers;
 use crate::mounter::Place;
-use crate::sys::{self, Rooted, Sys};
-use crate::worker::Workers;
 
 /// How long a file system has to answer when it is asked whether it is well. Then the answer is
 /// ETIMEDOUT, and is so at once for whoever asks about the same mount while the kernel still waits.

@@ -10,10 +10,11 @@ use nix::fcntl::{AT_FDCWD, OFlag};
 
 use crate::error::{Error, Result};
 use crate::features::Features;
+use crate::internal::go_text;
+use crate::internal::sys::{self, Kind, Sys, Unmount};
 use crate::mounter::{MountPoint, Mounter, Place, Source};
-use crate::sys::{self, Kind, Sys, Unmount};
 use crate::table::MountTable;
-use crate::{check, gotext, log, text};
+use crate::{check, log, text};
 
 /// How many mounts may lie on one place before taking them away is given up. A mount table holds
 /// 100,000 by default (fs.mount-max).
@@ -151,7 +152,7 @@ pub(crate) fn parent_of(path: &[u8]) -> Sys<Option<OwnedFd>> {
     if matches!(name, b"" | b"." | b"..") {
         return Ok(None);
     }
-    // Not gopath::dir(), which takes `link/..` for the directory that holds the link.
+    // Not go_path::dir(), which takes `link/..` for the directory that holds the link.
     let dir = match &path[..path.len() - name.len()] {
         b"" => b".",
         dir => dir,
@@ -181,11 +182,11 @@ pub fn clear(dir: BorrowedFd<'_>, path: &[u8], likely: Kind) -> Result<()> {
         if unmounted == Ok(true) {
             log!(DEBUG, "Unmounted ", path);
         }
-        log!(DEBUG, "Deleting path ", gotext::quote(path));
+        log!(DEBUG, "Deleting path ", go_text::quote(path));
         match sys::remove_at(dir, at.name(), likely) {
             Ok(()) => return Ok(()),
             Err(sys::ENOENT) => {
-                log!(DEBUG, gotext::quote(path), " does not exist");
+                log!(DEBUG, go_text::quote(path), " does not exist");
                 return Ok(());
             }
             Err(sys::EBUSY) => match unmounted {

@@ -1,30 +1,22 @@
 //! A mount table that is right, and the mount point checks of kubernetes' mount-utils.
 #![forbid(unsafe_code)]
 
-#[doc(hidden)]
-pub mod automount;
 pub mod check;
 pub mod cleanup;
 pub mod error;
 pub mod fake;
 pub mod features;
 pub mod force;
-pub mod gopath;
-pub mod gotext;
 pub mod health;
-pub mod kernel;
 #[doc(hidden)]
-pub mod log;
+pub mod internal;
+pub mod kernel;
 pub mod mounter;
 pub mod profile;
 pub mod replay;
-#[doc(hidden)]
-pub mod sys;
 pub mod table;
 mod umount;
 mod utab;
-#[doc(hidden)]
-pub mod worker;
 
 pub use check::{is_likely_not_mount_point, is_mount_point, is_not_mount_point};
 pub use cleanup::{cleanup_mount_point, is_corrupted_mount, path_exists};
@@ -43,12 +35,12 @@ pub use table::{MountRecord, MountTable};
 ///
 /// # Examples
 /// ```
-/// let state = mountinfo::state();
+/// let state = subpath_mountinfo::state();
 /// assert!(state.starts_with("kernel features: openat2="));
 /// assert!(state.ends_with("; threads stuck in the kernel: 0"));
 /// ```
 pub fn state() -> String {
-    let (features, stuck) = (Features::get(), worker::stuck());
+    let (features, stuck) = (Features::get(), internal::worker::stuck());
     format!("kernel features: {features}; threads stuck in the kernel: {stuck}")
 }
 

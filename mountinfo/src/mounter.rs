@@ -12,8 +12,9 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use crate::error::{Error, Result};
+use crate::internal::{go_path, sys};
 use crate::table::MountRecord;
-use crate::{gopath, sys, umount};
+use crate::umount;
 
 /// A path, and the open directory it lies in where the caller has one.
 ///
@@ -48,7 +49,7 @@ impl<'a> Place<'a> {
 
     /// The path of the directory that holds the place.
     pub fn parent(&self) -> Vec<u8> {
-        gopath::dir(self.path)
+        go_path::dir(self.path)
     }
 }
 

@@ -10,7 +10,7 @@
 pub enum Profile {
     /// kubernetes v1.29 to v1.36.
     #[default]
-    Seed,
+    V129,
     /// kubernetes v1.37 and newer.
     V137,
 }
@@ -19,7 +19,7 @@ impl Profile {
     /// The name that `subpath::info` prints.
     pub const fn name(self) -> &'static str {
         match self {
-            Profile::Seed => "seed",
+            Profile::V129 => "v1.29",
             Profile::V137 => "v1.37",
         }
     }
@@ -27,7 +27,7 @@ impl Profile {
     /// Whether an error keeps its cause (Go's `%w`) where older releases kept its text alone.
     pub const fn wraps_errors(self) -> bool {
         match self {
-            Profile::Seed => false,
+            Profile::V129 => false,
             Profile::V137 => true,
         }
     }
@@ -36,7 +36,7 @@ impl Profile {
     /// unmounted and made anew; else the check's error ends the operation.
     pub const fn recovers_corrupted(self) -> bool {
         match self {
-            Profile::Seed => false,
+            Profile::V129 => false,
             Profile::V137 => true,
         }
     }
@@ -45,7 +45,7 @@ impl Profile {
     /// operation itself; else the mounter unmounts it.
     pub const fn detaches_stale(self) -> bool {
         match self {
-            Profile::Seed => false,
+            Profile::V129 => false,
             Profile::V137 => true,
         }
     }
@@ -54,7 +54,7 @@ impl Profile {
     /// looks each entry up; else by `os.ReadDir`, which does neither.
     pub const fn lists_with_lookups(self) -> bool {
         match self {
-            Profile::Seed => true,
+            Profile::V129 => true,
             Profile::V137 => false,
         }
     }
@@ -62,7 +62,7 @@ impl Profile {
     /// How the warning begins that a clean-up found nothing at the path.
     pub(crate) const fn skipped_cleanup(self) -> &'static str {
         match self {
-            Profile::Seed => "Warning: mount",
+            Profile::V129 => "Warning: mount",
             Profile::V137 => "Mount",
         }
     }

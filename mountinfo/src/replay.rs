@@ -10,17 +10,17 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
-use crate::gopath;
+use crate::internal::go_path;
+use crate::internal::sys;
 use crate::mounter::{MountPoint, Mounter, Place, Source};
-use crate::sys;
 use crate::table::{MountRecord, MountTable, covering, path_in_file_system};
 
 /// A mounter that starts with the mounts of a table and changes only its own copy of them.
 ///
 /// # Examples
 /// ```
-/// use mountinfo::{MountTable, Mounter, Place, ReplayMounter};
-/// # fn main() -> mountinfo::Result<()> {
+/// use subpath_mountinfo::{MountTable, Mounter, Place, ReplayMounter};
+/// # fn main() -> subpath_mountinfo::Result<()> {
 /// let table = MountTable::from_bytes(
 ///     *b"20 1 8:1 / / rw - ext4 /dev/sda1 rw\n21 20 8:17 / /mnt/data rw - xfs /dev/sdb1 rw\n",
 /// );
@@ -53,7 +53,7 @@ impl ReplayMounter {
     /// # Errors
     /// Those of [`MountTable::records`].
     pub fn rooted_at(root: impl AsRef<Path>, table: &MountTable) -> Result<Self> {
-        let root = gopath::clean(root.as_ref().as_os_str().as_bytes());
+        let root = go_path::clean(root.as_ref().as_os_str().as_bytes());
         Ok(ReplayMounter { root, mounts: Mutex::new(table.records()?) })
     }
 
@@ -68,7 +68,7 @@ impl ReplayMounter {
 
     /// The path in the table of a path here; `None` when it lies outside of the root.
     fn inside(&self, path: &[u8]) -> Option<Vec<u8>> {
-        let path = gopath::clean(path);
+        let path = go_path::clean(path);
         let below = path.strip_prefix(self.root.strip_suffix(b"/").unwrap_or(&self.root))?;
         match below.first() {
             None => Some(b"/".to_vec()),
@@ -146,7 +146,7 @@ impl Mounter for ReplayMounter {
         let here = |mount: &MountRecord| {
             let mut listed = MountPoint::from(mount);
             if self.root != b"/" {
-                listed.path = gopath::join(&[&self.root, &listed.path]);
+                listed.path = go_path::join(&[&self.root, &listed.path]);
             }
             listed
         };

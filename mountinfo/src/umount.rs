@@ -10,7 +10,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::{log, sys, text};
+use crate::internal::sys;
+use crate::{log, text};
 
 /// Unmounts a path as mount-utils' `Unmount` does, and waits for as long as that takes. A path that
 /// could be an option is given as [`argument`] makes it.

@@ -11,8 +11,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::fcntl::OFlag;
 
 use crate::error::Error;
+use crate::internal::sys::{self, RawErrno, Sys};
 use crate::mounter::{AsyncMounter, Place};
-use crate::sys::{self, RawErrno, Sys};
 use crate::table::unescape_name;
 use crate::umount::argument;
 use crate::{check, kernel, log};

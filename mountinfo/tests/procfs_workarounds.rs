@@ -5,9 +5,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use mountinfo::MountRecord;
 use procfs::process::{MountInfo, MountInfos, MountOptFields};
 use procfs::{FromBufRead, ProcResult};
+use subpath_mountinfo::MountRecord;
 
 fn procfs_line(line: &str) -> ProcResult<MountInfo> {
     MountInfo::from_line(line)
@@ -126,7 +126,7 @@ fn procfs_splits_an_option_at_a_comma_in_quotes() {
 fn procfs_fails_at_a_blank_line() {
     let table = b"1 0 8:1 / / rw - ext4 /dev/sda1 rw\n\n";
     assert!(procfs_table(table).is_err(), "tables can be read by procfs");
-    assert_eq!(mountinfo::MountTable::from_bytes(&table[..]).records().unwrap().len(), 1);
+    assert_eq!(subpath_mountinfo::MountTable::from_bytes(&table[..]).records().unwrap().len(), 1);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn procfs_names_no_line_and_no_field_in_its_errors() {
     let text = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 0 8.1 / / rw - ext4 /dev/sda1 rw\n";
     let table = procfs_table(text.as_bytes()).unwrap();
     assert_eq!(table.0[1].majmin, "8.1", "wrong_number() may be able to go");
-    let error = mountinfo::MountTable::from_bytes(text).records().unwrap_err();
+    let error = subpath_mountinfo::MountTable::from_bytes(text).records().unwrap_err();
     let wanted = "mountinfo: line 2: major:minor: \"8.1\" is not a pair of numbers";
     assert_eq!(error.to_string(), wanted);
 }

@@ -8,9 +8,9 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use mountinfo::table::{MountRecord, MountTable};
-use mountinfo::{Mounter, Place, Profile, ReplayMounter, Source, cleanup_mount_point};
 use serde_json::Value;
+use subpath_mountinfo::table::{MountRecord, MountTable};
+use subpath_mountinfo::{Mounter, Place, Profile, ReplayMounter, Source, cleanup_mount_point};
 
 fn testdata(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/mountinfo").join(name)

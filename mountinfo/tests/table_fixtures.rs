@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use mountinfo::table::{Filter, MountReader, MountRecord, MountTable};
 use serde_json::Value;
+use subpath_mountinfo::table::{Filter, MountReader, MountRecord, MountTable};
 
 struct Fixture {
     name: String,
@@ -97,7 +97,7 @@ fn records_read_one_by_one_are_those_of_the_whole_table() {
         for capacity in [1, 100, 4096] {
             let input = BufReader::with_capacity(capacity, fixture.text.as_slice());
             let streamed: Vec<MountRecord> =
-                MountReader::new(input).collect::<mountinfo::Result<_>>().unwrap();
+                MountReader::new(input).collect::<subpath_mountinfo::Result<_>>().unwrap();
             assert_eq!(streamed, whole, "{}, buffer of {capacity}", fixture.name);
         }
     }
@@ -163,7 +163,7 @@ fn filters_find_what_a_look_at_every_record_finds() {
         let records = table.records().unwrap();
         for record in records.iter().step_by(1 + records.len() / 20) {
             let (path, device) = (record.mount_point_path(), record.device);
-            let above = mountinfo::gopath::dir(path);
+            let above = subpath_mountinfo::internal::go_path::dir(path);
             type Wanted<'a> = (&'a str, Filter<'a>, Box<dyn Fn(&MountRecord) -> bool + 'a>);
             let at = |other: &MountRecord, path: &[u8]| {
                 other.mount_point == path || other.mount_point_path() == path
@@ -171,7 +171,7 @@ fn filters_find_what_a_look_at_every_record_finds() {
             let under = |other: &MountRecord, base: &[u8]| {
                 [&other.mount_point[..], other.mount_point_path()]
                     .into_iter()
-                    .any(|path| mountinfo::gopath::path_within_base(path, base))
+                    .any(|path| subpath_mountinfo::internal::go_path::path_within_base(path, base))
             };
             let wanted: [Wanted<'_>; 8] = [
                 ("at", Filter::at(path), Box::new(|r| at(r, path))),

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use mountinfo::table::{Filter, MountReader, MountRecord, MountTable};
+use subpath_mountinfo::table::{Filter, MountReader, MountRecord, MountTable};
 
 const TABLE: &[u8] = b"\
 1 1 8:1 / / rw,relatime - ext4 /dev/root rw
@@ -17,7 +17,7 @@ fn a_table_is_parsed_whole_and_line_by_line() {
     assert_eq!(points, [&b"/"[..], b"/a b", b"/a b/\xff"]);
     assert_eq!((&records[1].source[..], &records[2].root[..]), (&b""[..], &b"/d//deleted"[..]));
     assert_eq!(records[2].super_options.iter().count(), 2);
-    let streamed: mountinfo::Result<Vec<MountRecord>> = MountReader::new(TABLE).collect();
+    let streamed: subpath_mountinfo::Result<Vec<MountRecord>> = MountReader::new(TABLE).collect();
     assert_eq!(streamed.unwrap(), records);
     for (record, line) in records.iter().zip(TABLE.split(|&byte| byte == b'\n')) {
         assert_eq!(record.to_line(), line);

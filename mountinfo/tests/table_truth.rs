@@ -13,11 +13,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::Command;
 
-use mountinfo::table::{
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use subpath_mountinfo::MountPoint;
+use subpath_mountinfo::internal::go_path;
+use subpath_mountinfo::table::{
     MountReader, MountRecord, MountTable, mount_refs, unescape_name, unescape_option, unescape_path,
 };
-use mountinfo::{MountPoint, gopath};
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 const INSIDE: &str = "MOUNTINFO_TEST_NAMESPACE";
 
@@ -212,7 +213,7 @@ fn stacked_hidden_moved_and_deleted_mounts_are_where_the_kernel_finds_them() {
         ] {
             let (what, kernels) = (at.escape_ascii(), kernel_mount_id(at));
             assert_eq!(table.covering(at).unwrap().unwrap().id, kernels, "{what}");
-            let is_root = at == b"/" || kernels != kernel_mount_id(&gopath::dir(at));
+            let is_root = at == b"/" || kernels != kernel_mount_id(&go_path::dir(at));
             assert_eq!(table.top(at).unwrap().is_some(), is_root, "{what}");
         }
         let sources = |at| table.at(at).unwrap().into_iter().map(|mount| mount.source);
@@ -307,7 +308,7 @@ fn a_process_a_thread_a_file_and_a_reader_give_the_same_table() {
         let copy = Path::new("/mnt/copy");
         fs::write(copy, here.as_bytes()).unwrap();
         assert_eq!(MountTable::open(copy).unwrap().records(), here.records());
-        let streamed: mountinfo::Result<Vec<_>> =
+        let streamed: subpath_mountinfo::Result<Vec<_>> =
             MountReader::open("/proc/self/mountinfo").unwrap().collect();
         assert_eq!(streamed, here.records());
 

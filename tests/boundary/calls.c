@@ -56,7 +56,7 @@ int main(void)
 	static uint8_t args[8192];
 	struct rsp_options options = {
 		.abi = RSP_ABI_VERSION,
-		.profile = RSP_PROFILE_SEED,
+		.profile = RSP_PROFILE_V129,
 		.mounter = RSP_MOUNTER_CALLER,
 		.verbosity = 5,
 		.log = count_line,

@@ -54,7 +54,7 @@ echo "sanitize: the boundary's own tests are clean under Miri"
 # One test reads lines of 70 kB again and again, which takes Miri longer than all others together.
 MIRIFLAGS="-Zmiri-disable-isolation" \
 	cargo +nightly miri test --quiet --locked --target-dir target/miri -p subpath-mountinfo --lib -- \
-	gopath:: gotext:: table:: --skip lines_longer_than_the_buffer_come_whole
+	go_path:: go_text:: table:: --skip lines_longer_than_the_buffer_come_whole
 MIRIFLAGS="-Zmiri-disable-isolation" \
 	cargo +nightly miri test --quiet --locked --target-dir target/miri -p subpath-mountinfo --test table_small
 echo "sanitize: the paths, texts and the mount table of mountinfo are clean under Miri"

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// The sets of calls done without; see `mountinfo::features`.
+/// The sets of calls done without; see `subpath_mountinfo::features`.
 pub const BACKENDS: [&str; 6] =
     ["", "openat2", "statx_mount_root", "statx", "open_tree", "openat2,statx,open_tree"];
 

@@ -9,8 +9,8 @@ out=${CARGO_TARGET_DIR:-../../target}/attack
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 rm -f "$out/results.json"
-for module in seed v137; do
+for module in v129 v137; do
   (cd $module && go build -o "$out/$module" ./attack)
   "$out/$module" -seconds "$seconds" -players "$players" -attacks "${ATTACKS-}" -out "$out/results.json"
 done
-"$out/seed" table "$out/results.json"
+"$out/v129" table "$out/results.json"

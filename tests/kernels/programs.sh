@@ -86,7 +86,7 @@ for version in v1.35.4 v1.37.2; do
 	go-shim/swap/upstream.sh program $version "$out/upstream-$version" >"$out/log" || { cat "$out/log"; exit 1; }
 	add upstream $version /tmp "/programs/upstream-$version -test.v -test.timeout 0"
 done
-for profile in seed v137; do
+for profile in v129 v137; do
 	(cd tests/golang/$profile && go test -c "${static[@]}" -o "$out/parity-$profile" . &&
 		go build "${static[@]}" -o "$out/attack-$profile" ./attack)
 	add parity $profile CHECKOUT/tests/golang/$profile \
@@ -95,4 +95,4 @@ done
 # The table of a container there, for testdata/.
 add fixture container /results "python3 CHECKOUT/testdata/tools/capture.py --to /results container"
 # Last, because they take longest.
-for profile in seed v137; do add attack $profile /tmp "/guest/attack /programs/attack-$profile"; done
+for profile in v129 v137; do add attack $profile /tmp "/guest/attack /programs/attack-$profile"; done

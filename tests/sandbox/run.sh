@@ -42,7 +42,7 @@ list_rust() { # CARGO-ARGUMENT...
 [ -s "$out/rust" ] || fail "no Rust test program was built"
 (cd go-shim && go test -c -o "$out/go-shim.test" .)
 if [ "$what" != short ]; then
-	for profile in seed v137; do
+	for profile in v129 v137; do
 		(cd tests/golang/$profile && go build -o "$out/attack.$profile" ./attack && go test -c -o "$out/parity.$profile" .)
 	done
 fi
@@ -70,14 +70,14 @@ for without in $sets; do
 		run go-shim "$root/go-shim" "$out/go-shim.test" -test.timeout 300s
 		if [ "$what" != short ]; then
 			rm -f "$out/attacks"
-			for profile in seed v137; do
+			for profile in v129 v137; do
 				run "attack.$profile" "$out" "$out/attack.$profile" -seconds "${SECONDS_EACH:-0.2}" -players '^the port' -out "$out/attacks"
 				run "parity.$profile" "$root/tests/golang/$profile" \
 					env PARITY_SEEDS="${SEEDS:-1:40}" "$out/parity.$profile" -test.run '^TestParity$' -test.timeout 30m
 			done
 			# Under load an attacker may not get round to a move in so short a time; what counts is harm.
 			if grep -qE '"(Escapes|Modes|Lost|Hangs|Mounts)":[1-9]|"Broken":"[^"]' "$out/attacks"; then
-				"$out/attack.seed" table "$out/attacks" || true
+				"$out/attack.v129" table "$out/attacks" || true
 				fail "an attack succeeds with $without answering $errno"
 			fi
 		fi

@@ -84,7 +84,7 @@ test_profile_follows_the_tree() {
 		tree=$(tree_of "$version")
 		swap "$tree"
 		case $version in
-		v1.29.* | v1.3[0-6].*) grep -q 'rustsubpath.ProfileSeed$' "$tree/pkg/volume/util/subpath/subpath_rust.go" ;;
+		v1.29.* | v1.3[0-6].*) grep -q 'rustsubpath.ProfileV129$' "$tree/pkg/volume/util/subpath/subpath_rust.go" ;;
 		*) grep -q 'rustsubpath.ProfileV137$' "$tree/pkg/volume/util/subpath/subpath_rust.go" ;;
 		esac
 	done
@@ -308,7 +308,7 @@ test_committed_swap_follows_the_tree_to_another_profile() {
 	sed 's/^\/\/go:build linux$/& \&\& !(rustsubpath \&\& cgo)/' \
 		"$all/released/v1.36.3/$directory/subpath_linux.go" >"$tree/$directory/subpath_linux.go"
 	swap "$tree"
-	grep -q 'rustsubpath.ProfileSeed$' "$tree/$directory/subpath_rust.go"
+	grep -q 'rustsubpath.ProfileV129$' "$tree/$directory/subpath_rust.go"
 	unswap "$tree"
 	cmp "$all/released/v1.36.3/$directory/subpath_linux.go" "$tree/$directory/subpath_linux.go"
 }

@@ -32,7 +32,7 @@ test_refuses_changed_code_unless_told_the_profile() {
 	local tree swapped
 	tree=$(tree_of "$oldest")
 	sed -i 's/"volume-subpaths"/"volume-sub-paths"/' "$tree/$linux_go"
-	refused 'PROFILE=seed (v1.29 to v1.36) or PROFILE=v1.37' "$tree" swap "$tree"
+	refused 'PROFILE=v1.29 (v1.29 to v1.36) or PROFILE=v1.37' "$tree" swap "$tree"
 	refused 'PROFILE=v1.36 is not a profile' "$tree" env PROFILE=v1.36 "$shim/swap/swap.sh" swap "$tree"
 	PROFILE=v1.37 swap "$tree"
 	grep -q 'rustsubpath.ProfileV137$' "$tree/pkg/volume/util/subpath/subpath_rust.go"
@@ -41,7 +41,7 @@ test_refuses_changed_code_unless_told_the_profile() {
 	swap "$tree"
 	same "swapped again without PROFILE" "$swapped" "$(snapshot "$tree")"
 	sed -i 's/"volume-sub-paths"/"volume-sub-ways"/' "$tree/$linux_go"
-	refused 'PROFILE=seed' "$tree" swap "$tree"
+	refused 'PROFILE=v1.29' "$tree" swap "$tree"
 	unswap "$tree"
 	sed -i 's/"volume-sub-ways"/"volume-subpaths"/' "$tree/$linux_go"
 	pristine "$tree" "$oldest"
@@ -55,9 +55,9 @@ test_refuses_a_tree_older_than_v1_29_unless_told_the_profile() {
 	for old in 1.20 1.19.13 1.9; do
 		sed -i "s/^go 1\..*/go $old/" "$tree/go.mod"
 		refused "go.mod says go $old, and v1.29, the oldest that the port was tried on, go 1.21" "$tree" swap "$tree"
-		refused 'PROFILE=seed' "$tree" "$shim/swap/swap.sh" check "$tree"
+		refused 'PROFILE=v1.29' "$tree" "$shim/swap/swap.sh" check "$tree"
 	done
-	PROFILE=seed swap "$tree"
+	PROFILE=v1.29 swap "$tree"
 	# The answer holds as long as the code is this.
 	swapped=$(snapshot "$tree")
 	swap "$tree"

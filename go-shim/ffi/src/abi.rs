@@ -10,7 +10,7 @@ pub struct Operation(());
 pub const RSP_ABI_VERSION: u32 = 3;
 
 /// rsp_options.profile: behave as kubernetes v1.29 … v1.36.
-pub const RSP_PROFILE_SEED: u32 = 0;
+pub const RSP_PROFILE_V129: u32 = 0;
 /// rsp_options.profile: behave as kubernetes v1.37.
 pub const RSP_PROFILE_V137: u32 = 1;
 

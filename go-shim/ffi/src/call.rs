@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use mountinfo::{Foreign, Result};
+use subpath_mountinfo::{Foreign, Result};
 
 use crate::abi::{self, Answer, Options, Step};
 use crate::errors::{misuse, panicked};
@@ -158,7 +158,7 @@ fn check(options: &Options) -> Result<(Profile, bool)> {
         )));
     }
     let profile = match options.profile {
-        abi::RSP_PROFILE_SEED => Profile::Seed,
+        abi::RSP_PROFILE_V129 => Profile::V129,
         abi::RSP_PROFILE_V137 => Profile::V137,
         other => return Err(misuse(&format!("profile {other} is unknown"))),
     };

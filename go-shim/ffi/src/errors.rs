@@ -1,6 +1,6 @@
 //! What the boundary says of errors: the numbers of their kinds, and the errors it makes itself.
 
-use mountinfo::{Error, ErrorKind};
+use subpath_mountinfo::{Error, ErrorKind};
 
 use crate::abi;
 

@@ -4,9 +4,9 @@
 //! Every comment on a function here goes into the header. What they have in common stands in
 //! cbindgen.toml, at the header's top.
 
-use mountinfo::KernelMounter;
-use mountinfo::mounter::{Direct, run_now};
 use std::os::fd::IntoRawFd;
+use subpath_mountinfo::KernelMounter;
+use subpath_mountinfo::mounter::{Direct, run_now};
 
 use crate::abi::{self, Answer, ErrorNode, Operation, Options, Step};
 use crate::call::{self, Call, ended};
@@ -32,7 +32,11 @@ pub unsafe extern "C" fn rsp_info(options: *const Options, step: *mut Step) -> u
     // SAFETY: the caller's promise, passed on.
     unsafe {
         call::begin(doing, options, std::ptr::null(), 0, step, |_: Call<'_, 0>| {
-            let line = format!("rustsubpath {}, {}", env!("CARGO_PKG_VERSION"), mountinfo::state());
+            let line = format!(
+                "rustsubpath {}, {}",
+                env!("CARGO_PKG_VERSION"),
+                subpath_mountinfo::state()
+            );
             Ok(ended(Ok(line.into_bytes())))
         })
     }
@@ -136,7 +140,7 @@ pub unsafe extern "C" fn rsp_cleanup_mount_point(
     extensive: u32,
     step: *mut Step,
 ) -> u32 {
-    use mountinfo::cleanup::resumable::cleanup_mount_point_noted;
+    use subpath_mountinfo::cleanup::resumable::cleanup_mount_point_noted;
     let doing = "cleaning a mount point";
     // SAFETY: the caller's promise, passed on.
     unsafe {

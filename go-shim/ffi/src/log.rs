@@ -66,7 +66,7 @@ fn number(level: &Level) -> i32 {
 
 /// Whether an event, or the question whether one is wanted, is a klog line's.
 fn is_line(metadata: &Metadata<'_>) -> bool {
-    !metadata.is_span() && metadata.target() == mountinfo::log::TARGET
+    !metadata.is_span() && metadata.target() == subpath_mountinfo::internal::log::TARGET
 }
 
 struct Lines;

@@ -4,7 +4,7 @@
 
 use std::ptr;
 
-use mountinfo::{Error, Result};
+use subpath_mountinfo::{Error, Result};
 
 use crate::abi::{self, ErrorNode, RSP_FAILED, RSP_NO_STEP, RSP_ROOM, Step};
 use crate::errors::misuse;

@@ -9,8 +9,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
-use mountinfo::table::{MountOptions, MountTable, mount_refs};
-use mountinfo::{KernelMounter, Mounter, Result};
+use subpath_mountinfo::table::{MountOptions, MountTable, mount_refs};
+use subpath_mountinfo::{KernelMounter, Mounter, Result};
 
 use crate::abi::{Options, Step};
 use crate::call::{self, Call, ended};
@@ -34,7 +34,7 @@ pub unsafe extern "C" fn rsp_is_mount_point(
     unsafe {
         call::begin(doing, options, args, args_len, step, |call: Call<'_, 1>| {
             let [path] = call.fields;
-            Ok(ended(mountinfo::is_mount_point(path)))
+            Ok(ended(subpath_mountinfo::is_mount_point(path)))
         })
     }
 }
@@ -56,7 +56,7 @@ pub unsafe extern "C" fn rsp_is_likely_not_mount_point(
     unsafe {
         call::begin(doing, options, args, args_len, step, |call: Call<'_, 1>| {
             let [path] = call.fields;
-            Ok(ended(mountinfo::is_likely_not_mount_point(path)))
+            Ok(ended(subpath_mountinfo::is_likely_not_mount_point(path)))
         })
     }
 }
@@ -175,7 +175,7 @@ pub unsafe extern "C" fn rsp_cleanup_mount_with_force(
         call::begin(doing, options, args, args_len, step, |call: Call<'_, 1>| {
             let ([path], profile) = (call.fields, call.profile);
             let timeout = Duration::from_nanos(timeout);
-            let clean = mountinfo::cleanup_mount_with_force;
+            let clean = subpath_mountinfo::cleanup_mount_with_force;
             Ok(ended(clean(&KernelMounter, path, true, timeout, profile)))
         })
     }

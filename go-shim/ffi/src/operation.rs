@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use mountinfo::mounter::{AsyncMounter, Place, Source};
-use mountinfo::{Error, Foreign, KernelMounter, Mounter, Result};
+use subpath_mountinfo::mounter::{AsyncMounter, Place, Source};
+use subpath_mountinfo::{Error, Foreign, KernelMounter, Mounter, Result};
 
 use crate::abi;
 use crate::log::Sink;

@@ -1,6 +1,6 @@
 //! What an operation hands over at its end: a number, bytes, and an error beside them.
 
-use mountinfo::Error;
+use subpath_mountinfo::Error;
 
 /// What an operation results in.
 #[derive(Debug, Default)]

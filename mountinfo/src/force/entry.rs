@@ -8,9 +8,9 @@ use std::time::Duration;
 use nix::fcntl::{AT_FDCWD, OFlag};
 
 use crate::error::Result;
+use crate::internal::sys::{self, FileId, MountId, Sys};
+use crate::internal::worker::{Caller, Workers};
 use crate::mounter::Place;
-use crate::sys::{self, FileId, MountId, Sys};
-use crate::worker::{Caller, Workers};
 use crate::{check, kernel};
 
 /// An entry of an open directory.

@@ -31,12 +31,12 @@ use std::time::Duration;
 
 use super::entry::{Entry, EntryId};
 use crate::error::{Error, Result};
+use crate::internal::sys::{self, MountId, RawErrno, Sys, Unmount};
+use crate::internal::worker::{Caller, Deadline, Undone, Workers};
 use crate::kernel::cannot;
 use crate::log;
-use crate::sys::{self, MountId, RawErrno, Sys, Unmount};
 use crate::umount::{argument, umount_within};
 use crate::utab::{self, Noted};
-use crate::worker::{Caller, Deadline, Undone, Workers};
 
 /// What became of a mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

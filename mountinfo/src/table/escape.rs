@@ -43,7 +43,7 @@ fn pattern(bytes: &[u8]) -> Regex {
 ///
 /// # Examples
 /// ```
-/// use mountinfo::table::unescape_path;
+/// use subpath_mountinfo::table::unescape_path;
 /// assert_eq!(*unescape_path(br"/mnt/my\040disk"), b"/mnt/my disk"[..]);
 /// assert_eq!(*unescape_path(br"/mnt/\134040"), br"/mnt/\040"[..]);
 /// ```
@@ -61,7 +61,7 @@ pub fn unescape_name(field: &[u8]) -> Cow<'_, [u8]> {
 ///
 /// # Examples
 /// ```
-/// use mountinfo::table::unescape_option;
+/// use subpath_mountinfo::table::unescape_option;
 /// assert_eq!(*unescape_option(br"lowerdir=/a\054b"), b"lowerdir=/a,b"[..]);
 /// assert_eq!(*unescape_option(br"aname=drvfs;path=C:\101;uid=0"), br"aname=drvfs;path=C:\101;uid=0"[..]);
 /// ```
@@ -91,7 +91,7 @@ fn unescape<'a>(field: &'a [u8], escapes: &LazyLock<Regex>) -> Cow<'a, [u8]> {
 ///
 /// # Examples
 /// ```
-/// use mountinfo::table::escape_path;
+/// use subpath_mountinfo::table::escape_path;
 /// assert_eq!(*escape_path(b"/mnt/my disk #2"), br"/mnt/my\040disk\040#2"[..]);
 /// ```
 pub fn escape_path(path: &[u8]) -> Cow<'_, [u8]> {

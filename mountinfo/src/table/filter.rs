@@ -7,7 +7,7 @@ use memchr::memchr2;
 use super::escape::{escape_path, unescape_path};
 use super::line::{Head, device, number};
 use super::record::{DeviceNumber, ROOT_DELETED};
-use crate::gopath;
+use crate::internal::go_path;
 
 /// The mark on the mount point of a deleted root, as it is printed.
 const PRINTED_MOUNT_POINT_DELETED: &[u8] = br"\040(deleted)";
@@ -15,7 +15,7 @@ const PRINTED_MOUNT_POINT_DELETED: &[u8] = br"\040(deleted)";
 /// Which mounts are wanted. Decided on the kernel's line, before it is parsed.
 ///
 /// Paths are absolute, and compared as bytes, decoded. They are cleaned first
-/// ([`gopath::clean`]); links in them are not resolved.
+/// ([`go_path::clean`]); links in them are not resolved.
 #[derive(Debug, Clone)]
 pub struct Filter<'q>(Wanted<'q>);
 
@@ -78,17 +78,17 @@ impl<'q> Wants<'q> {
 impl<'q> Filter<'q> {
     /// Mounts whose mount point is this path.
     pub fn at(path: &'q [u8]) -> Self {
-        Filter(Wanted::At(Wants::new(gopath::clean_cow(path))))
+        Filter(Wanted::At(Wants::new(go_path::clean_cow(path))))
     }
 
     /// Mounts whose mount point is this path or lies below it.
     pub fn under(path: &'q [u8]) -> Self {
-        Filter(Wanted::Under(Wants::new(gopath::clean_cow(path))))
+        Filter(Wanted::Under(Wants::new(go_path::clean_cow(path))))
     }
 
     /// Mounts whose mount point is this path or one of its parents.
     pub fn covering(path: &'q [u8]) -> Self {
-        Filter(Wanted::Covering(Wants::new(gopath::clean_cow(path))))
+        Filter(Wanted::Covering(Wants::new(go_path::clean_cow(path))))
     }
 
     /// Mounts of the file system with this device number.

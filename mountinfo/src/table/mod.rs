@@ -12,8 +12,8 @@
 //!
 //! # Examples
 //! ```
-//! use mountinfo::table::MountTable;
-//! # fn main() -> mountinfo::Result<()> {
+//! use subpath_mountinfo::table::MountTable;
+//! # fn main() -> subpath_mountinfo::Result<()> {
 //! let table = MountTable::current()?;
 //! if let Some(mount) = table.covering(b"/proc/self/status")? {
 //!     assert_eq!(mount.fs_type, b"proc");
@@ -41,7 +41,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::error::Result;
-use crate::gopath;
+use crate::internal::go_path;
 
 pub use escape::{escape_name, escape_path, unescape_name, unescape_option, unescape_path};
 pub use filter::Filter;
@@ -158,14 +158,14 @@ impl MountTable {
             return Ok(None); // found out faster than what covers it
         }
         let covering = self.covering(mount_point)?;
-        let mount_point = gopath::clean_cow(mount_point);
+        let mount_point = go_path::clean_cow(mount_point);
         Ok(covering.filter(|mount| mount.is_mounted_at(&mount_point)))
     }
 
     /// The mount on which a path lies.
     pub fn covering(&self, path: &[u8]) -> Result<Option<MountRecord>> {
         let candidates = self.matching(&Filter::covering(path))?;
-        Ok(covering(&candidates, &gopath::clean_cow(path)).cloned())
+        Ok(covering(&candidates, &go_path::clean_cow(path)).cloned())
     }
 
     /// The mounts on a path and below it, in the table's order.

@@ -13,7 +13,7 @@ use super::line::Malformed;
 use super::parse::Parser;
 use super::record::MountRecord;
 use crate::error::{Error, Result};
-use crate::sys;
+use crate::internal::sys;
 
 /// Reads a mount table record by record. Holds one line, however long the table is.
 ///
@@ -24,8 +24,8 @@ use crate::sys;
 ///
 /// # Examples
 /// ```
-/// use mountinfo::table::MountReader;
-/// # fn main() -> mountinfo::Result<()> {
+/// use subpath_mountinfo::table::MountReader;
+/// # fn main() -> subpath_mountinfo::Result<()> {
 /// for record in MountReader::open("/proc/self/mountinfo")? {
 ///     let record = record?;
 ///     println!("{}", record.mount_point.escape_ascii());

@@ -96,9 +96,9 @@ impl MountRecord {
     ///
     /// # Examples
     /// ```
-    /// # fn main() -> mountinfo::Result<()> {
+    /// # fn main() -> subpath_mountinfo::Result<()> {
     /// let line = br"36 25 0:32 / /mnt/a\040b rw shared:7 - tmpfs my#tmp rw,size=4k".as_slice();
-    /// let record = mountinfo::table::MountRecord::parse(line)?;
+    /// let record = subpath_mountinfo::table::MountRecord::parse(line)?;
     /// assert_eq!(record.mount_point, b"/mnt/a b");
     /// assert_eq!(record.to_line(), br"36 25 0:32 / /mnt/a\040b rw shared:7 - tmpfs my\043tmp rw,size=4k");
     /// # Ok(())

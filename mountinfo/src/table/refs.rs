@@ -9,11 +9,11 @@ use super::record::{MountRecord, ROOT_DELETED};
 use crate::cleanup::is_corrupted_errno;
 use crate::error::{Error, Result};
 use crate::features::Features;
-use crate::gopath::{self, eval_symlinks_unasked};
 use crate::health::PATIENCE;
-use crate::sys::{self, FileId};
+use crate::internal::go_path::{self, eval_symlinks_unasked};
+use crate::internal::sys::{self, FileId};
+use crate::internal::worker::Workers;
 use crate::text;
-use crate::worker::Workers;
 
 impl MountTable {
     /// The mount points of the other mounts of the directory or file at `source`, which is a mount
@@ -29,7 +29,7 @@ impl MountTable {
         let Some(mount) = self.covering(source)? else {
             return Err(Error::new(text!("failed to get root path and major:minor for ", source)));
         };
-        let root = path_in_file_system(&mount, &gopath::clean_cow(source));
+        let root = path_in_file_system(&mount, &go_path::clean_cow(source));
         let mut others = self.matching(&Filter::root(mount.device, &root))?;
         others.retain(|other| other.id != mount.id);
         Ok(others.into_iter().map(|other| other.mount_point).collect())
@@ -56,8 +56,8 @@ static RESOLVED: Workers<Begun, Result<Option<Vec<u8>>>> = Workers::new();
 ///
 /// # Examples
 /// ```
-/// assert_eq!(mountinfo::table::mount_refs(b"/proc/no such file")?, Vec::<Vec<u8>>::new());
-/// # Ok::<(), mountinfo::Error>(())
+/// assert_eq!(subpath_mountinfo::table::mount_refs(b"/proc/no such file")?, Vec::<Vec<u8>>::new());
+/// # Ok::<(), subpath_mountinfo::Error>(())
 /// ```
 pub fn mount_refs(path: &[u8]) -> Result<Vec<Vec<u8>>> {
     let fail = |errno| Error::path("lstat", path, errno);

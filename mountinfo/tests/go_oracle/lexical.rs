@@ -1,6 +1,6 @@
 //! What needs no file system: the lexical functions, `%q` and the errno texts.
 
-use mountinfo::{gopath, gotext};
+use subpath_mountinfo::internal::{go_path, go_text};
 
 use crate::oracle::{Answer, Oracle};
 use crate::random::{Random, cases};
@@ -51,7 +51,7 @@ fn pairs(seed: u64) -> impl Iterator<Item = [Vec<u8>; 2]> {
             path
         });
         if random.one_in(4) {
-            pair = pair.map(|path| gopath::clean(&path));
+            pair = pair.map(|path| go_path::clean(&path));
         }
         pair
     })
@@ -68,17 +68,17 @@ fn two(pair: &[Vec<u8>; 2]) -> Vec<&[u8]> {
 #[test]
 fn clean_is_gos() {
     Oracle::start()
-        .compare("Clean", b'c', paths(1), one, |path| Answer::Value(gopath::clean(path)));
+        .compare("Clean", b'c', paths(1), one, |path| Answer::Value(go_path::clean(path)));
 }
 
 #[test]
 fn dir_base_is_abs_and_split_are_gos() {
     let mut go = Oracle::start();
-    go.compare("Dir", b'd', paths(2), one, |path| Answer::Value(gopath::dir(path)));
-    go.compare("Base", b'b', paths(3), one, |path| Answer::Value(gopath::base(path).to_vec()));
-    go.compare("IsAbs", b'a', paths(4), one, |path| gopath::is_abs(path).into());
+    go.compare("Dir", b'd', paths(2), one, |path| Answer::Value(go_path::dir(path)));
+    go.compare("Base", b'b', paths(3), one, |path| Answer::Value(go_path::base(path).to_vec()));
+    go.compare("IsAbs", b'a', paths(4), one, |path| go_path::is_abs(path).into());
     go.compare("Split", b's', paths(5), one, |path| {
-        Answer::Value(gopath::split_segments(path).join(&b"\0/\0"[..]))
+        Answer::Value(go_path::split_segments(path).join(&b"\0/\0"[..]))
     });
 }
 
@@ -89,7 +89,8 @@ fn join_is_gos() {
         let count = random.below(5);
         (0..count).map(|_| random.string(PIECES, 4)).collect::<Vec<_>>()
     });
-    let join = |list: &Vec<Vec<u8>>| gopath::join(&list.iter().map(|e| &e[..]).collect::<Vec<_>>());
+    let join =
+        |list: &Vec<Vec<u8>>| go_path::join(&list.iter().map(|e| &e[..]).collect::<Vec<_>>());
     Oracle::start().compare(
         "Join",
         b'j',
@@ -102,13 +103,13 @@ fn join_is_gos() {
 #[test]
 fn rel_is_gos() {
     Oracle::start()
-        .compare("Rel", b'r', pairs(7), two, |[base, targ]| gopath::rel(base, targ).into());
+        .compare("Rel", b'r', pairs(7), two, |[base, targ]| go_path::rel(base, targ).into());
 }
 
 #[test]
 fn path_within_base_is_mount_utils() {
     Oracle::start().compare("PathWithinBase", b'w', pairs(8), two, |[full, base]| {
-        gopath::path_within_base(full, base).into()
+        go_path::path_within_base(full, base).into()
     });
 }
 
@@ -171,7 +172,7 @@ fn quote_is_gos() {
         string
     });
     Oracle::start()
-        .compare("Quote", b'q', strings, one, |string| Answer::Value(gotext::quote(string)));
+        .compare("Quote", b'q', strings, one, |string| Answer::Value(go_text::quote(string)));
 }
 
 /// Every code point alone. A Go of another Unicode version than the table's may only print more
@@ -189,7 +190,7 @@ fn quote_prints_the_code_points_that_go_prints() {
     let order = major(std::str::from_utf8(&version).unwrap()).cmp(&major(TABLE));
     for c in (0..=0x10_ffff).filter_map(char::from_u32) {
         let text = c.to_string();
-        let escaped = gotext::quote(text.as_bytes())[1] == b'\\' && !matches!(c, '"' | '\\');
+        let escaped = go_text::quote(text.as_bytes())[1] == b'\\' && !matches!(c, '"' | '\\');
         let (go, rust) = (printed[c as usize] == b'1', !escaped);
         assert!(
             match order {
@@ -211,6 +212,6 @@ fn errno_texts_are_gos() {
         b'n',
         numbers,
         |(_, text)| vec![text],
-        |(n, _)| Answer::Value(gotext::errno_text(*n).into_owned().into_bytes()),
+        |(n, _)| Answer::Value(go_text::errno_text(*n).into_owned().into_bytes()),
     );
 }

@@ -10,7 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use mountinfo::gopath::{eval_symlinks, eval_symlinks_by_walk};
+use subpath_mountinfo::internal::go_path::{eval_symlinks, eval_symlinks_by_walk};
 
 use crate::oracle::{Answer, Oracle};
 use crate::random::{Random, cases};

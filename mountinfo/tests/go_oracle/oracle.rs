@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
-use mountinfo::{Error, ErrorKind};
+use subpath_mountinfo::{Error, ErrorKind};
 
 /// What a function returned, in Go or in Rust.
 #[derive(Clone, PartialEq, Eq)]

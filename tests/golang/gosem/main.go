@@ -9,7 +9,7 @@
 // Numbers are little-endian. The kind is 'v' for a value, 'p' for a *fs.PathError (its text is
 // "op NUL path"), 'n' for a bare syscall.Errno and 't' for any other error.
 //
-// "gosem isprint" and "gosem errno" print the tables of mountinfo/src/gotext/ instead.
+// "gosem isprint" and "gosem errno" print the tables of mountinfo/src/go_text/ instead.
 package main
 
 import (

@@ -1,6 +1,6 @@
 package main
 
-// The tables of mountinfo/src/gotext/, printed as the Rust source that is committed there.
+// The tables of mountinfo/src/go_text/, printed as the Rust source that is committed there.
 
 import (
 	"fmt"

@@ -60,7 +60,7 @@ func TestEveryFixtureIsReplayed(t *testing.T) {
 			tried++
 			root, err := os.MkdirTemp("/mnt", "replay")
 			must(t, err)
-			profile := []rustsubpath.Profile{rustsubpath.ProfileSeed, rustsubpath.ProfileV137}[tried%2]
+			profile := []rustsubpath.Profile{rustsubpath.ProfileV129, rustsubpath.ProfileV137}[tried%2]
 			replayMount(t, f, root, at, profile)
 			must(t, os.RemoveAll(root))
 		}

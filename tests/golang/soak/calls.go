@@ -80,7 +80,7 @@ func (w *worker) count(calls int) { w.made[w.kind] += calls }
 func (w *worker) one(of ...string) string { return of[w.random.Intn(len(of))] }
 
 func (w *worker) profile() rustsubpath.Profile {
-	return []rustsubpath.Profile{rustsubpath.ProfileSeed, rustsubpath.ProfileV137}[w.random.Intn(2)]
+	return []rustsubpath.Profile{rustsubpath.ProfileV129, rustsubpath.ProfileV137}[w.random.Intn(2)]
 }
 
 // kernel is mount-utils' own mounter; making one runs programs.

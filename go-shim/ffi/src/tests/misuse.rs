@@ -2,8 +2,8 @@
 
 use std::ptr;
 
-use mountinfo::Place;
-use mountinfo::mounter::AsyncMounter;
+use subpath_mountinfo::Place;
+use subpath_mountinfo::mounter::AsyncMounter;
 
 use super::{Drops, a_step, begin, failed, ok, options, pack, resume};
 use crate::abi::*;

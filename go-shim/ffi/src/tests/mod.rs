@@ -7,9 +7,9 @@ use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use mountinfo::mounter::{AsyncMounter, Place, Source};
-use mountinfo::table::MountTable;
-use mountinfo::{Error, Result, log};
+use subpath_mountinfo::mounter::{AsyncMounter, Place, Source};
+use subpath_mountinfo::table::MountTable;
+use subpath_mountinfo::{Error, Result, log};
 
 mod misuse;
 
@@ -24,7 +24,7 @@ use crate::reply::Reply;
 fn options() -> Options {
     Options {
         abi: RSP_ABI_VERSION,
-        profile: RSP_PROFILE_SEED,
+        profile: RSP_PROFILE_V129,
         mounter: RSP_MOUNTER_CALLER,
         verbosity: 0,
         log: None,

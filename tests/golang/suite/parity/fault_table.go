@@ -17,7 +17,7 @@ type place struct {
 	nth    int
 	before []Fault // the faults on the way
 	tree   []Node
-	only   string // "seed" or "v1.37": the versions that come here
+	only   string // "v1.29" or "v1.37": the versions that come here
 }
 
 var (
@@ -37,8 +37,8 @@ var places = []place{
 	{name: "first check of prepare", op: OpBind, method: "IsMountPoint"},
 	{name: "check of a target that is there", op: OpBind, method: "IsMountPoint", tree: []Node{mounted}},
 	{name: "mount", op: OpBind, method: mountMethod},
-	{name: "unmount of something stale", op: OpBind, method: "Unmount", before: []Fault{yes(0)}, tree: []Node{mounted}, only: "seed"},
-	{name: "unmount of something stale, inner step", op: OpTarget, method: "Unmount", before: []Fault{yes(0)}, tree: []Node{mounted}, only: "seed"},
+	{name: "unmount of something stale", op: OpBind, method: "Unmount", before: []Fault{yes(0)}, tree: []Node{mounted}, only: "v1.29"},
+	{name: "unmount of something stale, inner step", op: OpTarget, method: "Unmount", before: []Fault{yes(0)}, tree: []Node{mounted}, only: "v1.29"},
 	{name: "lazy unmount of something stale", op: OpTarget, method: "lazyUnmount", before: []Fault{yes(0)}, tree: []Node{mounted}, only: "v1.37"},
 	{name: "unmount of something corrupted", op: OpBind, method: "Unmount", tree: []Node{mounted}, only: "v1.37",
 		before: []Fault{{Method: "IsMountPoint", What: "error", Kind: kindNamed("PathError " + syscall.ESTALE.Error())}}},

@@ -11,7 +11,7 @@ import (
 
 // Seed is the port as kubernetes v1.29 to v1.36 want it; V137 as v1.37 does.
 var (
-	Seed = bind("the port, seed profile", rustsubpath.ProfileSeed)
+	V129 = bind("the port, profile v1.29", rustsubpath.ProfileV129)
 	V137 = bind("the port, v1.37 profile", rustsubpath.ProfileV137)
 )
 

@@ -13,7 +13,7 @@ use crate::features::Features;
 
 /// What statx(2) tells without asking a remote server or waking an automount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Quick {
+pub struct CachedStat {
     /// Device, inode, kind and size as the kernel knows them.
     pub stat: Stat,
     /// Whether the entry is the root of a mount; `None` where the kernel does not tell.
@@ -30,13 +30,13 @@ pub struct Quick {
 /// (`AT_STATX_DONT_SYNC`), so that a hung file system cannot hold it up. Without statx(2) it can.
 ///
 /// The size is not asked for: CIFS would write out the file first, whatever the flag says.
-pub fn quick_stat_at(dir: impl AsFd, name: &[u8]) -> Sys<Quick> {
+pub fn cached_stat_at(dir: impl AsFd, name: &[u8]) -> Sys<CachedStat> {
     let mask = StatxFlags::TYPE | StatxFlags::INO;
     quick_stat(dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW, mask)
 }
 
-/// The same of an open descriptor, with all that [`Quick`] holds.
-pub fn quick_stat_fd(fd: impl AsFd) -> Sys<Quick> {
+/// The same of an open descriptor, with all that [`CachedStat`] holds.
+pub fn cached_stat_fd(fd: impl AsFd) -> Sys<CachedStat> {
     let ids = StatxFlags::TYPE | StatxFlags::MODE | StatxFlags::INO | StatxFlags::UID;
     let mask = ids | StatxFlags::SIZE | StatxFlags::BTIME;
     quick_stat(fd, b"", rustix::fs::AtFlags::EMPTY_PATH, mask)
@@ -135,7 +135,7 @@ pub fn server_answers(dir: impl AsFd, name: &[u8], follow: bool) -> Sys<()> {
         return retry(|| nix::sys::stat::fstatat(dir.as_fd(), name, flags)).map(drop);
     }
     let flags = flags | rustix::fs::AtFlags::STATX_FORCE_SYNC;
-    // Not the size, see quick_stat_at().
+    // Not the size, see cached_stat_at().
     let mask = StatxFlags::TYPE | StatxFlags::MODE | StatxFlags::NLINK | StatxFlags::INO;
     retry_rustix(|| rustix::fs::statx(dir.as_fd(), name, flags, mask)).map(drop)
 }
@@ -145,12 +145,18 @@ fn quick_stat(
     name: &[u8],
     flags: rustix::fs::AtFlags,
     mask: StatxFlags,
-) -> Sys<Quick> {
+) -> Sys<CachedStat> {
     if !Features::get().statx {
         let flags = AtFlags::from_bits_truncate(flags.bits() as i32) | AtFlags::AT_NO_AUTOMOUNT;
         let stat = retry(|| nix::sys::stat::fstatat(dir.as_fd(), name, flags))?;
         let (owner, mode) = (stat.st_uid, stat.st_mode & 0o7777);
-        return Ok(Quick { stat: Stat::from(stat), mount_root: None, born: None, owner, mode });
+        return Ok(CachedStat {
+            stat: Stat::from(stat),
+            mount_root: None,
+            born: None,
+            owner,
+            mode,
+        });
     }
     let flags = flags | rustix::fs::AtFlags::NO_AUTOMOUNT | rustix::fs::AtFlags::STATX_DONT_SYNC;
     let x = retry_rustix(|| rustix::fs::statx(dir.as_fd(), name, flags, mask))?;
@@ -160,7 +166,7 @@ fn quick_stat(
     let born = StatxFlags::from_bits_retain(x.stx_mask)
         .contains(StatxFlags::BTIME)
         .then(|| nanoseconds(x.stx_btime.tv_sec, x.stx_btime.tv_nsec));
-    Ok(Quick {
+    Ok(CachedStat {
         stat: Stat {
             dev: rustix::fs::makedev(x.stx_dev_major, x.stx_dev_minor),
             ino: x.stx_ino,
@@ -187,7 +193,7 @@ fn nanoseconds(seconds: i64, nanoseconds: u32) -> i128 {
 /// The bits that this thread's umask takes from the mode of what it makes, without changing it for a
 /// moment, as umask(2) would for every thread: `Umask` of /proc/thread-self/status (kernel 4.7).
 pub fn umask() -> Sys<u32> {
-    fault::strike()?;
+    fault::inject()?;
     let status = std::fs::read("/proc/thread-self/status");
     let status = status.map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
     let told = status.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"Umask:"));
@@ -235,7 +241,7 @@ pub fn mount_id(fd: impl AsFd) -> Sys<u64> {
             return Ok(x.stx_mnt_id);
         }
     }
-    fault::strike()?;
+    fault::inject()?;
     let info = std::fs::read(proc_info_of(fd.as_fd()))
         .map_err(|error| or_no_proc(error.raw_os_error().unwrap_or(libc::EIO)))?;
     info.split(|&b| b == b'\n')

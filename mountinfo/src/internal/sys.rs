@@ -4,19 +4,19 @@
 //! All answer the raw errno, retry EINTR as Go's os package does, open with `O_CLOEXEC`, and give
 //! EINVAL for a path with a NUL byte.
 
-mod dirs;
 #[cfg(feature = "fault-injection")]
 pub mod fault;
+mod read_dir;
 #[cfg(not(feature = "fault-injection"))]
 mod fault {
     //! No call fails but by the kernel's doing.
-    pub(super) fn strike() -> Result<(), super::RawErrno> {
+    pub(super) fn inject() -> Result<(), super::RawErrno> {
         Ok(())
     }
 }
 mod identity;
 mod proc;
-mod quick;
+mod statx;
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -28,13 +28,14 @@ use nix::{fcntl, libc};
 use rustix::fs::{StatxAttributes, StatxFlags};
 use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 
-pub use dirs::{Entry, is_empty, read_dir};
 pub use identity::{FileId, MountId, file_id, mount_id_at, mount_on, start_of};
 pub(crate) use proc::or_no_proc;
 pub use proc::{own_table, proc_is_there, proc_path_for_others, proc_path_of, real_path_of};
-pub use quick::{
-    Quick, Root, Rooted, fs_magic, fs_user, inode_clock, is_automount, mount_id, mount_root_at,
-    mount_root_fd, quick_stat_at, quick_stat_fd, root_at, root_path, server_answers, umask,
+pub use read_dir::{Entry, is_empty, read_dir};
+pub use statx::{
+    CachedStat, Root, Rooted, cached_stat_at, cached_stat_fd, fs_magic, fs_user, inode_clock,
+    is_automount, mount_id, mount_root_at, mount_root_fd, root_at, root_path, server_answers,
+    umask,
 };
 
 /// The raw errno of a failed call.
@@ -117,7 +118,7 @@ const TRIES: usize = 1000;
 
 fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> Sys<T> {
     let mut call = || {
-        fault::strike().map_err(Errno::from_raw)?;
+        fault::inject().map_err(Errno::from_raw)?;
         call()
     };
     for _ in 1..TRIES {
@@ -131,7 +132,7 @@ fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> Sys<T> {
 
 fn retry_rustix<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> Sys<T> {
     let mut call = || {
-        fault::strike().map_err(rustix::io::Errno::from_raw_os_error)?;
+        fault::inject().map_err(rustix::io::Errno::from_raw_os_error)?;
         call()
     };
     for _ in 1..TRIES {

@@ -10,10 +10,10 @@ use std::borrow::Cow;
 use nix::fcntl::{AT_FDCWD, OFlag};
 
 use super::clean_cow;
-use crate::automount::{self, Automount};
 use crate::error::{Error, Result};
 use crate::features::Features;
-use crate::sys::{self, Kind};
+use crate::internal::automount::{self, Automount};
+use crate::internal::sys::{self, Kind};
 
 /// How many links one path may lead through: Go's limit, not the kernel's 40.
 const MAX_LINKS: usize = 255;

@@ -1,6 +1,6 @@
 // The suite against kubernetes v1.35.4, whose package v1.29 to v1.36 share.
 
-package seed
+package v129
 
 import (
 	"testing"
@@ -9,7 +9,7 @@ import (
 	rust "suite/port"
 )
 
-var port = rust.Seed
+var port = rust.V129
 
 func TestMain(m *testing.M) { parity.Main(m, Original, port) }
 

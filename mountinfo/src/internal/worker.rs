@@ -26,8 +26,8 @@ use std::time::{Duration, Instant};
 use tracing::level_filters::LevelFilter;
 
 use crate::error::Error;
-use crate::log::{self, Line};
-use crate::sys::{self, RawErrno, Sys};
+use crate::internal::log::{self, Line};
+use crate::internal::sys::{self, RawErrno, Sys};
 
 /// How many threads of this process the kernel has not let go although nobody waits for them.
 pub fn stuck() -> usize {

@@ -2,16 +2,16 @@
 package main
 
 import (
-	"seed"
+	"v129"
 	"suite/attack"
 	"suite/port"
 )
 
 func main() {
 	attack.Main(
-		attack.Port(port.Seed),
-		attack.PortWithout(port.Seed),
-		attack.PortByPath(port.Seed),
-		attack.Original(seed.Original),
+		attack.Port(port.V129),
+		attack.PortWithout(port.V129),
+		attack.PortByPath(port.V129),
+		attack.Original(v129.Original),
 	)
 }

@@ -1,4 +1,4 @@
-module seed
+module v129
 
 go 1.25.0
 

@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use super::{ENOENT, Kind, RawErrno, Sys, TRIES, fault, quick_stat_at};
+use super::{ENOENT, Kind, RawErrno, Sys, TRIES, cached_stat_at, fault};
 
 /// One entry of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub fn read_dir(dir: impl AsFd) -> (Vec<Entry>, Option<RawErrno>) {
     let mut listing = rustix::fs::RawDir::new(dir.as_fd(), buffer.spare_capacity_mut());
     let mut entries = Vec::new();
     let mut failed = None;
-    if let Err(errno) = fault::strike() {
+    if let Err(errno) = fault::inject() {
         return (entries, Some(errno));
     }
     let mut tries = 0;
@@ -36,7 +36,7 @@ pub fn read_dir(dir: impl AsFd) -> (Vec<Entry>, Option<RawErrno>) {
                 }
                 let kind = match kind_of_entry(entry.file_type()) {
                     Some(kind) => kind,
-                    None => match quick_stat_at(dir.as_fd(), name) {
+                    None => match cached_stat_at(dir.as_fd(), name) {
                         Ok(quick) => quick.stat.kind,
                         Err(ENOENT) => continue,
                         // Something that does not answer is mounted there.
@@ -61,7 +61,7 @@ pub fn read_dir(dir: impl AsFd) -> (Vec<Entry>, Option<RawErrno>) {
 pub fn is_empty(dir: impl AsFd) -> Sys<bool> {
     let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
     let mut listing = rustix::fs::RawDir::new(dir.as_fd(), &mut buffer);
-    fault::strike()?;
+    fault::inject()?;
     // `.` and `..` come once each.
     for _ in 0..3 {
         match listing.next() {

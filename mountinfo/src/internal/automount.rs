@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use nix::fcntl::OFlag;
 
-use crate::sys;
+use crate::internal::sys;
 
 /// An automount on which nothing is mounted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

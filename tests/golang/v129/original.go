@@ -1,6 +1,6 @@
-// Package seed binds the unmodified sub path package of kubernetes v1.35.4, its unexported
+// Package v129 binds the unmodified sub path package of kubernetes v1.35.4, its unexported
 // functions too, as the original that the suite compares with.
-package seed
+package v129
 
 import (
 	"os"

@@ -31,7 +31,7 @@ pub fn disarm() -> bool {
 }
 
 /// Asked before each call.
-pub(super) fn strike() -> Result<(), RawErrno> {
+pub(super) fn inject() -> Result<(), RawErrno> {
     let Some(mut plan) = PLAN.get() else { return Ok(()) };
     let strikes = plan.left == 0 && (plan.lasting || !plan.struck);
     plan.left = plan.left.saturating_sub(1);

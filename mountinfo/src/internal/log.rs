@@ -31,10 +31,10 @@ macro_rules! text {
 #[doc(hidden)]
 macro_rules! log {
     ($level:ident, $($part:expr),+ $(,)?) => {
-        match $crate::log::captures(::tracing::Level::$level) {
-            Some(true) => $crate::log::capture(::tracing::Level::$level, $crate::text!($($part),+)),
+        match $crate::internal::log::captures(::tracing::Level::$level) {
+            Some(true) => $crate::internal::log::capture(::tracing::Level::$level, $crate::text!($($part),+)),
             Some(false) => {}
-            None if ::tracing::enabled!(target: $crate::log::TARGET, ::tracing::Level::$level) => {
+            None if ::tracing::enabled!(target: $crate::internal::log::TARGET, ::tracing::Level::$level) => {
                 let line = $crate::text!($($part),+);
                 $crate::event!($level, &line);
             }
@@ -49,7 +49,7 @@ macro_rules! log {
 macro_rules! event {
     ($level:ident, $line:expr) => {
         ::tracing::event!(
-            target: $crate::log::TARGET,
+            target: $crate::internal::log::TARGET,
             ::tracing::Level::$level,
             raw = &$line[..],
             "{}",
