@@ -217,7 +217,7 @@ func (f *frame) paths(err error) ([]string, error) {
 type packedMounts struct {
 	rest   string
 	mounts int
-	// listed has room for the strings of all lists, so that no list is allocated by itself.
+	// listed holds the strings of all lists in one array, so that no list is allocated by itself.
 	listed []string
 	err    error
 }

@@ -198,7 +198,7 @@ func (f *frame) takeResult() string {
 		return ""
 	}
 	if f.step.text == nil {
-		return string(unsafe.Slice((*byte)(unsafe.Pointer(&f.step.room[0])), f.step.text_len))
+		return string(unsafe.Slice((*byte)(unsafe.Pointer(&f.step.buffer[0])), f.step.text_len))
 	}
 	result := copied(f.step.text, f.step.text_len)
 	C.rsp_bytes_free(f.step.text, f.step.text_len)

@@ -94,8 +94,9 @@
 // of its own) to `text`.
 #define RSP_ASK_BIND 6
 
-// The room a step has for a result, so that a result of common length needs no second call.
-#define RSP_ROOM 4096
+// The size of rsp_step.buffer: a result of up to this many bytes is written there and needs no
+// rsp_bytes_free().
+#define RSP_BUFFER_LEN 4096
 
 // An answer: the mounter did what it was asked; rsp_answer.value is what it said.
 #define RSP_ANSWER_OK 0
@@ -175,7 +176,7 @@ struct rsp_error {
 };
 
 // How a call went and what it says. The caller owns the memory, which may be uninitialised; a call
-// writes every field but the rest of `room`.
+// writes every field, and of `buffer` only what a result takes.
 struct rsp_step {
   // One of RSP_DONE, RSP_FAILED, RSP_QUESTION, RSP_ABORTED; the call returns the same.
   uint32_t state;
@@ -184,8 +185,8 @@ struct rsp_step {
   // The number a call results in, or 0.
   int64_t number;
   // A question's path, which belongs to the operation and is gone at the next rsp_resume(); or a
-  // result that has no room in `room`, which is the caller's to free by rsp_bytes_free(); or
-  // NULL: the result is in `room`.
+  // result longer than RSP_BUFFER_LEN, which is the caller's to free by rsp_bytes_free(); or NULL:
+  // the result is in `buffer`.
   const uint8_t *text;
   // The length of the path or result.
   size_t text_len;
@@ -197,8 +198,8 @@ struct rsp_step {
   struct rsp_error *error;
   // What waits for an answer; the caller's to hand back. NULL but for RSP_QUESTION.
   struct rsp_operation *operation;
-  // A result of up to RSP_ROOM bytes, when `text` is NULL.
-  uint8_t room[RSP_ROOM];
+  // A result of up to RSP_BUFFER_LEN bytes, when `text` is NULL.
+  uint8_t buffer[RSP_BUFFER_LEN];
 };
 
 // What the caller's mounter said. Its texts travel beside it: as fields (see rsp_resume()), the
@@ -318,7 +319,7 @@ void rsp_operation_drop(struct rsp_operation *operation);
 // Frees an error and all that hangs on it. NULL is allowed.
 void rsp_error_free(struct rsp_error *error);
 
-// Frees a result that had no room in its step. NULL is allowed.
+// Frees a result longer than RSP_BUFFER_LEN, which did not fit the step's buffer. NULL is allowed.
 void rsp_bytes_free(const uint8_t *bytes, size_t len);
 
 // Whether something is mounted at a path (mount-utils' IsMountPoint), 0 or 1 in number. Argument:

@@ -52,7 +52,7 @@ func TestFindExistingPrefix(t *testing.T) {
 		{path: "/dir/no/such", prefix: "/dir", missing: []string{"no", "such"}},
 		{path: "/file/below", prefix: "", missing: nil, err: true},
 		{path: "/a\x00b", prefix: "", missing: nil, err: true},
-		// Longer than the room a step has.
+		// Longer than a step's buffer.
 		{path: many, prefix: "", missing: strings.Split(many[1:], "/")},
 	} {
 		prefix, missing, err := FindExistingPrefix(s.volume, s.volume+row.path)

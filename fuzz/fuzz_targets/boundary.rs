@@ -1,5 +1,5 @@
-//! The C boundary under any sequence of calls that its header allows, hostile ones too, on a file
-//! system that is there for one input alone: no panic, no memory error, nothing left open.
+//! The C boundary under any sequence of calls that its header allows, wrong arguments included, on a
+//! file system made for this one input: no panic, no memory error, nothing left open.
 //!
 //! Needs the right to mount: `make fuzz` runs it in a user namespace for an ordinary user.
 #![no_main]
@@ -19,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
     std::thread::scope(|scope| {
         let calls = scope.spawn(|| {
             enter_a_world_of_its_own().expect("a mount namespace and a root of its own");
-            rustsubpath_ffi::hostile::run(bytes);
+            rustsubpath_ffi::scripted_caller::run(bytes);
         });
         if let Err(panic) = calls.join() {
             std::panic::resume_unwind(panic);

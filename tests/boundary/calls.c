@@ -121,7 +121,7 @@ int main(void)
 			CHECK(state == RSP_ABORTED && step.error == NULL);
 		} else {
 			CHECK(rsp_resume(step.operation, &answer, NULL, 0, &step) == RSP_DONE);
-			CHECK(says(step.room, step.text_len, target));
+			CHECK(says(step.buffer, step.text_len, target));
 		}
 	}
 	CHECK(lines > 0);

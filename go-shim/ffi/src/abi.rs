@@ -80,11 +80,12 @@ pub const RSP_ASK_UNMOUNT_LAZILY: u32 = 5;
 /// of its own) to `text`.
 pub const RSP_ASK_BIND: u32 = 6;
 
-/// The room a step has for a result, so that a result of common length needs no second call.
-pub const RSP_ROOM: usize = 4096;
+/// The size of rsp_step.buffer: a result of up to this many bytes is written there and needs no
+/// rsp_bytes_free().
+pub const RSP_BUFFER_LEN: usize = 4096;
 
 /// How a call went and what it says. The caller owns the memory, which may be uninitialised; a call
-/// writes every field but the rest of `room`.
+/// writes every field, and of `buffer` only what a result takes.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Step {
@@ -95,8 +96,8 @@ pub struct Step {
     /// The number a call results in, or 0.
     pub number: i64,
     /// A question's path, which belongs to the operation and is gone at the next rsp_resume(); or a
-    /// result that has no room in `room`, which is the caller's to free by rsp_bytes_free(); or
-    /// NULL: the result is in `room`.
+    /// result longer than RSP_BUFFER_LEN, which is the caller's to free by rsp_bytes_free(); or NULL:
+    /// the result is in `buffer`.
     pub text: *const u8,
     /// The length of the path or result.
     pub text_len: usize,
@@ -108,8 +109,8 @@ pub struct Step {
     pub error: *mut ErrorNode,
     /// What waits for an answer; the caller's to hand back. NULL but for RSP_QUESTION.
     pub operation: *mut Operation,
-    /// A result of up to RSP_ROOM bytes, when `text` is NULL.
-    pub room: [u8; RSP_ROOM],
+    /// A result of up to RSP_BUFFER_LEN bytes, when `text` is NULL.
+    pub buffer: [u8; RSP_BUFFER_LEN],
 }
 
 /// An answer: the mounter did what it was asked; rsp_answer.value is what it said.

@@ -104,7 +104,7 @@ pub(crate) unsafe fn resume(
             let answer = unsafe { memory::read(answer, "answer") }?;
             // SAFETY: the caller's promise.
             let texts = unsafe { memory::borrow(texts, texts_len) }?;
-            let answer = understand(&answer, texts, operation.wants_error())?;
+            let answer = understand(&answer, texts, operation.may_fail())?;
             Ok(operation.answer(answer))
         })
     })

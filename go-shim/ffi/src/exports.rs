@@ -327,7 +327,7 @@ pub unsafe extern "C" fn rsp_error_free(error: *mut ErrorNode) {
     unsafe { memory::free_error(error) };
 }
 
-/// Frees a result that had no room in its step. NULL is allowed.
+/// Frees a result longer than RSP_BUFFER_LEN, which did not fit the step's buffer. NULL is allowed.
 ///
 /// # Safety
 /// Pointer and length are the `text` and `text_len` of a step whose state was RSP_DONE or

@@ -13,7 +13,7 @@
 //! | `errors.rs` | errors as a chain of plain structures |
 //! | `log.rs` | log lines on their way to the caller's function |
 //! | `memory.rs` | every allocation that crosses, and its release |
-//! | `hostile.rs` | any calls at all, for the fuzzer |
+//! | `scripted_caller.rs` | a caller that makes the calls a script of bytes describes, for the fuzzer |
 //!
 //! Rules that hold for all of it:
 //!
@@ -33,12 +33,12 @@ pub mod abi;
 mod call;
 mod errors;
 pub mod exports;
-#[cfg(fuzzing)]
-pub mod hostile;
 mod log;
 mod memory;
 pub mod mounts;
 mod operation;
 mod reply;
+#[cfg(fuzzing)]
+pub mod scripted_caller;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use std::ptr;
 
 use subpath_mountinfo::{Error, Result};
 
-use crate::abi::{self, ErrorNode, RSP_FAILED, RSP_NO_STEP, RSP_ROOM, Step};
+use crate::abi::{self, ErrorNode, RSP_BUFFER_LEN, RSP_FAILED, RSP_NO_STEP, Step};
 use crate::errors::misuse;
 use crate::operation::Operation;
 
@@ -98,15 +98,15 @@ impl StepOut {
         state
     }
 
-    /// The result: its number, and its bytes in the step's room where they fit. A length is always
-    /// the sign of a result, since an empty one has NULL for its pointer either way.
+    /// The result: its number, and its bytes in the step's buffer where they fit. The length tells
+    /// whether there is a result: the pointer of an empty one is NULL either way.
     pub(crate) fn result(&mut self, number: i64, bytes: Vec<u8>) {
         let len = bytes.len();
-        let text = if len <= RSP_ROOM {
+        let text = if len <= RSP_BUFFER_LEN {
             // SAFETY: as in `state`; the bytes fit by the line above and are not in the step.
             unsafe {
-                let room = (&raw mut (*self.0).room).cast::<u8>();
-                ptr::copy_nonoverlapping(bytes.as_ptr(), room, len);
+                let buffer = (&raw mut (*self.0).buffer).cast::<u8>();
+                ptr::copy_nonoverlapping(bytes.as_ptr(), buffer, len);
             }
             ptr::null()
         } else {
@@ -133,14 +133,14 @@ impl StepOut {
         let operation = Box::into_raw(operation);
         // SAFETY: the pointer comes from the line above. The operation keeps the question where it
         // is until it is resumed or dropped, both of which end the caller's right to read it.
-        let lent = unsafe { (*operation).lend_question() };
+        let asked = unsafe { (*operation).question_view() };
         // SAFETY: as in `state`.
         unsafe {
-            (&raw mut (*self.0).question).write(lent.kind);
-            (&raw mut (*self.0).text).write(lent.path.0);
-            (&raw mut (*self.0).text_len).write(lent.path.1);
-            (&raw mut (*self.0).source).write(lent.source.0);
-            (&raw mut (*self.0).source_len).write(lent.source.1);
+            (&raw mut (*self.0).question).write(asked.kind);
+            (&raw mut (*self.0).text).write(asked.path.0);
+            (&raw mut (*self.0).text_len).write(asked.path.1);
+            (&raw mut (*self.0).source).write(asked.source.0);
+            (&raw mut (*self.0).source_len).write(asked.source.1);
             (&raw mut (*self.0).operation).write(operation.cast());
         }
     }

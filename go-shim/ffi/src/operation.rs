@@ -1,5 +1,5 @@
-//! An operation that waits for its caller's mounter: the future, and the desk over which questions
-//! and answers pass.
+//! An operation that waits for its caller's mounter: the future that computes it, and the exchange
+//! through which its questions and the caller's answers pass.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -13,7 +13,8 @@ use crate::abi;
 use crate::log::Sink;
 use crate::reply::Reply;
 
-/// What an asking operation computes. It is `Send` because a caller may resume on another thread.
+/// The future of an operation that asks. It is `Send` because a caller may resume it on another
+/// thread.
 pub(crate) type Work = Pin<Box<dyn Future<Output = Result<Reply>> + Send>>;
 
 /// An operation that asked its caller a question and waits for the answer.
@@ -21,33 +22,33 @@ pub(crate) type Work = Pin<Box<dyn Future<Output = Result<Reply>> + Send>>;
 pub struct Operation {
     pub(crate) doing: &'static str,
     pub(crate) sink: Option<Sink>,
-    pub(crate) work: Unfinished,
-    desk: Arc<Desk>,
+    pub(crate) work: Computation,
+    exchange: Arc<Exchange>,
     /// What was asked last. It stays here, unmoved, while the caller reads it.
     asked: Question,
     aborted: bool,
 }
 
-/// The future, in a wrapper so that [`Operation`] can be shown.
-pub(crate) struct Unfinished(Work);
+/// An operation's future, wrapped because a future has no `Debug` of its own.
+pub(crate) struct Computation(Work);
 
-impl std::fmt::Debug for Unfinished {
+impl std::fmt::Debug for Computation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Unfinished")
+        f.write_str("Computation")
     }
 }
 
-/// How far an operation came.
+/// What an operation's latest run led to.
 pub(crate) enum Progress {
-    /// It ended.
+    /// The operation has ended with this outcome.
     Ended(Result<Reply>),
-    /// It ended after its caller gave it up; nobody wants to hear how.
+    /// The operation has ended after its caller gave it up. Its outcome is dropped.
     Aborted,
-    /// It asks.
+    /// The operation waits for the answer to a question.
     Asks(Box<Operation>),
 }
 
-/// One question to the caller's mounter.
+/// One question to the caller's mounter: an `RSP_ASK_…`, and what it is about.
 #[derive(Debug, Default)]
 struct Question {
     kind: u32,
@@ -55,58 +56,63 @@ struct Question {
     source: Vec<u8>,
 }
 
-/// A question as the step shows it.
-pub(crate) struct Lent {
+/// A question as it is written to a step: pointers into the [`Operation`] that keeps it.
+pub(crate) struct QuestionView {
     pub(crate) kind: u32,
     pub(crate) path: (*const u8, usize),
     pub(crate) source: (*const u8, usize),
 }
 
-/// What the caller's mounter said.
+/// What the caller's mounter answered.
 #[derive(Debug)]
 pub(crate) enum Answered {
+    /// It did what it was asked, or answered a question with yes or no.
     Value(bool),
+    /// It returned an error.
     Failed(Foreign),
+    /// It will never answer, because the caller is unwinding.
     Aborted,
 }
 
-/// The desk between the logic and the caller: at most one paper lies on it.
+/// What the future and the caller exchange: the future puts a question into the slot, the caller puts
+/// the answer there.
 #[derive(Debug, Default)]
-struct Desk(Mutex<Paper>);
+struct Exchange(Mutex<Slot>);
 
 #[derive(Debug, Default)]
-enum Paper {
+enum Slot {
     #[default]
-    None,
+    Empty,
     Question(Question),
     Answer(Answered),
 }
 
-impl Desk {
-    fn paper(&self) -> MutexGuard<'_, Paper> {
-        // A panic while the lock is held leaves a whole paper, for each change is one assignment.
+impl Exchange {
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        // A panic while the lock is held leaves a whole value, for each change is one assignment.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self) -> Paper {
-        std::mem::take(&mut *self.paper())
+    fn take(&self) -> Slot {
+        std::mem::take(&mut *self.slot())
     }
 }
 
-/// The mounter an asking operation uses: it lays each question on the desk and waits.
+/// The mounter of an operation that asks: it puts each question into the exchange and waits for the
+/// answer.
 #[derive(Debug)]
-pub(crate) struct AskingMounter(Arc<Desk>);
+pub(crate) struct AskingMounter(Arc<Exchange>);
 
 impl AskingMounter {
     async fn ask(&self, kind: u32, at: Option<Place<'_>>, source: Vec<u8>) -> Result<bool> {
         let path = at.map(|place| place.path.to_vec()).unwrap_or_default();
-        *self.0.paper() = Paper::Question(Question { kind, path, source });
+        *self.0.slot() = Slot::Question(Question { kind, path, source });
         let answer = poll_fn(|_| {
-            let mut paper = self.0.paper();
-            match std::mem::take(&mut *paper) {
-                Paper::Answer(answer) => Poll::Ready(answer),
+            let mut slot = self.0.slot();
+            match std::mem::take(&mut *slot) {
+                Slot::Answer(answer) => Poll::Ready(answer),
                 unanswered => {
-                    *paper = unanswered;
+                    *slot = unanswered;
                     Poll::Pending
                 }
             }
@@ -151,7 +157,8 @@ impl AsyncMounter for AskingMounter {
     }
 }
 
-/// The kernel's mounter, whose caller runs umount(8) where that has to be run.
+/// The kernel's mounter, except that the caller is asked to run umount(8) for a mount that only
+/// umount(8) unmounts wholly.
 #[derive(Debug)]
 pub(crate) struct KernelAndProgram(pub(crate) AskingMounter);
 
@@ -196,10 +203,10 @@ impl Operation {
         W: FnOnce(AskingMounter) -> F,
         F: Future<Output = Result<Reply>> + Send + 'static,
     {
-        let desk = Arc::new(Desk::default());
-        let work = Unfinished(Box::pin(work(AskingMounter(Arc::clone(&desk)))));
+        let exchange = Arc::new(Exchange::default());
+        let work = Computation(Box::pin(work(AskingMounter(Arc::clone(&exchange)))));
         let asked = Question::default();
-        Box::new(Operation { doing, sink, work, desk, asked, aborted: false })
+        Box::new(Operation { doing, sink, work, exchange, asked, aborted: false })
     }
 
     /// Runs to the next question or to the end.
@@ -208,8 +215,8 @@ impl Operation {
         match self.work.0.as_mut().poll(&mut context) {
             Poll::Ready(_) if self.aborted => Progress::Aborted,
             Poll::Ready(outcome) => Progress::Ended(outcome),
-            Poll::Pending => match self.desk.take() {
-                Paper::Question(question) => {
+            Poll::Pending => match self.exchange.take() {
+                Slot::Question(question) => {
                     self.asked = question;
                     Progress::Asks(self)
                 }
@@ -235,22 +242,23 @@ impl Operation {
                 return Progress::Aborted;
             }
         }
-        *self.desk.paper() = Paper::Answer(answer);
+        *self.exchange.slot() = Slot::Answer(answer);
         self.advance()
     }
 
-    /// Whether the last question is answered by a value rather than by success alone.
-    pub(crate) fn wants_error(&self) -> bool {
+    /// Whether an error may answer the last question. All may but one, which mount-utils' Interface
+    /// declares without an error.
+    pub(crate) fn may_fail(&self) -> bool {
         self.asked.kind != abi::RSP_ASK_CAN_SAFELY_SKIP_MOUNT_POINT_CHECK
     }
 
-    /// Where the last question lies; it stays there until the operation is resumed or dropped.
-    pub(crate) fn lend_question(&self) -> Lent {
-        let lend = |bytes: &Vec<u8>| (bytes.as_ptr(), bytes.len());
-        Lent {
+    /// The last question. Its pointers are valid until the operation is resumed or dropped.
+    pub(crate) fn question_view(&self) -> QuestionView {
+        let view = |bytes: &Vec<u8>| (bytes.as_ptr(), bytes.len());
+        QuestionView {
             kind: self.asked.kind,
-            path: lend(&self.asked.path),
-            source: lend(&self.asked.source),
+            path: view(&self.asked.path),
+            source: view(&self.asked.source),
         }
     }
 }

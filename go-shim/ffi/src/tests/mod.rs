@@ -58,14 +58,14 @@ fn a_step() -> Box<Step> {
         source_len: usize::MAX,
         error: nowhere.cast(),
         operation: nowhere.cast(),
-        room: [0xAA; RSP_ROOM],
+        buffer: [0xAA; RSP_BUFFER_LEN],
     })
 }
 
 impl Step {
     fn said(&self) -> &[u8] {
         if self.text.is_null() {
-            return &self.room[..self.text_len];
+            return &self.buffer[..self.text_len];
         }
         // SAFETY: the header's promise on text.
         unsafe { memory::borrow(self.text, self.text_len) }.unwrap()
@@ -313,8 +313,10 @@ fn waiting_for_nothing_is_an_error() {
 }
 
 #[test]
-fn a_result_without_room_is_the_callers() {
-    for (len, in_room) in [(0, true), (1, true), (RSP_ROOM, true), (RSP_ROOM + 1, false)] {
+fn a_result_longer_than_the_buffer_is_the_callers() {
+    for (len, in_buffer) in
+        [(0, true), (1, true), (RSP_BUFFER_LEN, true), (RSP_BUFFER_LEN + 1, false)]
+    {
         let mut step = a_step();
         let long = vec![b'x'; len];
         let body = |_: Call<'_, 0>| -> Result<Progress> { Ok(ended(Ok(long.clone()))) };
@@ -323,7 +325,7 @@ fn a_result_without_room_is_the_callers() {
             unsafe { call::begin("a test", &options(), ptr::null(), 0, &raw mut *step, body) };
         assert_eq!((state, step.said() == long), (RSP_DONE, true), "{len}");
         let text = step.text;
-        assert_eq!(text.is_null(), in_room, "{len}");
+        assert_eq!(text.is_null(), in_buffer, "{len}");
         // SAFETY: the step's text, used for the last time.
         unsafe { rsp_bytes_free(text, len) };
     }

@@ -1,9 +1,10 @@
-//! The boundary under any calls at all, for the fuzzer: bytes decide which exports are called, with
-//! which numbers, pointers, lengths and answers, in which order, and what is dropped half-way. All of
-//! it is within what the header allows a caller; memory that is not there it does not allow.
+//! A caller of the boundary that follows a script, for the fuzzer: the bytes of the script decide which
+//! exports are called, with which numbers, pointers, lengths and answers, in which order, and which
+//! operations are dropped half-way. Every call is one that the header allows. It passes NULL, wrong
+//! lengths and unknown numbers, but never a pointer to memory that does not exist.
 //!
-//! It does to the file system whatever it is told to do: fuzz/fuzz_targets/boundary.rs gives it one
-//! of its own.
+//! The calls change the file system as the script says, so fuzz/fuzz_targets/boundary.rs runs each
+//! script in a mount namespace and root of its own.
 
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::ptr;
@@ -13,10 +14,10 @@ use crate::exports::*;
 use crate::memory;
 use crate::mounts::*;
 
-/// How often one operation is answered at most. More is only more of the same.
+/// How often one operation is answered at most; then it is dropped.
 const MOST_ANSWERS: usize = 40;
 
-/// Field values that lead somewhere in the file system that is laid out.
+/// Field values that name something in the file system that fuzz/fuzz_targets/boundary.rs lays out.
 const FIELDS: [&[u8]; 16] = [
     b"/volume",
     b"/volume/dir",
@@ -36,7 +37,7 @@ const FIELDS: [&[u8]; 16] = [
     b"",
 ];
 
-/// Makes the calls that the bytes say, and frees what they give.
+/// Makes the calls that the script describes, checks what each writes, and frees what it gives.
 pub fn run(bytes: &[u8]) {
     let mut script = Script(bytes);
     let mut waiting = Vec::new();
@@ -255,7 +256,7 @@ fn a_step() -> Box<Step> {
         source_len: usize::MAX,
         error: nowhere.cast(),
         operation: nowhere.cast(),
-        room: [0xAA; RSP_ROOM],
+        buffer: [0xAA; RSP_BUFFER_LEN],
     })
 }
 
@@ -269,7 +270,7 @@ fn settle(state: u32, step: *mut Step, opens: bool) -> Option<*mut Operation> {
     let step = unsafe { &*step };
     assert_eq!(state, step.state);
     if step.text.is_null() && state != RSP_QUESTION {
-        look_at(&step.room[..step.text_len]);
+        look_at(&step.buffer[..step.text_len]);
     } else {
         // SAFETY: the header's promise on text.
         look_at(unsafe { memory::borrow(step.text, step.text_len) }.unwrap_or_default());
@@ -301,7 +302,7 @@ fn settle(state: u32, step: *mut Step, opens: bool) -> Option<*mut Operation> {
                 assert_eq!(node.kind == RSP_ERROR_WRAP, !node.source.is_null());
                 next = node.source;
             }
-            // SAFETY: each is used for the last time; where the result is in the room, or none, they
+            // SAFETY: each is used for the last time; where the result is in the buffer, or empty, they
             // are NULL.
             unsafe {
                 rsp_error_free(step.error);
