@@ -9,8 +9,9 @@
 use std::path::PathBuf;
 
 use divan::Bencher;
+use subpath::internal::steps;
 use subpath::mountinfo::internal::{go_path, go_text};
-use subpath::{FakeMounter, FileMode, Profile, Subpath, whitebox};
+use subpath::{FakeMounter, FileMode, Profile, Subpath};
 
 const LONG: &[u8] =
     b"/var/lib/kubelet/pods/6b1f4a8e-9c55-4a8e-0242-ac120002/volumes/kubernetes.io~csi/pvc/mount";
@@ -45,7 +46,7 @@ fn resolve_links(bencher: Bencher<'_, '_>, levels: usize) {
 fn open_beneath_a_volume(bencher: Bencher<'_, '_>, levels: usize) {
     let volume = Volume::new("open", levels);
     let (path, base) = (volume.path(&volume.below), volume.path("volume"));
-    bencher.bench_local(|| whitebox::open_beneath(&path, &base).unwrap());
+    bencher.bench_local(|| steps::open_beneath(&path, &base).unwrap());
 }
 
 #[divan::bench(args = [1, 3, 30])]

@@ -9,7 +9,6 @@
 //! | [`safe_make_dir`] | makes directories inside a volume | `SafeMakeDir`, `doSafeMakeDir` |
 //! | [`prepare_safe_subpath`] | binds a sub path into the pod's directory | `PrepareSafeSubpath` |
 //! | [`clean_sub_paths`] | takes a volume's sub paths away again | `CleanSubPaths` |
-//! | [`resumable`] | the same for a mounter that answers later | – |
 //! | [`mountinfo`] | mounters, the mount table, mount point checks | `k8s.io/mount-utils` |
 //!
 //! # Examples
@@ -43,17 +42,19 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod asked;
 mod clean;
+#[doc(hidden)]
+pub mod internal;
 mod lock;
 mod mkdir;
+mod native;
 mod newness;
 mod open;
 mod pod_dir;
-mod prepare;
 mod request;
+mod source;
 mod target;
-#[doc(hidden)]
-pub mod whitebox;
 
 pub use subpath_mountinfo as mountinfo;
 pub use subpath_mountinfo::{
@@ -63,7 +64,7 @@ pub use subpath_mountinfo::{
 pub use mkdir::safe_make_dir;
 pub use request::{FileMode, Subpath};
 
-use subpath_mountinfo::mounter::{Direct, run_now};
+use subpath_mountinfo::internal::coroutine::{self, Direct};
 
 /// The name of the directory below the pod's in which sub paths are mounted.
 pub const SUBPATH_DIRECTORY_NAME: &str = "volume-subpaths";
@@ -84,7 +85,10 @@ pub fn prepare_safe_subpath<M: Mounter + ?Sized>(
     subpath: &Subpath,
     profile: Profile,
 ) -> Result<Vec<u8>> {
-    run_now(resumable::prepare_safe_subpath(&Direct(mounter), subpath, profile))
+    if mounter.is_kernel() {
+        return native::prepare::prepare(subpath, profile);
+    }
+    coroutine::run(asked::prepare::prepare(&Direct(mounter), subpath, profile))
 }
 
 /// Unmounts every sub path of a volume that was prepared for a pod, and removes the directories
@@ -103,7 +107,10 @@ pub fn clean_sub_paths<M: Mounter + ?Sized>(
     volume_name: &[u8],
     profile: Profile,
 ) -> Result<()> {
-    run_now(resumable::clean_sub_paths(&Direct(mounter), pod_dir, volume_name, profile))
+    if mounter.is_kernel() {
+        return native::clean::clean_sub_paths(pod_dir, volume_name, profile);
+    }
+    coroutine::run(asked::clean::clean_sub_paths(&Direct(mounter), pod_dir, volume_name, profile))
 }
 
 /// Tells in one line the crate's version, the newer kernel features it uses, how many of its threads
@@ -120,10 +127,4 @@ pub fn info<M: Mounter + ?Sized>(mounter: &M, profile: Profile) -> String {
     let way = if mounter.is_kernel() { "system calls of its own" } else { "the caller's mounter" };
     let (version, state) = (env!("CARGO_PKG_VERSION"), subpath_mountinfo::state());
     format!("subpath {version}, {state}; profile {profile}; mounts by {way}")
-}
-
-/// The operations for a mounter that answers later ([`subpath_mountinfo::mounter::AsyncMounter`]).
-pub mod resumable {
-    pub use crate::clean::clean_sub_paths;
-    pub use crate::prepare::bind_sub_path as prepare_safe_subpath;
 }

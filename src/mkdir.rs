@@ -13,7 +13,7 @@ use subpath_mountinfo::{Error, Profile, Result, log, text};
 
 use crate::lock::lock;
 use crate::newness::{CannotSet, Newness};
-use crate::open::{self, open_beneath, open_straight_directory};
+use crate::open::{self, open_beneath, open_symlink_free_directory};
 use crate::request::FileMode;
 
 /// Makes `subdir` below `base` with every missing level, and gives each level that it makes exactly
@@ -42,7 +42,7 @@ use crate::request::FileMode;
 pub fn safe_make_dir(subdir: &[u8], base: &[u8], perm: FileMode, profile: Profile) -> Result<()> {
     let cannot_resolve =
         |cause| Error::flatten(text!("error resolving symlinks in ", base, ": "), &cause);
-    match open_straight_directory(base) {
+    match open_symlink_free_directory(base) {
         Some(Ok((real_base, dir))) => {
             let real_path = go_path::join(&[real_base, subdir]);
             return make_dir(&real_path, real_base, Some(dir), perm, profile);
@@ -101,9 +101,9 @@ fn make_dir(
         Ok(_) => return Err(Error::path("mkdir", pathname, sys::ENOTDIR)),
         Err(sys::ENOENT) => {
             if let Some(prefix) =
-                open_base.and_then(|dir| StraightPrefix::find(dir, base, pathname))
+                open_base.and_then(|dir| SymlinkFreePrefix::find(dir, base, pathname))
             {
-                let StraightPrefix { path, below_base, missing, dir } = prefix;
+                let SymlinkFreePrefix { path, below_base, missing, dir } = prefix;
                 let levels = Levels { base, existing: path, missing: &missing, perm, profile };
                 levels.announce();
                 open::trace_components(base, below_base);
@@ -320,7 +320,7 @@ fn cannot_create(path: &[u8], errno: i32, profile: Profile) -> Error {
 /// How much of a path exists when no link is in that part, and the directory where it ends.
 ///
 /// Only for a path that is known not to exist: its last element is not looked for.
-struct StraightPrefix<'p> {
+struct SymlinkFreePrefix<'p> {
     path: &'p [u8],
     /// The same from the base on.
     below_base: &'p [u8],
@@ -328,7 +328,7 @@ struct StraightPrefix<'p> {
     dir: OwnedFd,
 }
 
-impl<'p> StraightPrefix<'p> {
+impl<'p> SymlinkFreePrefix<'p> {
     /// Goes down from the base, which is open for reading. `None` says nothing: [`existing_prefix`]
     /// and [`open_beneath`] have to tell.
     fn find(mut dir: OwnedFd, base: &[u8], pathname: &'p [u8]) -> Option<Self> {
@@ -349,7 +349,7 @@ impl<'p> StraightPrefix<'p> {
             Some(end) => &relative[..end],
             None => b".",
         };
-        Some(StraightPrefix { path, below_base, missing: names[exist..].to_vec(), dir })
+        Some(SymlinkFreePrefix { path, below_base, missing: names[exist..].to_vec(), dir })
     }
 }
 

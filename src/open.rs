@@ -40,7 +40,7 @@ pub(crate) fn open_beneath(pathname: &[u8], base: &[u8]) -> Result<OwnedFd> {
 
 /// A path that leads through no symlink, and the file that it names, opened with `O_PATH`.
 #[derive(Debug)]
-pub(crate) struct Straight<'p> {
+pub(crate) struct SymlinkFree<'p> {
     /// The path and its base without slashes at their ends: filepath.EvalSymlinks leaves them so.
     pub(crate) path: &'p [u8],
     pub(crate) base: &'p [u8],
@@ -48,15 +48,15 @@ pub(crate) struct Straight<'p> {
     pub(crate) stat: Stat,
 }
 
-impl Straight<'_> {
+impl SymlinkFree<'_> {
     /// The lines that [`open_beneath`] would have logged.
     pub(crate) fn trace(&self) {
         trace_components(self.base, &self.path[self.base.len() + 1..]);
     }
 }
 
-/// Why [`open_straight`] gives nothing.
-pub(crate) enum NotStraight<'p> {
+/// Why [`open_symlink_free`] gives nothing.
+pub(crate) enum NotSymlinkFree<'p> {
     /// Resolving each path and [`open_beneath`] have to tell.
     Unknown,
     /// Resolving would ask an automount again that has just failed: lstat(2) of this path, the longer
@@ -71,32 +71,34 @@ pub(crate) enum NotStraight<'p> {
 /// paths, by openat2(2) that refuses links. The base is opened for reading, as [`open_beneath`] does;
 /// what the base's lstat(2) would have been refused (a dead FUSE server, a stale handle), that open
 /// is refused too, or else the fstat(2) of what lies below.
-pub(crate) fn open_straight<'p>(
+pub(crate) fn open_symlink_free<'p>(
     path: &'p [u8],
     base: &'p [u8],
-) -> Result<Straight<'p>, NotStraight<'p>> {
-    let Cow::Borrowed(cleaned) = go_path::clean_cow(path) else { return Err(NotStraight::Unknown) };
+) -> Result<SymlinkFree<'p>, NotSymlinkFree<'p>> {
+    let Cow::Borrowed(cleaned) = go_path::clean_cow(path) else {
+        return Err(NotSymlinkFree::Unknown);
+    };
     // What follows the base may be short enough where the whole is not.
     if strictly_below(cleaned, base).is_none() || sys::refused(cleaned).is_some() {
-        return Err(NotStraight::Unknown);
+        return Err(NotSymlinkFree::Unknown);
     }
     let stopped = |walked: usize, errno| match automount::find(AT_FDCWD, cleaned, walked) {
-        Some(Automount::OnTheWayTo(place)) => NotStraight::Automount(place, errno),
-        _ => NotStraight::Unknown,
+        Some(Automount::OnTheWayTo(place)) => NotSymlinkFree::Automount(place, errno),
+        _ => NotSymlinkFree::Unknown,
     };
-    let (base, parent) = match open_straight_directory(base) {
+    let (base, parent) = match open_symlink_free_directory(base) {
         Some(Ok(opened)) => opened,
         Some(Err(errno)) => return Err(stopped(go_path::clean_cow(base).len(), errno)),
-        None => return Err(NotStraight::Unknown),
+        None => return Err(NotSymlinkFree::Unknown),
     };
-    let relative = strictly_below(cleaned, base).ok_or(NotStraight::Unknown)?;
+    let relative = strictly_below(cleaned, base).ok_or(NotSymlinkFree::Unknown)?;
     let fd = match sys::open_beneath(&parent, relative, DIRECTORY) {
         Ok(opened) => opened,
         Err(sys::ENOTDIR) => {
             // A slash after what is no directory is an error.
             let is_plain = cleaned.len() == path.len();
             let opened = is_plain.then(|| sys::open_beneath(&parent, relative, PATH).ok());
-            opened.flatten().ok_or(NotStraight::Unknown)?
+            opened.flatten().ok_or(NotSymlinkFree::Unknown)?
         }
         Err(errno) => {
             open_unmounted(&parent, relative).ok_or_else(|| stopped(cleaned.len(), errno))?
@@ -104,8 +106,8 @@ pub(crate) fn open_straight<'p>(
     };
     match sys::fstat(&fd) {
         // `O_PATH` with `O_NOFOLLOW` opens a symlink itself (openat2(2)).
-        Ok(stat) if stat.kind != Kind::Symlink => Ok(Straight { path: cleaned, base, fd, stat }),
-        _ => Err(NotStraight::Unknown),
+        Ok(stat) if stat.kind != Kind::Symlink => Ok(SymlinkFree { path: cleaned, base, fd, stat }),
+        _ => Err(NotSymlinkFree::Unknown),
     }
 }
 
@@ -121,7 +123,7 @@ fn open_unmounted(base: &OwnedFd, relative: &[u8]) -> Option<OwnedFd> {
 
 /// Opens a directory for reading, if its path is absolute and no element of it is a link; gives the
 /// path without slashes at its end too. `None` where the path is not of that kind.
-pub(crate) fn open_straight_directory(path: &[u8]) -> Option<Sys<(&[u8], OwnedFd)>> {
+pub(crate) fn open_symlink_free_directory(path: &[u8]) -> Option<Sys<(&[u8], OwnedFd)>> {
     let Cow::Borrowed(cleaned) = go_path::clean_cow(path) else { return None };
     if !Features::get().openat2 || !go_path::is_abs(cleaned) {
         return None;

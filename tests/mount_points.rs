@@ -19,7 +19,7 @@ use common::{
 use nix::errno::Errno;
 use subpath_mountinfo::table::mount_refs;
 use subpath_mountinfo::{
-    Error, Features, KernelMounter, Mounter, Place, Profile, Result, cleanup_mount_point,
+    Error, Features, KernelMounter, Place, Profile, Result, cleanup_mount_point,
     cleanup_mount_with_force, is_likely_not_mount_point, is_mount_point, is_not_mount_point,
 };
 

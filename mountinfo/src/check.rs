@@ -10,7 +10,7 @@
 //! - [`is_likely_not_mount_point`] asks no server, as mount-utils' does not, and tells of what the
 //!   kernel knows to be broken.
 //! - What is mounted and nothing else: the question of the operations, to which a server that is
-//!   dead or hangs cannot matter ([`Mounter::is_mounted`]).
+//!   dead or hangs cannot matter ([`is_mount_root`]).
 
 use std::os::fd::AsFd;
 
@@ -19,8 +19,8 @@ use nix::fcntl::OFlag;
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::health;
+use crate::internal::go_path;
 use crate::internal::sys::{self, RawErrno, Root, Rooted, Sys};
-use crate::kernel::{KernelMounter, cannot};
 use crate::mounter::{Mounter, Place};
 use crate::table::MountTable;
 
@@ -44,7 +44,7 @@ use crate::table::MountTable;
 /// # Ok::<(), subpath_mountinfo::Error>(())
 /// ```
 pub fn is_mount_point(path: &[u8]) -> Result<bool> {
-    KernelMounter.is_mount_point(Place::at(path))
+    is_mount_point_at(Place::at(path))
 }
 
 /// Whether nothing is mounted at a path, by the mounter's exact check (`IsNotMountPoint`).
@@ -70,7 +70,7 @@ pub fn is_not_mount_point<M: Mounter + ?Sized>(mounter: &M, path: &[u8]) -> Resu
 /// # Ok::<(), subpath_mountinfo::Error>(())
 /// ```
 pub fn is_likely_not_mount_point(path: &[u8]) -> Result<bool> {
-    KernelMounter.is_likely_not_mount_point(Place::at(path))
+    is_likely_not_mount_point_at(Place::at(path))
 }
 
 /// [`is_mount_point`] at a place.
@@ -92,18 +92,24 @@ pub(crate) fn is_mount_point_at(at: Place<'_>) -> Result<bool> {
     }
 }
 
+/// [`is_likely_not_mount_point`] at a place.
+pub(crate) fn is_likely_not_mount_point_at(at: Place<'_>) -> Result<bool> {
+    let root = working_root(at).map_err(as_drivers_know);
+    root.map(|root| root.is_none()).map_err(Error::from_errno)
+}
+
 /// An error of the exact checks.
 pub(crate) fn path_error(at: Place<'_>, errno: RawErrno) -> Error {
     match errno {
         // mount-utils answers the sentinel itself.
         sys::ENOENT => Error::not_exist(),
-        errno => cannot("statx", at.path, as_drivers_know(errno)),
+        errno => Error::of_call("statx", at.path, as_drivers_know(errno)),
     }
 }
 
 /// The errno by which drivers know a dead server. Linux 7.3 answers ECONNREFUSED for a FUSE server that
 /// died before it had greeted the kernel, up to then it was ENOTCONN as for any other.
-pub(crate) fn as_drivers_know(errno: RawErrno) -> RawErrno {
+fn as_drivers_know(errno: RawErrno) -> RawErrno {
     if errno == sys::ECONNREFUSED { sys::ENOTCONN } else { errno }
 }
 
@@ -122,7 +128,7 @@ pub(crate) fn is_mount_root(at: Place<'_>) -> Sys<bool> {
 
 /// The mount whose root the place is, `None` where it is no mount's. No server is asked, but a file
 /// system that knows that it was shut down is an error.
-pub(crate) fn working_root(at: Place<'_>) -> Sys<Option<Rooted>> {
+fn working_root(at: Place<'_>) -> Sys<Option<Rooted>> {
     match told(at) {
         Ok(Root::Of(root)) => Ok(Some(root)),
         Ok(Root::OfNone) => Ok(None),
@@ -135,7 +141,7 @@ pub(crate) fn working_root(at: Place<'_>) -> Sys<Option<Rooted>> {
 fn told(at: Place<'_>) -> Sys<Root> {
     match at.dir {
         Some(dir) => sys::root_at(dir, at.name()),
-        None => sys::root_path(without_trailing_slashes(at.path)),
+        None => sys::root_path(go_path::without_trailing_slashes(at.path)),
     }
 }
 
@@ -143,7 +149,7 @@ fn told(at: Place<'_>) -> Sys<Root> {
 fn root_by_number(at: Place<'_>) -> Sys<Option<Rooted>> {
     match at.dir {
         Some(dir) => root_by_id(dir, at.name()),
-        None => root_by_table(without_trailing_slashes(at.path)),
+        None => root_by_table(go_path::without_trailing_slashes(at.path)),
     }
 }
 
@@ -182,22 +188,9 @@ fn errno_of(error: Error) -> RawErrno {
     error.errno().unwrap_or(sys::EINVAL)
 }
 
-/// The path without the slashes at its end, which would make the kernel refuse a file.
-pub(crate) fn without_trailing_slashes(path: &[u8]) -> &[u8] {
-    let end = path.iter().rposition(|&b| b != b'/').map_or(path.len().min(1), |i| i + 1);
-    &path[..end]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn trailing_slashes_do_not_count() {
-        assert_eq!(without_trailing_slashes(b"/proc///"), b"/proc");
-        assert_eq!(without_trailing_slashes(b"///"), b"/");
-        assert_eq!(without_trailing_slashes(b""), b"");
-    }
 
     #[test]
     fn both_ways_answer_the_same() {

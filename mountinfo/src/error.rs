@@ -6,7 +6,8 @@
 
 use std::fmt;
 
-use crate::internal::go_text;
+use crate::internal::{go_text, sys};
+use crate::text;
 
 /// What kind of failure an [`Error`] tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,6 +75,16 @@ impl Error {
     /// `op path: errno`, Go's `*fs.PathError`.
     pub fn path(op: &'static str, path: impl Into<Vec<u8>>, errno: i32) -> Self {
         Error(Box::new(Repr::Path { op, path: path.into(), errno }))
+    }
+
+    /// What a system call answered for a path, as [`Error::path`] puts it; where the call needed /proc
+    /// and that is not mounted, a sentence that says so.
+    pub fn of_call(op: &'static str, path: &[u8], errno: i32) -> Self {
+        if errno == sys::ENOSYS && !sys::proc_is_there() {
+            let why = text!(op, " ", path, ": it needs /proc, which is not mounted: ");
+            return Error::flatten(why, &Error::from_errno(errno));
+        }
+        Error::path(op, path, errno)
     }
 
     /// A sentence that keeps nothing of its cause for `errors.Is`.

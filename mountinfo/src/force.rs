@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::internal::go_text;
 use crate::internal::sys::{self, RawErrno, Sys};
 use crate::internal::worker::Deadline;
-use crate::kernel::{KernelMounter, cannot};
+use crate::kernel::KernelMounter;
 use crate::log;
 use crate::mounter::{MountPoint, Mounter, Place, Source};
 use crate::profile::Profile;
@@ -121,7 +121,7 @@ pub fn cleanup_mount_with_force<M: ForceMounter + ?Sized>(
         }
         if entry.mounted.is_none() {
             noted.inspect(|noted| noted.warn_of_rest(path));
-            return removed.map_err(|errno| cannot("remove", path, errno));
+            return removed.map_err(|errno| Error::of_call("remove", path, errno));
         }
     }
 }
@@ -182,7 +182,7 @@ fn still_there(path: &[u8], why: Option<RawErrno>) -> Error {
 }
 
 fn failed(path: &[u8], errno: RawErrno) -> Error {
-    cannot("unmount", path, errno)
+    Error::of_call("unmount", path, errno)
 }
 
 /// The time that is left for a clean-up.

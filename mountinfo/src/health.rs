@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use nix::fcntl::AT_FDCWD;
 
-use crate::check;
 use crate::error::{Error, Result};
 use crate::features::Features;
+use crate::internal::go_path;
 use crate::internal::sys::{self, Rooted, Sys};
 use crate::internal::worker::Workers;
 use crate::mounter::Place;
@@ -37,7 +37,7 @@ pub(crate) fn look(at: Place<'_>, root: Rooted) -> Result<Sys<()>> {
     let fail = |errno| Error::path("statx", at.path, errno);
     let held = at.dir.map(|dir| dir.try_clone_to_owned()).transpose();
     let held = held.map_err(|error| fail(error.raw_os_error().unwrap_or(sys::EINVAL)))?;
-    let name = if held.is_some() { at.name() } else { check::without_trailing_slashes(at.path) };
+    let name = if held.is_some() { at.name() } else { go_path::without_trailing_slashes(at.path) };
     let name = name.to_vec();
     let looked = LOOKS.run(&(root.mount, root.device), PATIENCE, move |_| match &held {
         Some(dir) => ask(dir.as_fd(), &name, false),

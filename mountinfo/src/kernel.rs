@@ -3,7 +3,7 @@
 //! It runs no mount(8) or umount(8) itself. To find out what is mounted it never waits for a file system;
 //! whether that answers is asked in bounded time ([`Mounter::is_mount_point`]).
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use nix::fcntl::{AT_FDCWD, OFlag};
@@ -14,11 +14,11 @@ use crate::internal::go_text;
 use crate::internal::sys::{self, Kind, Sys, Unmount};
 use crate::mounter::{MountPoint, Mounter, Place, Source};
 use crate::table::MountTable;
-use crate::{check, log, text};
+use crate::{check, log};
 
 /// How many mounts may lie on one place before taking them away is given up. A mount table holds
 /// 100,000 by default (fs.mount-max).
-const MOST_LAYERS: usize = 100_000;
+pub const MOST_LAYERS: usize = 100_000;
 
 /// Mounts by open_tree(2) and move_mount(2), else mount(2); unmounts by umount2(2); and asks
 /// statx(2) what is mounted, else /proc/thread-self/fdinfo.
@@ -33,13 +33,8 @@ impl Mounter for KernelMounter {
         check::is_mount_point_at(at)
     }
 
-    fn is_mounted(&self, at: Place<'_>) -> Result<bool> {
-        check::is_mount_root(at).map_err(|errno| check::path_error(at, errno))
-    }
-
     fn is_likely_not_mount_point(&self, at: Place<'_>) -> Result<bool> {
-        let root = check::working_root(at).map_err(check::as_drivers_know);
-        root.map(|root| root.is_none()).map_err(Error::from_errno)
+        check::is_likely_not_mount_point_at(at)
     }
 
     fn can_safely_skip_mount_point_check(&self) -> bool {
@@ -47,7 +42,7 @@ impl Mounter for KernelMounter {
     }
 
     fn bind(&self, source: Source<'_>, at: Place<'_>) -> Result<()> {
-        let fail = |errno| cannot("mount", at.path, errno);
+        let fail = |errno| Error::of_call("mount", at.path, errno);
         // A symlink as target is opened itself here, and nothing can be mounted on one.
         let (dir, name) = match at.dir {
             Some(dir) => (dir, at.name()),
@@ -91,6 +86,62 @@ impl Mounter for KernelMounter {
     }
 }
 
+impl KernelMounter {
+    /// Whether something is mounted at the place, be it dead or alive: no server is asked, nor waited
+    /// for.
+    ///
+    /// # Errors
+    /// `fs.ErrNotExist` where nothing is there; else a path error of `statx`.
+    #[doc(hidden)]
+    pub fn is_mounted(&self, at: Place<'_>) -> Result<bool> {
+        check::is_mount_root(at).map_err(|errno| check::path_error(at, errno))
+    }
+
+    /// Takes away every mount that lies on an entry of an open directory, then the entry itself.
+    ///
+    /// It asks nothing of the mounted file system: a source that was deleted, a server that is dead or
+    /// hangs, and a stale handle are unmounted like any other. What lies below the mount point is never
+    /// entered. A symlink is removed, not followed. `likely` is the entry's kind, as far as the caller
+    /// knows it.
+    ///
+    /// # Errors
+    /// EBUSY while a process uses the mount; EPERM without `CAP_SYS_ADMIN`; ENOTEMPTY where the entry
+    /// is a directory that is not empty.
+    #[doc(hidden)]
+    pub fn clear(&self, dir: BorrowedFd<'_>, path: &[u8], likely: Kind) -> Result<()> {
+        let at = Place::beneath(dir, path);
+        // Each turn takes a mount away, or is the last one.
+        for _ in 0..MOST_LAYERS {
+            let unmounted = match unmount_once(at, Unmount::Plainly) {
+                // Nothing is there; or there is no /proc, which matters only if something is mounted.
+                Err(error) if matches!(error.errno(), Some(sys::ENOENT | sys::ENOSYS)) => {
+                    Err(error)
+                }
+                answer => Ok(answer?),
+            };
+            if unmounted == Ok(true) {
+                log!(DEBUG, "Unmounted ", path);
+            }
+            log!(DEBUG, "Deleting path ", go_text::quote(path));
+            match sys::remove_at(dir, at.name(), likely) {
+                Ok(()) => return Ok(()),
+                Err(sys::ENOENT) => {
+                    log!(DEBUG, go_text::quote(path), " does not exist");
+                    return Ok(());
+                }
+                Err(sys::EBUSY) => match unmounted {
+                    // Another mount lay below the one that was taken away.
+                    Ok(true) => {}
+                    Err(error) if error.errno() == Some(sys::ENOSYS) => return Err(error),
+                    Ok(false) | Err(_) => return Err(Error::path("remove", path, sys::EBUSY)),
+                },
+                Err(errno) => return Err(Error::path("remove", path, errno)),
+            }
+        }
+        Err(Error::path("unmount", path, sys::EBUSY))
+    }
+}
+
 /// Takes away the topmost mount of the place; `false` when nothing is mounted there.
 pub(crate) fn unmount_once(at: Place<'_>, how: Unmount) -> Result<bool> {
     let answer = unmount_patiently(at, how);
@@ -101,17 +152,8 @@ pub(crate) fn unmount_once(at: Place<'_>, how: Unmount) -> Result<bool> {
         Err(sys::EINVAL) => Ok(false),
         // The privilege is asked for before anything is looked up.
         Err(sys::EPERM) if check::is_mount_root(at) == Ok(false) => Ok(false),
-        Err(errno) => Err(cannot("unmount", at.path, errno)),
+        Err(errno) => Err(Error::of_call("unmount", at.path, errno)),
     }
-}
-
-/// What failed at a path; where /proc was needed for it and is not there, that is named.
-pub fn cannot(op: &'static str, path: &[u8], errno: sys::RawErrno) -> Error {
-    if errno == sys::ENOSYS && !sys::proc_is_there() {
-        let why = text!(op, " ", path, ": it needs /proc, which is not mounted: ");
-        return Error::flatten(why, &Error::from_errno(errno));
-    }
-    Error::path(op, path, errno)
 }
 
 /// How many milliseconds lie between the tries to unmount what is busy.
@@ -134,71 +176,6 @@ fn unmount_patiently(at: Place<'_>, how: Unmount) -> Sys<()> {
         std::thread::sleep(Duration::from_millis(pause));
     }
     unmount()
-}
-
-/// Opens the directory that holds the entry a path names. `None` where [`clear`] is not meant: the
-/// path names no entry of a directory (`/`, `..`), or a symlink, which mount-utils follows.
-pub(crate) fn directory_of(path: &[u8]) -> Sys<Option<OwnedFd>> {
-    match parent_of(path)? {
-        Some(dir) if !sys::is_symlink_at(&dir, Place::at(path).name())? => Ok(Some(dir)),
-        _ => Ok(None),
-    }
-}
-
-/// Opens the directory that holds the entry a path names, whether it exists or not. `None` where the
-/// path names no entry of a directory (`/`, `..`).
-pub(crate) fn parent_of(path: &[u8]) -> Sys<Option<OwnedFd>> {
-    let name = Place::at(path).name();
-    if matches!(name, b"" | b"." | b"..") {
-        return Ok(None);
-    }
-    // Not go_path::dir(), which takes `link/..` for the directory that holds the link.
-    let dir = match &path[..path.len() - name.len()] {
-        b"" => b".",
-        dir => dir,
-    };
-    sys::open(dir, OFlag::O_PATH | OFlag::O_DIRECTORY).map(Some)
-}
-
-/// Takes away every mount that lies on an entry of an open directory, then the entry itself.
-///
-/// It asks nothing of the mounted file system: a source that was deleted, a server that is dead or
-/// hangs, and a stale handle are unmounted like any other. What lies below the mount point is never
-/// entered. A symlink is removed, not followed. `likely` is the entry's kind, as far as the caller
-/// knows it.
-///
-/// # Errors
-/// EBUSY while a process uses the mount; EPERM without `CAP_SYS_ADMIN`; ENOTEMPTY where the entry
-/// is a directory that is not empty.
-pub fn clear(dir: BorrowedFd<'_>, path: &[u8], likely: Kind) -> Result<()> {
-    let at = Place::beneath(dir, path);
-    // Each turn takes a mount away, or is the last one.
-    for _ in 0..MOST_LAYERS {
-        let unmounted = match unmount_once(at, Unmount::Plainly) {
-            // Nothing is there; or there is no /proc, which matters only if something is mounted.
-            Err(error) if matches!(error.errno(), Some(sys::ENOENT | sys::ENOSYS)) => Err(error),
-            answer => Ok(answer?),
-        };
-        if unmounted == Ok(true) {
-            log!(DEBUG, "Unmounted ", path);
-        }
-        log!(DEBUG, "Deleting path ", go_text::quote(path));
-        match sys::remove_at(dir, at.name(), likely) {
-            Ok(()) => return Ok(()),
-            Err(sys::ENOENT) => {
-                log!(DEBUG, go_text::quote(path), " does not exist");
-                return Ok(());
-            }
-            Err(sys::EBUSY) => match unmounted {
-                // Another mount lay below the one that was taken away.
-                Ok(true) => {}
-                Err(error) if error.errno() == Some(sys::ENOSYS) => return Err(error),
-                Ok(false) | Err(_) => return Err(Error::path("remove", path, sys::EBUSY)),
-            },
-            Err(errno) => return Err(Error::path("remove", path, errno)),
-        }
-    }
-    Err(Error::path("unmount", path, sys::EBUSY))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod health;
 #[doc(hidden)]
 pub mod internal;
 pub mod kernel;
+mod locate;
 pub mod mounter;
 pub mod profile;
 pub mod replay;

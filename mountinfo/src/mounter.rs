@@ -1,20 +1,11 @@
-//! What the operations ask of whoever performs mounts: the [`Mounter`] trait, the place it acts
-//! on, and [`AsyncMounter`], the same trait for a mounter that answers later.
-//!
-//! The operations are written once, against [`AsyncMounter`]. A Rust mounter answers at once
-//! ([`Direct`]); the C boundary's mounter hands each question to its caller and goes on with the
-//! answer, so that no foreign frame ever lies between two of ours.
+//! What the operations ask of whoever performs mounts: the [`Mounter`] trait, and the place it acts on.
 
 use std::borrow::Cow;
-use std::future::Future;
 use std::os::fd::BorrowedFd;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
 
 use crate::error::{Error, Result};
 use crate::internal::{go_path, sys};
 use crate::table::MountRecord;
-use crate::umount;
 
 /// A path, and the open directory it lies in where the caller has one.
 ///
@@ -93,12 +84,6 @@ pub trait Mounter {
     /// errno of what is mounted there where that is dead.
     fn is_mount_point(&self, at: Place<'_>) -> Result<bool>;
 
-    /// Whether something is mounted at the place, be it dead or alive: what the operations ask. Unless
-    /// the mounter tells the two apart, it is [`Mounter::is_mount_point`].
-    fn is_mounted(&self, at: Place<'_>) -> Result<bool> {
-        self.is_mount_point(at)
-    }
-
     /// The cheap question (`IsLikelyNotMountPoint`): may call a bind mount no mount point.
     fn is_likely_not_mount_point(&self, at: Place<'_>) -> Result<bool> {
         Ok(!self.is_mount_point(at)?)
@@ -124,71 +109,11 @@ pub trait Mounter {
     /// Every mount (`List`).
     fn list(&self) -> Result<Vec<MountPoint>>;
 
-    /// Whether this mounter means the kernel's own mounts and nothing else. The operations then
-    /// ask the kernel by descriptor, take stacked mounts away to the last, and never follow a
-    /// link or wait for a file system to find out what is mounted.
+    /// Whether this is [`KernelMounter`](crate::KernelMounter), or means it. The operations then ask it
+    /// nothing: they mount and look by descriptor, with system calls of their own.
+    #[doc(hidden)]
     fn is_kernel(&self) -> bool {
         false
-    }
-}
-
-/// [`Mounter`] for one that answers later; see the module's head. Its methods mean the same, but that
-/// only the operations ask them: `is_mount_point` is [`Mounter::is_mounted`] of the kernel's mounter.
-#[allow(async_fn_in_trait)]
-#[allow(missing_docs)]
-pub trait AsyncMounter {
-    async fn is_mount_point(&self, at: Place<'_>) -> Result<bool>;
-    async fn is_likely_not_mount_point(&self, at: Place<'_>) -> Result<bool>;
-    async fn can_safely_skip_mount_point_check(&self) -> bool;
-    async fn bind(&self, source: Source<'_>, at: Place<'_>) -> Result<()>;
-    async fn unmount(&self, at: Place<'_>) -> Result<()>;
-    async fn unmount_lazily(&self, at: Place<'_>) -> Result<()>;
-    /// Unmounts by umount(8); only asked of the kernel's mounter, where mount(8) noted something of
-    /// the mount (/run/mount/utab).
-    async fn unmount_by_program(&self, path: &[u8]) -> Result<()> {
-        umount::umount(path)
-    }
-    fn is_kernel(&self) -> bool {
-        false
-    }
-}
-
-/// A [`Mounter`] as an [`AsyncMounter`] that never waits.
-#[derive(Debug)]
-pub struct Direct<'m, M: ?Sized>(pub &'m M);
-
-impl<M: Mounter + ?Sized> AsyncMounter for Direct<'_, M> {
-    async fn is_mount_point(&self, at: Place<'_>) -> Result<bool> {
-        self.0.is_mounted(at)
-    }
-    async fn is_likely_not_mount_point(&self, at: Place<'_>) -> Result<bool> {
-        self.0.is_likely_not_mount_point(at)
-    }
-    async fn can_safely_skip_mount_point_check(&self) -> bool {
-        self.0.can_safely_skip_mount_point_check()
-    }
-    async fn bind(&self, source: Source<'_>, at: Place<'_>) -> Result<()> {
-        self.0.bind(source, at)
-    }
-    async fn unmount(&self, at: Place<'_>) -> Result<()> {
-        self.0.unmount(at)
-    }
-    async fn unmount_lazily(&self, at: Place<'_>) -> Result<()> {
-        self.0.unmount_lazily(at)
-    }
-    fn is_kernel(&self) -> bool {
-        self.0.is_kernel()
-    }
-}
-
-/// Runs an operation whose mounter is [`Direct`]: it is ready at the first poll.
-pub fn run_now<F: Future>(operation: F) -> F::Output {
-    let mut operation = pin!(operation);
-    let mut context = Context::from_waker(Waker::noop());
-    loop {
-        if let Poll::Ready(output) = operation.as_mut().poll(&mut context) {
-            return output;
-        }
     }
 }
 

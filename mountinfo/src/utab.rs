@@ -6,16 +6,18 @@
 //! found by the mount point alone, as umount(8) finds what it takes away, also where source and root
 //! differ (libmount/src/update.c, `update_remove_entry`).
 
+use std::borrow::Cow;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::fcntl::OFlag;
 
-use crate::error::Error;
+use crate::error::{Error, Result};
+use crate::internal::go_path;
 use crate::internal::sys::{self, RawErrno, Sys};
-use crate::mounter::{AsyncMounter, Place};
+use crate::mounter::Place;
 use crate::table::unescape_name;
 use crate::umount::argument;
-use crate::{check, kernel, log};
+use crate::{check, locate, log};
 
 /// The file. A process with a mount namespace of its own may have another one there, or none.
 pub(crate) const UTAB: &str = "/run/mount/utab";
@@ -50,7 +52,7 @@ impl Noted {
         if text.is_empty() {
             return Ok(None);
         }
-        let path = check::without_trailing_slashes(path);
+        let path = go_path::without_trailing_slashes(path);
         let mut names = vec![path.to_vec()];
         names.extend(resolved(path)?.filter(|resolved| resolved != path));
         Ok((count(&text, &names) > 0).then_some(Noted(names)))
@@ -96,7 +98,7 @@ fn absent_or(errno: RawErrno) -> Sys<()> {
 /// The path without symlinks, as mount(8) notes it unless it is told not to. `None` where nothing is
 /// there, and without /proc: an entry is found by the path as it is then.
 fn resolved(path: &[u8]) -> Sys<Option<Vec<u8>>> {
-    let dir = match kernel::directory_of(path) {
+    let dir = match locate::directory_of(path) {
         Ok(Some(dir)) => dir,
         // A symlink, which has to be followed, or no entry of a directory.
         Ok(None) => return target_of(path),
@@ -140,40 +142,68 @@ fn count(text: &[u8], names: &[Vec<u8>]) -> usize {
     targets.filter(|target| names.contains(&unescape_name(target).into_owned())).count()
 }
 
-/// Unmounts what has an entry by umount(8), through the mounter, as far as it can; the mount point if
-/// it had an entry. What is left, all of it where umount(8) fails or the server does not answer
-/// ([`crate::health::PATIENCE`]), is left to umount2(2): an entry that
-/// remains is a line in a file, a mount that remains a volume.
-pub(crate) async fn unmount_noted<M: AsyncMounter>(mounter: &M, path: &[u8]) -> Option<Noted> {
-    let noted = match Noted::find(path) {
-        Ok(noted) => noted?,
-        Err(errno) => {
+/// Unmounts by umount(8) what has an entry at a path, as far as that can: whoever has it runs the
+/// program as long as [`ByProgram::is_due`]. What is left, all of it where umount(8) fails or the
+/// server does not answer ([`crate::health::PATIENCE`]), is left to umount2(2): an entry that remains
+/// is a line in a file, a mount that remains a volume.
+#[derive(Debug)]
+pub struct ByProgram<'p> {
+    path: &'p [u8],
+    noted: Option<Noted>,
+    /// How many entries there were when the program was run last.
+    before: usize,
+}
+
+impl<'p> ByProgram<'p> {
+    /// Looks for entries of what is mounted at a path.
+    pub fn of(path: &'p [u8]) -> Self {
+        let noted = Noted::find(path).unwrap_or_else(|errno| {
             warn_unread(path, errno);
-            return None;
-        }
-    };
-    let mut before = usize::MAX;
-    // Each turn takes at least one entry away.
-    loop {
+            None
+        });
+        ByProgram { path, noted, before: usize::MAX }
+    }
+
+    /// Whether umount(8) is to be run now, with [`ByProgram::argument`]. It is not unless the last run
+    /// took at least one entry away.
+    pub fn is_due(&mut self) -> bool {
+        let Some(noted) = &self.noted else { return false };
         match noted.entries() {
-            Ok(entries) if entries > 0 && entries < before => before = entries,
+            Ok(entries) if entries > 0 && entries < self.before => self.before = entries,
             // What cannot be read now is told of at the end.
-            Ok(_) | Err(_) => return Some(noted),
+            Ok(_) | Err(_) => return false,
         }
-        match check::is_mount_point_at(Place::at(path)) {
+        match check::is_mount_point_at(Place::at(self.path)) {
             // Somebody else took the mount away, and umount(8) would leave the entry, too.
-            Ok(false) => return None,
-            Err(error) if error.is_not_exist() => return None,
+            Ok(false) => self.noted = None,
+            Err(error) if error.is_not_exist() => self.noted = None,
             // umount(8) looks at the mount, and would wait for ever.
             Err(error) if error.errno() == Some(sys::ETIMEDOUT) => {
-                warn_failed(path, &error);
-                return Some(noted);
+                warn_failed(self.path, &error);
+                return false;
             }
             // What cannot be told here, umount(8) finds out itself.
             Ok(true) | Err(_) => {}
         }
-        if let Err(error) = mounter.unmount_by_program(&argument(path)).await {
-            warn_failed(path, &error);
+        self.noted.is_some()
+    }
+
+    /// What umount(8) is given.
+    pub fn argument(&self) -> Cow<'p, [u8]> {
+        argument(self.path)
+    }
+
+    /// Hears how umount(8) ended.
+    pub fn ended(&self, outcome: Result<()>) {
+        if let Err(error) = outcome {
+            warn_failed(self.path, &error);
+        }
+    }
+
+    /// Warns if there is an entry still, to be called when everything is unmounted.
+    pub fn warn_of_rest(&self) {
+        if let Some(noted) = &self.noted {
+            noted.warn_of_rest(self.path);
         }
     }
 }

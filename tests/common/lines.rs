@@ -34,7 +34,7 @@ pub struct AtLine<F> {
     happens: F,
 }
 
-/// `happens` every time that `line` is logged.
+/// `happens` every time that a line is logged that begins with `line`.
 pub fn at_line<F: Fn() + Send + Sync + 'static>(line: &'static str, happens: F) -> AtLine<F> {
     AtLine { line, happens }
 }
@@ -42,7 +42,7 @@ pub fn at_line<F: Fn() + Send + Sync + 'static>(line: &'static str, happens: F) 
 impl<F: Fn() + Send + Sync + 'static> AtLine<F> {
     pub fn run<T>(self, operation: impl FnOnce() -> T) -> T {
         let happens = move |line: &str| {
-            if line == self.line {
+            if line.starts_with(self.line) {
                 (self.happens)();
             }
         };

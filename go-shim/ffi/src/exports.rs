@@ -5,15 +5,16 @@
 //! cbindgen.toml, at the header's top.
 
 use std::os::fd::IntoRawFd;
-use subpath_mountinfo::KernelMounter;
-use subpath_mountinfo::mounter::{Direct, run_now};
+use subpath_mountinfo::internal::{ByProgram, clean_up_asking, clean_up_natively};
+use subpath_mountinfo::{KernelMounter, Place};
 
 use crate::abi::{self, Answer, ErrorNode, Operation, Options, Step};
 use crate::call::{self, Call, ended};
 use crate::memory;
-use crate::operation::KernelAndProgram;
 use crate::reply::Reply;
-use subpath::{FileMode, Subpath, resumable, whitebox};
+use subpath::internal::{asking, steps};
+use subpath::{FileMode, Subpath};
+use subpath_mountinfo::internal::coroutine::AsyncMounter;
 
 /// The version of the boundary this library was built with.
 #[unsafe(no_mangle)]
@@ -87,7 +88,7 @@ pub unsafe extern "C" fn rsp_prepare_safe_subpath(
                 return Ok(ended(subpath::prepare_safe_subpath(&KernelMounter, &subpath, profile)));
             }
             Ok(call.ask(move |mounter| async move {
-                resumable::prepare_safe_subpath(&mounter, &subpath, profile).await
+                asking::prepare_safe_subpath(&mounter, &subpath, profile).await
             }))
         })
     }
@@ -120,7 +121,7 @@ pub unsafe extern "C" fn rsp_clean_sub_paths(
             }
             let (pod_dir, volume) = (pod_dir.to_vec(), volume.to_vec());
             Ok(call.ask(move |mounter| async move {
-                resumable::clean_sub_paths(&mounter, &pod_dir, &volume, profile).await
+                asking::clean_sub_paths(&mounter, &pod_dir, &volume, profile).await
             }))
         })
     }
@@ -140,7 +141,6 @@ pub unsafe extern "C" fn rsp_cleanup_mount_point(
     extensive: u32,
     step: *mut Step,
 ) -> u32 {
-    use subpath_mountinfo::cleanup::resumable::cleanup_mount_point_noted;
     let doing = "cleaning a mount point";
     // SAFETY: the caller's promise, passed on.
     unsafe {
@@ -150,11 +150,15 @@ pub unsafe extern "C" fn rsp_cleanup_mount_point(
             let (asks, path) = (call.asks, path.to_vec());
             Ok(call.ask(move |caller| async move {
                 if asks {
-                    cleanup_mount_point_noted(&caller, &path, extensive, profile).await
-                } else {
-                    let mounter = KernelAndProgram(caller);
-                    cleanup_mount_point_noted(&mounter, &path, extensive, profile).await
+                    return clean_up_asking(&caller, Place::at(&path), extensive, profile).await;
                 }
+                let mut program = ByProgram::of(&path);
+                while program.is_due() {
+                    program.ended(caller.unmount(Place::at(&program.argument())).await);
+                }
+                clean_up_natively(&path, profile)?;
+                program.warn_of_rest();
+                Ok(())
             }))
         })
     }
@@ -178,7 +182,7 @@ pub unsafe extern "C" fn rsp_open_beneath(
         call::begin(doing, options, args, args_len, step, |call: Call<'_, 2>| {
             let [path, base] = call.fields;
             Ok(ended(
-                whitebox::open_beneath(path, base)
+                steps::open_beneath(path, base)
                     .map(|fd| Reply { number: i64::from(fd.into_raw_fd()), ..Reply::default() }),
             ))
         })
@@ -203,7 +207,7 @@ pub unsafe extern "C" fn rsp_make_dir_resolved(
     unsafe {
         call::begin(doing, options, args, args_len, step, |call: Call<'_, 2>| {
             let ([path, base], perm) = (call.fields, FileMode::new(perm));
-            Ok(ended(whitebox::make_dir_resolved(path, base, perm, call.profile)))
+            Ok(ended(steps::make_dir_resolved(path, base, perm, call.profile)))
         })
     }
 }
@@ -226,7 +230,7 @@ pub unsafe extern "C" fn rsp_existing_prefix(
     unsafe {
         call::begin(doing, options, args, args_len, step, |call: Call<'_, 2>| {
             let [base, path] = call.fields;
-            let (existing, missing, error) = whitebox::existing_prefix(base, path);
+            let (existing, missing, error) = steps::existing_prefix(base, path);
             let fields = std::iter::once(&existing).chain(&missing).map(Vec::as_slice);
             Ok(ended(Ok(Reply { number: 0, bytes: memory::pack(fields), error })))
         })
@@ -250,7 +254,7 @@ pub unsafe extern "C" fn rsp_remove_empty_dirs(
     unsafe {
         call::begin(doing, options, args, args_len, step, |call: Call<'_, 2>| {
             let [base, end] = call.fields;
-            Ok(ended(whitebox::remove_empty_dirs(base, end)))
+            Ok(ended(steps::remove_empty_dirs(base, end)))
         })
     }
 }
@@ -274,12 +278,10 @@ pub unsafe extern "C" fn rsp_prepare_subpath_target(
         call::begin(doing, options, args, args_len, step, |call: Call<'_, 5>| {
             let (subpath, profile) = (subpath(call.fields, volume_mount_index), call.profile);
             if !call.asks {
-                let work =
-                    whitebox::prepare_subpath_target(&Direct(&KernelMounter), &subpath, profile);
-                return Ok(ended(run_now(work)));
+                return Ok(ended(steps::prepare_subpath_target(&subpath, profile)));
             }
             Ok(call.ask(move |mounter| async move {
-                whitebox::prepare_subpath_target(&mounter, &subpath, profile).await
+                steps::prepare_subpath_target_asking(&mounter, &subpath, profile).await
             }))
         })
     }

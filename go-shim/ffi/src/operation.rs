@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use subpath_mountinfo::mounter::{AsyncMounter, Place, Source};
-use subpath_mountinfo::{Error, Foreign, KernelMounter, Mounter, Result};
+use subpath_mountinfo::internal::coroutine::AsyncMounter;
+use subpath_mountinfo::{Error, Foreign, Place, Result, Source};
 
 use crate::abi;
 use crate::log::Sink;
@@ -154,45 +154,6 @@ impl AsyncMounter for AskingMounter {
 
     async fn unmount_lazily(&self, at: Place<'_>) -> Result<()> {
         self.ask(abi::RSP_ASK_UNMOUNT_LAZILY, Some(at), Vec::new()).await.map(drop)
-    }
-}
-
-/// The kernel's mounter, except that the caller is asked to run umount(8) for a mount that only
-/// umount(8) unmounts wholly.
-#[derive(Debug)]
-pub(crate) struct KernelAndProgram(pub(crate) AskingMounter);
-
-impl AsyncMounter for KernelAndProgram {
-    async fn is_mount_point(&self, at: Place<'_>) -> Result<bool> {
-        KernelMounter.is_mount_point(at)
-    }
-
-    async fn is_likely_not_mount_point(&self, at: Place<'_>) -> Result<bool> {
-        KernelMounter.is_likely_not_mount_point(at)
-    }
-
-    async fn can_safely_skip_mount_point_check(&self) -> bool {
-        KernelMounter.can_safely_skip_mount_point_check()
-    }
-
-    async fn bind(&self, source: Source<'_>, at: Place<'_>) -> Result<()> {
-        KernelMounter.bind(source, at)
-    }
-
-    async fn unmount(&self, at: Place<'_>) -> Result<()> {
-        KernelMounter.unmount(at)
-    }
-
-    async fn unmount_lazily(&self, at: Place<'_>) -> Result<()> {
-        KernelMounter.unmount_lazily(at)
-    }
-
-    async fn unmount_by_program(&self, path: &[u8]) -> Result<()> {
-        self.0.unmount(Place::at(path)).await
-    }
-
-    fn is_kernel(&self) -> bool {
-        true
     }
 }
 

@@ -8,10 +8,11 @@ use std::time::Duration;
 use nix::fcntl::{AT_FDCWD, OFlag};
 
 use crate::error::Result;
+use crate::internal::go_path;
 use crate::internal::sys::{self, FileId, MountId, Sys};
 use crate::internal::worker::{Caller, Workers};
+use crate::locate;
 use crate::mounter::Place;
-use crate::{check, kernel};
 
 /// An entry of an open directory.
 #[derive(Debug, Clone)]
@@ -45,7 +46,7 @@ static REMOVING_PATHS: Workers<PathKey, Sys<()>> = Workers::new();
 
 /// Finds the entry that a path names, links followed, and what is mounted on it.
 pub(super) fn find(path: &[u8], timeout: Duration) -> Result<Sys<Entry>> {
-    let wanted = check::without_trailing_slashes(path).to_vec();
+    let wanted = go_path::without_trailing_slashes(path).to_vec();
     let key = match path_key(&wanted) {
         Ok(key) => key,
         Err(errno) => return Ok(Err(errno)),
@@ -74,7 +75,7 @@ fn path_key(path: &[u8]) -> Sys<PathKey> {
 }
 
 fn find_now(caller: &Caller<'_, Sys<Entry>>, path: &[u8]) -> Sys<Entry> {
-    let Some(dir) = kernel::parent_of(path)? else { return find_behind(caller, path) };
+    let Some(dir) = locate::parent_of(path)? else { return find_behind(caller, path) };
     let name = Place::at(path).name();
     caller.is_there()?;
     match sys::is_symlink_at(&dir, name) {
@@ -107,7 +108,7 @@ fn find_behind(caller: &Caller<'_, Sys<Entry>>, path: &[u8]) -> Sys<Entry> {
             // umount2(2) of the root directory makes the whole file system read-only.
             return Err(sys::EBUSY);
         }
-        let there = kernel::directory_of(real).and_then(|dir| match dir {
+        let there = locate::directory_of(real).and_then(|dir| match dir {
             Some(dir) if sys::mount_id_at(&dir, name)? == mount => {
                 let mounted = sys::mount_on(&dir, name);
                 Entry::new(dir, name, mounted, true)
@@ -145,7 +146,7 @@ impl Entry {
     /// Removes it, or the link by which `path` names it.
     pub(super) fn remove(&self, path: &[u8], timeout: Duration) -> Result<Sys<()>> {
         let removed = if self.indirect {
-            let link = check::without_trailing_slashes(path).to_vec();
+            let link = go_path::without_trailing_slashes(path).to_vec();
             match path_key(&link) {
                 Ok(key) => {
                     REMOVING_PATHS.run_anew(&key, timeout, move |caller| {

@@ -33,7 +33,6 @@ use super::entry::{Entry, EntryId};
 use crate::error::{Error, Result};
 use crate::internal::sys::{self, MountId, RawErrno, Sys, Unmount};
 use crate::internal::worker::{Caller, Deadline, Undone, Workers};
-use crate::kernel::cannot;
 use crate::log;
 use crate::umount::{argument, umount_within};
 use crate::utab::{self, Noted};
@@ -101,7 +100,7 @@ pub(super) fn unmount(
         })
     });
     match answer {
-        Ok(answer) => answer.map_err(|errno| cannot("unmount", path, errno)),
+        Ok(answer) => answer.map_err(|errno| Error::of_call("unmount", path, errno)),
         Err(Undone::TimedOut) => unmount_overdue(entry, &plain, &course, path, timeout),
         Err(undone) => Err(undone.into_error("unmount", path)),
     }
@@ -118,14 +117,14 @@ fn unmount_overdue(
     let deadline = Deadline::after(timeout);
     match entry.look_again(path, deadline.left())? {
         Ok(()) | Err(sys::ENOENT) => {}
-        Err(errno) => return Err(cannot("unmount", path, errno)),
+        Err(errno) => return Err(Error::of_call("unmount", path, errno)),
     }
     // It may have been only just too late; then its answer counts, and nothing is forced.
     let is_stuck = course.answer.get().is_none() && course.called.load(SeqCst);
     if entry.mounted != Some(plain.mount) || !is_stuck {
         UNMOUNTING.end_of(plain, deadline).map_err(|undone| undone.into_error("unmount", path))?;
         let answer = course.answer.get().copied().unwrap_or(Ok(Taken::NotThere(None)));
-        return answer.map_err(|errno| cannot("unmount", path, errno));
+        return answer.map_err(|errno| Error::of_call("unmount", path, errno));
     }
     log!(WARN, "Timed out waiting for unmount of ", path, ", trying with force");
     let target = Target::of(entry, plain.mount, path);
@@ -137,7 +136,7 @@ fn unmount_overdue(
     let answer = match (answer, course.answer.get()) {
         // The first thread took it away, once the force had freed it.
         (Ok(_), Some(Ok(Taken::Away))) => Ok(Taken::Away),
-        (Ok(answer), _) => answer.map_err(|errno| cannot("unmount", path, errno)),
+        (Ok(answer), _) => answer.map_err(|errno| Error::of_call("unmount", path, errno)),
         (Err(undone), _) => Err(undone.into_error("unmount", path)),
     };
     after_force(answer, by_force.called.load(SeqCst), path)

@@ -22,7 +22,7 @@ pub fn clean(path: &[u8]) -> Vec<u8> {
 
 /// [`clean`] that borrows the path where only slashes at its end are to go, or nothing at all.
 pub fn clean_cow(path: &[u8]) -> Cow<'_, [u8]> {
-    let trimmed = trim_trailing_slashes(path);
+    let trimmed = without_trailing_slashes(path);
     if trimmed.is_empty() {
         Cow::Borrowed(b".")
     } else if is_clean(trimmed) {
@@ -32,8 +32,9 @@ pub fn clean_cow(path: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// The path without the slashes at its end; a path of slashes keeps one.
-fn trim_trailing_slashes(path: &[u8]) -> &[u8] {
+/// The path without the slashes at its end; a path of slashes keeps one. With one at its
+/// end the kernel refuses a file (ENOTDIR).
+pub fn without_trailing_slashes(path: &[u8]) -> &[u8] {
     match path.iter().rposition(|&b| b != b'/') {
         Some(last) => &path[..=last],
         None => &path[..path.len().min(1)],
@@ -205,7 +206,7 @@ pub fn base(path: &[u8]) -> &[u8] {
     if path.is_empty() {
         return b".";
     }
-    let path = trim_trailing_slashes(path);
+    let path = without_trailing_slashes(path);
     match path.iter().rposition(|&b| b == b'/') {
         Some(slash) if path.len() > 1 => &path[slash + 1..],
         _ => path,
@@ -241,6 +242,13 @@ pub fn path_within_base(full: &[u8], base: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn trailing_slashes_do_not_count() {
+        assert_eq!(without_trailing_slashes(b"/proc///"), b"/proc");
+        assert_eq!(without_trailing_slashes(b"///"), b"/");
+        assert_eq!(without_trailing_slashes(b""), b"");
+    }
 
     /// Bytes in a message as a reader can take them in.
     fn show(bytes: &[u8]) -> String {

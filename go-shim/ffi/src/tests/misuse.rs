@@ -3,7 +3,7 @@
 use std::ptr;
 
 use subpath_mountinfo::Place;
-use subpath_mountinfo::mounter::AsyncMounter;
+use subpath_mountinfo::internal::coroutine::AsyncMounter;
 
 use super::{Drops, a_step, begin, failed, ok, options, pack, resume};
 use crate::abi::*;

@@ -7,9 +7,10 @@ use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use subpath_mountinfo::mounter::{AsyncMounter, Place, Source};
+use subpath_mountinfo::internal::coroutine::AsyncMounter;
 use subpath_mountinfo::table::MountTable;
 use subpath_mountinfo::{Error, Result, log};
+use subpath_mountinfo::{Place, Source};
 
 mod misuse;
 

@@ -1,0 +1,105 @@
+//! Clean-up of a mount point with a caller's mounter, which is asked what mount-utils asks, in its order.
+
+use super::{Existence, path_exists, remove, remove_path, skip};
+use crate::error::{Error, Result};
+use crate::internal::coroutine::AsyncMounter;
+use crate::internal::go_text;
+use crate::log;
+use crate::mounter::Place;
+use crate::profile::Profile;
+
+/// [`cleanup_mount_point`](crate::cleanup_mount_point) of a place.
+pub async fn clean_up<M: AsyncMounter>(
+    mounter: &M,
+    at: Place<'_>,
+    extensive: bool,
+    profile: Profile,
+) -> Result<()> {
+    let corrupted = match path_exists(at.path) {
+        Ok(Existence::Yes) => false,
+        Ok(Existence::Corrupted(_)) => true,
+        Ok(Existence::No) => return skip(at.path, profile),
+        Err(error) => return Err(Error::flatten("Error checking path: ", &error)),
+    };
+    if corrupted || mounter.can_safely_skip_mount_point_check().await {
+        let skips = mounter.can_safely_skip_mount_point_check().await;
+        log!(
+            DEBUG,
+            "unmounting ",
+            go_text::quote(at.path),
+            " (corruptedMount: ",
+            corrupted.to_string(),
+            ", mounterCanSkipMountPointChecks: ",
+            skips.to_string(),
+            ")"
+        );
+        mounter.unmount(at).await?;
+        return remove_path(at);
+    }
+    if remove_if_not_mount_point(mounter, at, extensive).await? {
+        return Ok(());
+    }
+    log!(DEBUG, go_text::quote(at.path), " is a mountpoint, unmounting");
+    mounter.unmount(at).await?;
+    match remove_if_not_mount_point(mounter, at, extensive).await {
+        Ok(true) => Ok(()),
+        Err(Check::Remove(error)) => Err(error),
+        // The original gives its own sentence here whatever the check answered.
+        Ok(false) | Err(Check::Mounted(_)) => {
+            Err(Error::new(crate::text!("failed to cleanup mount point ", at.path)))
+        }
+        Err(Check::NotMounted(error)) => Err(error),
+    }
+}
+
+/// Why `remove_if_not_mount_point` failed, and what it took the place for.
+enum Check {
+    /// The check failed; the place counts as no mount point.
+    NotMounted(Error),
+    /// The check failed; the place counts as a mount point.
+    Mounted(Error),
+    /// It is no mount point, and could not be removed.
+    Remove(Error),
+}
+
+impl From<Check> for Error {
+    fn from(check: Check) -> Error {
+        match check {
+            Check::NotMounted(error) | Check::Mounted(error) | Check::Remove(error) => error,
+        }
+    }
+}
+
+/// Removes the place if nothing is mounted on it (`removePathIfNotMountPoint`); `true` when it is
+/// gone.
+async fn remove_if_not_mount_point<M: AsyncMounter>(
+    mounter: &M,
+    at: Place<'_>,
+    extensive: bool,
+) -> std::result::Result<bool, Check> {
+    let not_mounted = if extensive {
+        // IsNotMountPoint answers true beside every error.
+        mounter.is_mount_point(at).await.map(|mounted| !mounted).map_err(Check::NotMounted)
+    } else {
+        mounter.is_likely_not_mount_point(at).await.map_err(|error| {
+            match error.as_foreign().is_none_or(|foreign| foreign.beside) {
+                true => Check::NotMounted(error),
+                false => Check::Mounted(error),
+            }
+        })
+    };
+    match not_mounted {
+        Err(Check::NotMounted(error) | Check::Mounted(error) | Check::Remove(error))
+            if error.is_not_exist() =>
+        {
+            log!(DEBUG, go_text::quote(at.path), " does not exist");
+            Ok(true)
+        }
+        Err(check) => Err(check),
+        Ok(true) => {
+            log!(DEBUG, go_text::quote(at.path), " is not a mountpoint, deleting");
+            remove(at).map(|()| true).map_err(Check::Remove)
+        }
+        Ok(false) => Ok(false),
+    }
+}

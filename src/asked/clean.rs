@@ -1,0 +1,155 @@
+//! Takes away every sub path of a volume by a caller's mounter (`CleanSubPaths`), and what a failed
+//! prepare left behind.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use subpath_mountinfo::internal::clean_up_asking;
+use subpath_mountinfo::internal::coroutine::AsyncMounter;
+use subpath_mountinfo::internal::go_path;
+use subpath_mountinfo::internal::sys::{self, Kind};
+use subpath_mountinfo::{Error, Place, Profile, Result, log};
+
+use crate::clean::{
+    Directories, TO_READ, cannot_delete, cannot_process, cannot_read, cleaned, log_cleaning,
+    remove_empty_dirs, remove_link, why_unreadable,
+};
+use crate::pod_dir::{PodDir, is_on_another_mount};
+use crate::request::Subpath;
+
+/// Takes away every sub path of a volume (`doCleanSubPaths`).
+pub async fn clean_sub_paths<M: AsyncMounter>(
+    mounter: &M,
+    pod_dir: &[u8],
+    volume_name: &[u8],
+    profile: Profile,
+) -> Result<()> {
+    let paths = Directories::of(pod_dir, volume_name)?;
+    let pod = PodDir::new(pod_dir);
+    let volume = match pod.open_to_read(&paths.volume) {
+        Ok(volume) => volume,
+        Err(sys::ENOENT) => return Ok(()),
+        Err(errno) => return Err(why_unreadable(&pod, &paths.volume, errno, profile)),
+    };
+    let (containers, failed) = sys::read_dir(&volume);
+    if let Some(errno) = failed {
+        return Err(cannot_read(&paths.volume, "readdirent", errno));
+    }
+    if profile.lists_with_lookups()
+        && !containers.is_empty()
+        && let Err(errno) = sys::may_search(&volume)
+    {
+        // Before v1.37 the original looked each entry up while it listed them (ioutil.ReadDir).
+        return Err(cannot_read(&paths.volume, "fstatat", errno));
+    }
+    for container in containers {
+        if container.kind != Kind::Directory {
+            log!(DEBUG, "Container file is not a directory: ", container.name);
+            continue;
+        }
+        log!(DEBUG, "Cleaning up subpath mounts for container ", container.name);
+        let container_dir = go_path::join(&[&paths.volume, &container.name]);
+        clean_container(mounter, &volume, &container_dir, profile).await?;
+        log!(TRACE, "Removed ", container_dir);
+    }
+    pod.remove(&paths.volume).map_err(|error| cannot_delete(&paths.volume, &error))?;
+    log!(TRACE, "Removed ", paths.volume);
+    match pod.remove(&paths.all) {
+        // Another volume's sub paths are still there.
+        Err(error) if error.is_exist() => {}
+        removed => removed.map_err(|error| cannot_delete(&paths.all, &error))?,
+    }
+    log!(TRACE, "Removed ", paths.all);
+    Ok(())
+}
+
+/// Cleans a container's directory, and removes it.
+async fn clean_container<M: AsyncMounter>(
+    mounter: &M,
+    volume: &OwnedFd,
+    path: &[u8],
+    profile: Profile,
+) -> Result<()> {
+    let name = go_path::base(path);
+    let unread = match sys::openat(volume, name, TO_READ, 0) {
+        Ok(dir) => clean_entries(mounter, volume, &dir, path, profile)
+            .await
+            .map_err(|error| cannot_process(path, &error))?,
+        Err(errno) => Some(errno),
+    };
+    let removed = sys::remove_at(volume, name, Kind::Directory)
+        .map_err(|errno| Error::path("remove", path, errno));
+    match (removed, unread) {
+        // It is not empty because it could not be read. (Of a directory that may not be read the
+        // original says no more than that it is not empty.)
+        (Err(error), Some(errno))
+            if error.is_exist() && !matches!(errno, sys::EACCES | sys::ENOENT) =>
+        {
+            Err(cannot_process(path, &Error::path("open", path, errno)))
+        }
+        (removed, _) => removed.map_err(|error| cannot_delete(path, &error)),
+    }
+}
+
+/// Cleans every entry of a container's directory; the first error ends it. Gives the errno that ended
+/// the listing early.
+async fn clean_entries<M: AsyncMounter>(
+    mounter: &M,
+    volume: &OwnedFd,
+    dir: &OwnedFd,
+    path: &[u8],
+    profile: Profile,
+) -> Result<Option<i32>> {
+    let (entries, unread) = sys::read_dir(dir);
+    for entry in entries {
+        match entry.kind {
+            Kind::Symlink => {
+                let is_elsewhere = is_on_another_mount(dir, volume)
+                    .map_err(|errno| Error::of_call("statx", path, errno))?;
+                // On another mount it is somebody's, and is left where it is.
+                if !is_elsewhere {
+                    remove_link(dir, &entry.name, path)?;
+                }
+            }
+            _ => clean_entry(mounter, Some(dir.as_fd()), path, &entry.name, profile).await?,
+        }
+    }
+    Ok(unread)
+}
+
+/// Takes one sub path away (`doCleanSubPath`).
+async fn clean_entry<M: AsyncMounter>(
+    mounter: &M,
+    dir: Option<BorrowedFd<'_>>,
+    container_dir: &[u8],
+    name: &[u8],
+    profile: Profile,
+) -> Result<()> {
+    log_cleaning(name);
+    let path = go_path::join(&[container_dir, name]);
+    let at = Place { path: &path, dir };
+    cleaned(&path, clean_up_asking(mounter, at, true, profile).await)
+}
+
+/// Takes away the target of a bind that failed, and the directories above it that are empty
+/// (`cleanSubPath`).
+pub(crate) async fn clean_sub_path<M: AsyncMounter>(
+    mounter: &M,
+    subpath: &Subpath,
+    profile: Profile,
+) -> Result<()> {
+    let container_dir = subpath.container_dir();
+    let held = match PodDir::new(&subpath.pod_dir).open_dir(&container_dir) {
+        Ok(dir) => Some(dir),
+        // Nothing is there.
+        Err(sys::ENOENT) => None,
+        // By path the target may be reached through a link.
+        Err(errno) => {
+            let cause = Error::path("open", &container_dir[..], errno);
+            return cleaned(&subpath.target(), Err(cause));
+        }
+    };
+    let dir = held.as_ref().map(AsFd::as_fd);
+    let name = subpath.index();
+    clean_entry(mounter, dir, &container_dir, name.as_bytes(), profile).await?;
+    remove_empty_dirs(&subpath.pod_dir, &container_dir)
+}

@@ -1,0 +1,52 @@
+//! Binds a sub path into the pod's directory by a caller's mounter (`doBindSubPath`).
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use subpath_mountinfo::internal::coroutine::AsyncMounter;
+use subpath_mountinfo::internal::go_text;
+use subpath_mountinfo::{Error, Place, Profile, Result, Source, log, text};
+
+use super::clean::clean_sub_path;
+use super::target;
+use crate::lock::lock;
+use crate::request::Subpath;
+use crate::source::{self, BindSource, Opened};
+
+/// How long another caller's prepare of the same target is waited for. A mounter may itself call back
+/// for the same target, and then the second call goes on as the original would.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Binds a sub path, and gives its target.
+pub async fn prepare<M: AsyncMounter>(
+    mounter: &M,
+    subpath: &Subpath,
+    profile: Profile,
+) -> Result<Vec<u8>> {
+    let Opened { subpath, fd, stat } = source::open(subpath)?;
+    let _one_at_a_time = lock(&subpath.target(), PATIENCE);
+    let source = BindSource::Open(fd.as_fd(), stat);
+    let target = target::prepare(mounter, &subpath, &source, profile).await?;
+    let Some(parent) = target.parent else { return Ok(target.path) };
+    let at = Place::beneath(parent.as_fd(), &target.path);
+    let source = Source { fd: fd.as_fd() };
+    source::log_bind(source, &target.path);
+    match mounter.bind(source, at).await {
+        Ok(()) => {
+            log!(INFO, "Bound SubPath ", subpath.path, " into ", target.path);
+            Ok(target.path)
+        }
+        Err(error) => {
+            undo(mounter, &subpath, &target.path, profile).await;
+            Err(Error::flatten(text!("error mounting ", subpath.path, ": "), &error))
+        }
+    }
+}
+
+/// Takes away what was made for a bind that failed.
+async fn undo<M: AsyncMounter>(mounter: &M, subpath: &Subpath, target: &[u8], profile: Profile) {
+    log!(DEBUG, "doBindSubPath() failed for ", go_text::quote(target), ", cleaning up subpath");
+    if let Err(error) = clean_sub_path(mounter, subpath, profile).await {
+        log!(ERROR, "Failed to clean subpath ", go_text::quote(target), ": ", error.text_v());
+    }
+}

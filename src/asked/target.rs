@@ -1,0 +1,107 @@
+//! What a caller's mounter says is mounted on a target, and the target itself (`prepareSubpathTarget`).
+
+use subpath_mountinfo::internal::coroutine::AsyncMounter;
+use subpath_mountinfo::internal::sys;
+use subpath_mountinfo::{Error, Place, Profile, Result, is_corrupted_mount, text};
+
+use crate::pod_dir::PodDir;
+use crate::request::Subpath;
+use crate::source::BindSource;
+use crate::target::{self, Attempt, Replace, TRIES, Target};
+
+/// Finds out whether the sub path is mounted already, has a stale mount unmounted, and makes the
+/// target.
+pub(crate) async fn prepare<M: AsyncMounter>(
+    mounter: &M,
+    subpath: &Subpath,
+    source: &BindSource<'_>,
+    profile: Profile,
+) -> Result<Target> {
+    let path = subpath.target();
+    if is_mounted(mounter, subpath, &path, source, profile).await? {
+        return Ok(Target::already_mounted(path));
+    }
+    let mut last = None;
+    for _ in 0..TRIES {
+        // It exists by now for every sub path but a container's first; what else is wrong shows when
+        // it is made.
+        let container_dir = PodDir::new(&subpath.pod_dir).open_dir(&subpath.container_dir()).ok();
+        match target::make(subpath, source, &path, container_dir, Replace::Symlinks)? {
+            Attempt::Made { parent, .. } => return Ok(Target { path, parent: Some(parent) }),
+            Attempt::Vanished(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| Error::path("mkdir", path, sys::ENOENT)))
+}
+
+/// Whether the source is mounted on the target, as the original finds it out.
+async fn is_mounted<M: AsyncMounter>(
+    mounter: &M,
+    subpath: &Subpath,
+    path: &[u8],
+    source: &BindSource<'_>,
+    profile: Profile,
+) -> Result<bool> {
+    let at = Place::at(path);
+    let mounted = match mounter.is_mount_point(at).await {
+        Ok(mounted) => mounted,
+        Err(error) if error.is_not_exist() => false,
+        // From v1.37 on what cannot be looked at is unmounted and made anew.
+        Err(error) if profile.recovers_corrupted() && is_corrupted_mount(&error) => {
+            target::log_corrupted(path, &error);
+            mounter
+                .unmount(at)
+                .await
+                .map_err(|error| target::cannot_unmount_corrupted(path, error))?;
+            false
+        }
+        Err(error) => {
+            let prefix = text!("error checking path ", path, " for mount: ");
+            return Err(match profile.wraps_errors() {
+                true => Error::wrap(prefix, error),
+                false => Error::flatten(prefix, &error),
+            });
+        }
+    };
+    if !mounted {
+        return Ok(false);
+    }
+    let same = same_file(subpath, path, source).map_err(|error| {
+        Error::flatten(text!("error checking subpath mount info for ", path, ": "), &error)
+    })?;
+    if !same {
+        unmount_stale(mounter, at, profile).await?;
+    }
+    Ok(same)
+}
+
+/// Unmounts something else that lies on the target.
+async fn unmount_stale<M: AsyncMounter>(
+    mounter: &M,
+    at: Place<'_>,
+    profile: Profile,
+) -> Result<()> {
+    let unmounted = if profile.detaches_stale() {
+        target::log_stale(at.path);
+        mounter.unmount_lazily(at).await
+    } else {
+        mounter.unmount(at).await
+    };
+    unmounted.map_err(|error| target::cannot_unmount_stale(at.path, error, profile))
+}
+
+/// Whether the source is what is mounted on the target (`checkSubPathFileEqual`).
+fn same_file(subpath: &Subpath, path: &[u8], source: &BindSource<'_>) -> Result<bool> {
+    let source = source.stat_to_compare(subpath)?;
+    let target = match sys::refused(path) {
+        Some(errno) => Err(errno),
+        None => PodDir::new(&subpath.pod_dir)
+            .locate(path)
+            .and_then(|at| sys::lstat_at(at.dir(), at.name())),
+    }
+    .map_err(|errno| {
+        let cause = Error::path("lstat", path, errno);
+        Error::flatten(text!("lstat ", path, " failed: "), &cause)
+    })?;
+    Ok(source.same_file(&target))
+}

@@ -1,0 +1,123 @@
+//! What is to be bound: the sub path, resolved, and opened below its volume.
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use nix::fcntl::AT_FDCWD;
+use subpath_mountinfo::internal::sys::{self, Stat, Sys};
+use subpath_mountinfo::internal::{go_path, go_text};
+use subpath_mountinfo::{Error, Result, Source, log, text};
+
+use crate::open::{NotSymlinkFree, open_beneath, open_symlink_free};
+use crate::request::Subpath;
+
+/// Where the facts about the source of a bind come from.
+pub(crate) enum BindSource<'a> {
+    /// The open descriptor that will be bound, and what fstat(2) told of it if it was asked.
+    Open(BorrowedFd<'a>, Option<Stat>),
+    /// The sub path's path, for a caller that has opened nothing.
+    Path(&'a [u8]),
+}
+
+impl BindSource<'_> {
+    /// What kind of file it is, and which.
+    pub(crate) fn stat(&self) -> Result<Stat> {
+        match self {
+            BindSource::Open(_, Some(stat)) => Ok(*stat),
+            BindSource::Open(fd, None) => sys::fstat(fd).map_err(Error::from_errno),
+            BindSource::Path(path) => {
+                sys::lstat(path).map_err(|errno| Error::path("lstat", *path, errno))
+            }
+        }
+    }
+
+    /// [`BindSource::stat`] to compare with what is mounted on the target.
+    pub(crate) fn stat_to_compare(&self, subpath: &Subpath) -> Result<Stat> {
+        let prefix = || text!("stat ", subpath.path, " failed: ");
+        self.stat().map_err(|error| Error::flatten(prefix(), &error))
+    }
+
+    /// Whether the source answers when its server is asked anew.
+    pub(crate) fn ask_server(&self) -> Sys<()> {
+        match self {
+            BindSource::Open(fd, _) => sys::server_answers(fd, b"", false),
+            BindSource::Path(path) => sys::server_answers(AT_FDCWD, path, false),
+        }
+    }
+}
+
+/// A sub path whose paths have no link in them any more, and its open source.
+pub(crate) struct Opened {
+    pub(crate) subpath: Subpath,
+    pub(crate) fd: OwnedFd,
+    pub(crate) stat: Option<Stat>,
+}
+
+/// Resolves the links of the volume's path and of the sub path's, and opens the sub path below the
+/// volume (the first half of `doBindSubPath`).
+pub(crate) fn open(subpath: &Subpath) -> Result<Opened> {
+    let found = match open_symlink_free(&subpath.path, &subpath.volume_path) {
+        Err(NotSymlinkFree::Automount(place, errno)) => {
+            let volume = &subpath.volume_path;
+            let is_in_volume = place.len() > go_path::clean_cow(volume).len();
+            let of = if is_in_volume { &subpath.path } else { volume };
+            return Err(cannot_resolve(of, &Error::path("lstat", place, errno)));
+        }
+        Err(NotSymlinkFree::Unknown) => None,
+        Ok(found) => Some(found),
+    };
+    let (volume_path, path) = match &found {
+        Some(found) => (found.base.to_vec(), found.path.to_vec()),
+        None => (resolve(&subpath.volume_path)?, resolve(&subpath.path)?),
+    };
+    log!(
+        TRACE,
+        "doBindSubPath ",
+        go_text::quote(&subpath.path),
+        " (",
+        go_text::quote(&path),
+        ") for volumepath ",
+        go_text::quote(&subpath.volume_path)
+    );
+    let (fd, stat) = match found {
+        Some(found) => {
+            found.trace();
+            (found.fd, Some(found.stat))
+        }
+        None => (open_sub_path(&path, &volume_path)?, None),
+    };
+    Ok(Opened { subpath: Subpath { path, volume_path, ..subpath.clone() }, fd, stat })
+}
+
+fn resolve(path: &[u8]) -> Result<Vec<u8>> {
+    go_path::eval_symlinks(path).map_err(|error| cannot_resolve(path, &error))
+}
+
+fn cannot_resolve(path: &[u8], cause: &Error) -> Error {
+    Error::flatten(text!("error resolving symlinks in ", go_text::quote(path), ": "), cause)
+}
+
+/// Opens the sub path below its volume (`safeOpenSubPath`).
+fn open_sub_path(path: &[u8], volume_path: &[u8]) -> Result<OwnedFd> {
+    if !go_path::path_within_base(path, volume_path) {
+        return Err(Error::new(text!(
+            "subpath ",
+            go_text::quote(path),
+            " not within volume path ",
+            go_text::quote(volume_path)
+        )));
+    }
+    open_beneath(path, volume_path)
+        .map_err(|error| Error::flatten(text!("error opening subpath ", path, ": "), &error))
+}
+
+/// Logs that the mounter is about to bind, as the original does.
+pub(crate) fn log_bind(source: Source<'_>, target: &[u8]) {
+    log!(
+        TRACE,
+        "bind mounting ",
+        // Where it cannot be told the mounter's own question fails.
+        go_text::quote(&source.proc_path().unwrap_or_default()),
+        " at ",
+        go_text::quote(target)
+    );
+}
