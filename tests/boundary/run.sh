@@ -41,6 +41,13 @@ run dynamic
 "$cc" -static "$work/calls.o" "$library" -o "$work/static"
 run static
 
+# What the crate's README.md shows works.
+# shellcheck disable=SC2016 # backticks of Markdown
+sed -n '/^```c$/,/^```$/{//!p}' "$shim/ffi/README.md" >"$work/example.c"
+# shellcheck disable=SC2086
+"$cc" -std=c11 $strict "$work/example.c" "$library" -o "$work/example"
+[ "$("$work/example")" = "/proc is a mount point" ] || fail "the example of go-shim/ffi/README.md says something else"
+
 # Another Rust library, as cargo makes it and as archive.sh does. The second is this one under
 # other names: the same runtime, which clashes if any of it is to be seen.
 cat >"$work/other.rs" <<'RS'
