@@ -296,17 +296,17 @@ fn references_to_a_mount_whose_server_is_dead_or_hangs_are_found() {
         let found = |what: &str| {
             for (path, other) in [(&layout.volume, &twin), (&twin, &layout.volume), (&link, &twin)]
             {
-                assert_eq!(mount_refs(&bytes(path)), Ok(vec![bytes(other)]), "{what}: {path:?}");
+                assert_eq!(mount_refs(path), Ok(vec![other.clone()]), "{what}: {path:?}");
             }
         };
         found("served");
-        assert_eq!(mount_refs(&bytes(&below)), Ok(Vec::new()));
+        assert_eq!(mount_refs(&below), Ok(Vec::new()));
         server.hang();
         let asked = server.asked();
         found("hung");
         assert_eq!(server.asked(), asked, "it was asked");
         for _ in 0..20 {
-            let error = mount_refs(&bytes(&below)).unwrap_err();
+            let error = mount_refs(&below).unwrap_err();
             assert_eq!(error.errno(), Some(Errno::ETIMEDOUT as i32), "{error}");
         }
         assert_eq!(server.asked(), asked + 1);
@@ -318,7 +318,7 @@ fn references_to_a_mount_whose_server_is_dead_or_hangs_are_found() {
         found("dead");
         // The thread that waited has the kernel's answer by now, but may not have told it yet.
         let error = loop {
-            let error = mount_refs(&bytes(&below)).unwrap_err();
+            let error = mount_refs(&below).unwrap_err();
             if error.errno() != Some(Errno::ETIMEDOUT as i32) {
                 break error;
             }

@@ -69,7 +69,7 @@ fn volumes(table: &MountTable) -> Vec<MountRecord> {
     let step = mounts.len().div_ceil(VOLUMES).max(1);
     let seen = |mount: &&MountRecord| {
         let at = mount.mount_point_path();
-        at.len() < 2048 && table.top(at).unwrap().is_some_and(|top| top.id == mount.id)
+        at.as_os_str().len() < 2048 && table.top(at).unwrap().is_some_and(|top| top.id == mount.id)
     };
     mounts.iter().step_by(step).filter(seen).cloned().collect()
 }
@@ -78,7 +78,7 @@ fn volumes(table: &MountTable) -> Vec<MountRecord> {
 fn play(what: &str, root: &Root, table: &MountTable, volume: &MountRecord, profile: Profile) {
     let mounter = ReplayMounter::rooted_at(&root.0, table).unwrap();
     let before = mounter.table();
-    let volume_path = match volume.mount_point_path() {
+    let volume_path = match volume.mount_point_path().as_os_str().as_bytes() {
         b"/" => root.here(b""),
         at => root.here(at),
     };
@@ -100,12 +100,13 @@ fn play(what: &str, root: &Root, table: &MountTable, volume: &MountRecord, profi
     assert!(mounter.is_mount_point(Place::at(&target)).unwrap(), "{what}");
     assert_eq!(prepare_safe_subpath(&mounter, &request, profile).unwrap(), target, "{what}");
     let prepared = mounter.table();
-    let bound = prepared.top(root.in_table(&target)).unwrap().unwrap();
+    let bound = prepared.top(path(root.in_table(&target))).unwrap().unwrap();
     assert_eq!(bound.device, volume.device, "{what}");
     assert_eq!(bound.source, volume.source, "{what}");
     if !volume.is_deleted() {
-        let of = volume.root.strip_suffix(b"/").unwrap_or(&volume.root);
-        assert_eq!(bound.root, [of, SUB_PATH].concat(), "{what}");
+        let of = volume.root.as_os_str().as_bytes();
+        let wanted = [of.strip_suffix(b"/").unwrap_or(of), SUB_PATH].concat();
+        assert_eq!(bound.root.as_os_str(), path(&wanted), "{what}");
     }
     let mounts = (before.records().unwrap(), prepared.records().unwrap());
     assert_eq!(mounts.0.len() + 1, mounts.1.len(), "{what}");
@@ -120,7 +121,7 @@ fn play(what: &str, root: &Root, table: &MountTable, volume: &MountRecord, profi
 fn a_sub_path_of_every_kind_of_mount_is_prepared_and_cleaned() {
     let (mut played, mut passed_over) = (0, Vec::new());
     for (name, table) in tables() {
-        if table.covering(POD).unwrap().is_none() {
+        if table.covering(path(POD)).unwrap().is_none() {
             passed_over.push(name);
             continue;
         }

@@ -30,10 +30,11 @@ impl Node {
     fn new(fixture: &str) -> Self {
         let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/mountinfo");
         let table = MountTable::open(data.join(fixture).with_extension("mountinfo")).unwrap();
-        let mounts = table.under(b"/var/lib/kubelet/pods").unwrap();
+        let mounts = table.under("/var/lib/kubelet/pods").unwrap();
         // …/pods/UID/volume-subpaths/VOLUME/CONTAINER/INDEX
         let part = |mount: &MountRecord, at: usize| {
-            mount.mount_point.split(|&byte| byte == b'/').nth(at).unwrap_or_default().to_vec()
+            let mount_point = mount.mount_point.as_os_str().as_bytes();
+            mount_point.split(|&byte| byte == b'/').nth(at).unwrap_or_default().to_vec()
         };
         let first = mounts.iter().find(|mount| part(mount, 6) == b"volume-subpaths").unwrap();
         let pod = part(first, 5);
@@ -64,17 +65,19 @@ impl Node {
             volume,
         };
         for mount in node.sub_paths.iter().chain([&node.volume]) {
-            fs::create_dir_all(path(&node.here(&mount.mount_point))).unwrap();
+            fs::create_dir_all(path(&node.here_of(mount))).unwrap();
         }
         node
     }
 
-    fn here(&self, in_table: &[u8]) -> Vec<u8> {
-        [self.root.as_os_str().as_bytes(), in_table].concat()
+    /// The mount point of a mount of the table, below the root here.
+    fn here_of(&self, mount: &MountRecord) -> Vec<u8> {
+        let parts = [self.root.as_os_str(), mount.mount_point.as_os_str()];
+        parts.map(OsStrExt::as_bytes).concat()
     }
 
-    fn is_mount_point(&self, in_table: &[u8]) -> bool {
-        self.mounter.is_mount_point(Place::at(&self.here(in_table))).unwrap()
+    fn is_mount_point(&self, mount: &MountRecord) -> bool {
+        self.mounter.is_mount_point(Place::at(&self.here_of(mount))).unwrap()
     }
 }
 
@@ -92,7 +95,7 @@ fn path(bytes: &[u8]) -> &Path {
 fn a_sub_path_prepared_on_a_node_is_a_bind_of_its_volume() {
     for (fixture, profile) in ["containerd-node", "crio-node"].into_iter().zip(PROFILES) {
         let node = Node::new(fixture);
-        let volume = node.here(&node.volume.mount_point);
+        let volume = node.here_of(&node.volume);
         fs::create_dir_all(path(&volume).join("new data/sub")).unwrap();
         let request = Subpath {
             volume_mount_index: 7,
@@ -109,11 +112,9 @@ fn a_sub_path_prepared_on_a_node_is_a_bind_of_its_volume() {
 
         let in_table = target.strip_prefix(node.root.as_os_str().as_bytes()).unwrap();
         let table = node.mounter.table();
-        let mount = table.top(in_table).unwrap().unwrap();
+        let mount = table.top(path(in_table)).unwrap().unwrap();
         assert_eq!(mount.device, node.volume.device, "{fixture}");
-        let root =
-            [node.volume.root.strip_suffix(b"/").unwrap_or(&node.volume.root), b"/new data/sub"];
-        assert_eq!(mount.root, root.concat(), "{fixture}");
+        assert_eq!(mount.root, node.volume.root.join("new data/sub"), "{fixture}");
         assert!(table.records().unwrap().len() > before);
     }
 }
@@ -126,11 +127,11 @@ fn cleaning_takes_the_sub_paths_of_the_volume_and_no_other_mount() {
         assert!(!node.sub_paths.is_empty());
         clean_sub_paths(&node.mounter, &node.pod_dir, &node.volume_name, profile).unwrap();
         for mount in &node.sub_paths {
-            assert!(!node.is_mount_point(&mount.mount_point), "{fixture}");
-            assert!(!path(&node.here(&mount.mount_point)).exists(), "{fixture}");
+            assert!(!node.is_mount_point(mount), "{fixture}");
+            assert!(!path(&node.here_of(mount)).exists(), "{fixture}");
         }
-        assert!(node.is_mount_point(&node.volume.mount_point), "{fixture}");
-        assert!(path(&node.here(&node.volume.mount_point)).exists(), "{fixture}");
+        assert!(node.is_mount_point(&node.volume), "{fixture}");
+        assert!(path(&node.here_of(&node.volume)).exists(), "{fixture}");
         assert!(!path(&node.pod_dir).join("volume-subpaths").exists(), "{fixture}");
         let after = node.mounter.table().records().unwrap();
         let left: Vec<&MountRecord> =

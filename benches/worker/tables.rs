@@ -25,7 +25,7 @@ pub fn look_up(file: &str, target: &str, reader: &str, count: usize) -> Answer {
         let mut found = 0;
         for _ in 0..count {
             found += match reader {
-                "port" => MountTable::open(file)?.at(target.as_bytes())?.len(),
+                "port" => MountTable::open(file)?.at(target)?.len(),
                 "procfs" => MountInfos::from_file(file)?
                     .0
                     .iter()

@@ -3,6 +3,10 @@
 //! The first line of the input is the path, the second a number, and the rest the table.
 #![no_main]
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
 use libfuzzer_sys::fuzz_target;
 use subpath_mountinfo::internal::go_path;
 use subpath_mountinfo::table::{Filter, MountReader, MountRecord, MountTable};
@@ -16,15 +20,16 @@ fuzz_target!(|input: &[u8]| {
     let table = MountTable::from_bytes(text);
     let Ok(records) = table.records() else { return };
     let path = go_path::clean(path);
+    let at_path = Path::new(OsStr::from_bytes(&path));
     let mut devices: Vec<_> = records.iter().map(|record| record.device).collect();
     devices.dedup();
-    let roots: Vec<Vec<u8>> = records.iter().map(|record| record.root.clone()).collect();
+    let roots: Vec<PathBuf> = records.iter().map(|record| record.root.clone()).collect();
 
-    same(&table, &records, &Filter::at(&path), |record| record.is_mounted_at(&path));
-    same(&table, &records, &Filter::under(&path), |record| {
+    same(&table, &records, &Filter::at(at_path), |record| record.is_mounted_at(at_path));
+    same(&table, &records, &Filter::under(at_path), |record| {
         mount_points(record).any(|mount_point| is_within(mount_point, &path))
     });
-    same(&table, &records, &Filter::covering(&path), |record| {
+    same(&table, &records, &Filter::covering(at_path), |record| {
         mount_points(record).any(|mount_point| is_within(&path, mount_point))
     });
     same(&table, &records, &Filter::id(number), |record| record.id == number);
@@ -34,26 +39,27 @@ fuzz_target!(|input: &[u8]| {
     for (device, root) in devices.iter().copied().zip(&roots).take(4) {
         same(&table, &records, &Filter::device(device), |record| record.device == device);
         same(&table, &records, &Filter::root(device, root), |record| {
-            record.device == device && record.root == *root
+            record.device == device && record.root.as_os_str() == root
         });
     }
 
-    let at: Vec<_> = records.iter().filter(|record| record.is_mounted_at(&path)).cloned().collect();
-    assert_eq!(table.at(&path).as_ref(), Ok(&at));
-    let top = table.top(&path).expect("every line was parsed before");
+    let at: Vec<_> =
+        records.iter().filter(|record| record.is_mounted_at(at_path)).cloned().collect();
+    assert_eq!(table.at(at_path).as_ref(), Ok(&at));
+    let top = table.top(at_path).expect("every line was parsed before");
     assert!(top.is_none_or(|top| at.contains(&top)));
-    let covering = table.covering(&path).expect("every line was parsed before");
+    let covering = table.covering(at_path).expect("every line was parsed before");
     if let Some(covering) = &covering {
         assert!(mount_points(covering).any(|mount_point| is_within(&path, mount_point)));
     }
-    match (table.search_mount_points(&path), covering) {
+    match (table.search_mount_points(at_path), covering) {
         (Ok(found), Some(mount)) => found.iter().for_each(|other| {
             let same = |record: &&MountRecord| {
-                record.mount_point == *other
+                record.mount_point.as_os_str() == other
                     && record.device == mount.device
                     && record.id != mount.id
             };
-            assert!(records.iter().find(same).is_some(), "{}", other.escape_ascii());
+            assert!(records.iter().find(same).is_some(), "{other:?}");
         }),
         (Err(_), None) => {}
         (found, covering) => panic!("{found:?} of what lies on {covering:?}"),
@@ -64,7 +70,7 @@ fuzz_target!(|input: &[u8]| {
 fn same(
     table: &MountTable,
     records: &[MountRecord],
-    filter: &Filter<'_>,
+    filter: &Filter,
     wanted: impl Fn(&MountRecord) -> bool,
 ) {
     let expected: Vec<_> = records.iter().filter(|record| wanted(record)).cloned().collect();
@@ -76,7 +82,7 @@ fn same(
 
 /// The mount point as it is printed, and without the mark of a deleted root.
 fn mount_points(record: &MountRecord) -> impl Iterator<Item = &[u8]> {
-    [&record.mount_point[..], record.mount_point_path()].into_iter()
+    [&record.mount_point, record.mount_point_path()].map(|path| path.as_os_str().as_bytes()).into_iter()
 }
 
 /// As bytes: a mount point with a slash too many, which no kernel prints, is no other path's.

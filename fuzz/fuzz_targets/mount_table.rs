@@ -3,7 +3,10 @@
 //! `cargo +nightly fuzz run mount_table fuzz/corpus/mount_table testdata/mountinfo`
 #![no_main]
 
+use std::ffi::OsStr;
 use std::io::BufReader;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
 use subpath_mountinfo::internal::go_path;
@@ -114,11 +117,12 @@ impl Plain {
         let device = record.device;
         let numbers = [record.id, record.parent_id, device.major.into(), device.minor.into()];
         assert_eq!(numbers, self.numbers);
-        assert_eq!(record.root, self.root);
-        assert_eq!(record.mount_point, self.mount_point);
-        assert_eq!(record.fs_type, self.fs_type);
-        assert_eq!(record.source, self.source);
-        let optional: Vec<Vec<u8>> = record.optional_fields.iter().map(<[u8]>::to_vec).collect();
+        assert_eq!(record.root.as_os_str().as_bytes(), self.root);
+        assert_eq!(record.mount_point.as_os_str().as_bytes(), self.mount_point);
+        assert_eq!(record.fs_type.as_bytes(), self.fs_type);
+        assert_eq!(record.source.as_bytes(), self.source);
+        let fields = record.optional_fields.iter();
+        let optional: Vec<Vec<u8>> = fields.map(|field| field.as_bytes().to_vec()).collect();
         assert_eq!(optional, self.optional);
     }
 }
@@ -137,7 +141,7 @@ fn round_trips(text: &[u8]) {
         assert_eq!((&again.root, &again.mount_point), (&record.root, &record.mount_point));
         assert_eq!((&again.fs_type, &again.source), (&record.fs_type, &record.source));
         for options in [&record.mount_options, &record.super_options] {
-            let found: Vec<_> = options.iter().map(|option| option.into_owned()).collect();
+            let found: Vec<_> = options.iter().map(|option| option.into_owned().into_vec()).collect();
             assert_eq!(found, plain_options(options.as_bytes()));
         }
     }
@@ -166,12 +170,13 @@ fn plain_options(text: &[u8]) -> Vec<Vec<u8>> {
 
 fn lookups(table: &MountTable, records: &[MountRecord]) {
     for record in records.iter().take(8) {
-        let path = go_path::clean(&record.mount_point);
-        let above = go_path::dir(&path);
+        let path = go_path::clean(record.mount_point.as_os_str().as_bytes());
+        let path = Path::new(OsStr::from_bytes(&path));
+        let above = path.parent().unwrap_or(path);
         for filter in [
-            Filter::at(&path),
-            Filter::under(&above),
-            Filter::covering(&path),
+            Filter::at(path),
+            Filter::under(above),
+            Filter::covering(path),
             Filter::device(record.device),
             Filter::root(record.device, &record.root),
             Filter::id(record.id),
@@ -183,12 +188,12 @@ fn lookups(table: &MountTable, records: &[MountRecord]) {
             assert_eq!(streamed.as_ref(), Ok(&found));
             assert!(found.iter().all(|mount| records.contains(mount)));
         }
-        let at = table.at(&path).expect("every line was parsed before");
-        let expected: Vec<_> = records.iter().filter(|m| m.is_mounted_at(&path)).cloned().collect();
+        let at = table.at(path).expect("every line was parsed before");
+        let expected: Vec<_> = records.iter().filter(|m| m.is_mounted_at(path)).cloned().collect();
         assert_eq!(at, expected);
-        if let Some(top) = table.top(&path).expect("every line was parsed before") {
+        if let Some(top) = table.top(path).expect("every line was parsed before") {
             assert!(at.contains(&top));
         }
-        let _ = table.search_mount_points(&path);
+        let _ = table.search_mount_points(path);
     }
 }

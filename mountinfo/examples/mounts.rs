@@ -1,9 +1,8 @@
-//! Prints the mount table as JSON, one mount per line; or the mount that a path lies on.
+//! Prints the mount table as JSON, one mount per line; or the mount that a path is on.
 //!
 //! `cargo run -p subpath-mountinfo --example mounts [PATH]`
 
 use std::io::{self, BufWriter, Write};
-use std::os::unix::ffi::OsStrExt;
 
 use subpath_mountinfo::MountRecord;
 use subpath_mountinfo::table::{MountReader, MountTable};
@@ -11,9 +10,9 @@ use subpath_mountinfo::table::{MountReader, MountTable};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut out = BufWriter::new(io::stdout().lock());
     if let Some(path) = std::env::args_os().nth(1) {
-        // The kernel's table knows no links.
+        // The table has no symbolic links.
         let path = std::fs::canonicalize(path)?;
-        if let Some(mount) = MountTable::current()?.covering(path.as_os_str().as_bytes())? {
+        if let Some(mount) = MountTable::current()?.covering(path)? {
             print(&mut out, &mount)?;
         }
     } else {

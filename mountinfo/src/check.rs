@@ -12,7 +12,9 @@
 //! - What is mounted and nothing else: the question of the operations, to which a server that is
 //!   dead or hangs cannot matter ([`is_mount_root`]).
 
+use std::ffi::OsStr;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 
 use nix::fcntl::OFlag;
 
@@ -181,7 +183,7 @@ fn root_by_table(path: &[u8]) -> Sys<Option<Rooted>> {
     let unmarked = real.strip_suffix(b" (deleted)").filter(|_| mount.is_deleted());
     let device = rustix::fs::makedev(mount.device.major, mount.device.minor);
     let rooted = Rooted { mount: id, device, local: false };
-    Ok(mount.is_mounted_at(unmarked.unwrap_or(&real)).then_some(rooted))
+    Ok(mount.is_mounted_at(OsStr::from_bytes(unmarked.unwrap_or(&real))).then_some(rooted))
 }
 
 fn errno_of(error: Error) -> RawErrno {

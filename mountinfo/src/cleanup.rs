@@ -11,23 +11,7 @@ use crate::profile::Profile;
 use crate::utab::ByProgram;
 use crate::{log, umount};
 
-/// Whether an errno tells of a mount whose server or device is gone (`IsCorruptedMnt`): ENOTCONN,
-/// ESTALE, EIO, EACCES, EHOSTDOWN, EWOULDBLOCK or ENODEV; and ECONNREFUSED, which mount-utils does not
-/// know: Linux 7.3 answers it for a FUSE server that died before it had greeted the kernel.
-pub fn is_corrupted_errno(errno: i32) -> bool {
-    use nix::libc;
-    matches!(
-        errno,
-        libc::ENOTCONN
-            | libc::ECONNREFUSED
-            | libc::ESTALE
-            | libc::EIO
-            | libc::EACCES
-            | libc::EHOSTDOWN
-            | libc::EWOULDBLOCK
-            | libc::ENODEV
-    )
-}
+pub use crate::internal::sys::is_corrupted_errno;
 
 /// Whether an error tells of a corrupted mount (`IsCorruptedMnt`): only a bare errno or a path
 /// error can, as in Go, and what the mounter's own error says of itself.

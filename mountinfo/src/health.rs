@@ -10,7 +10,6 @@
 //! start as soon as there are more than a few mounts.
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
 
 use nix::fcntl::AT_FDCWD;
 
@@ -21,9 +20,7 @@ use crate::internal::sys::{self, Rooted, Sys};
 use crate::internal::worker::Workers;
 use crate::mounter::Place;
 
-/// How long a file system has to answer when it is asked whether it is well. Then the answer is
-/// ETIMEDOUT, and is so at once for whoever asks about the same mount while the kernel still waits.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+pub use crate::internal::worker::PATIENCE;
 
 /// What mounts answer, by their numbers and devices. A thread that waits holds the file system, so that
 /// no other gets its device, but not the mount, whose number may be that of another.

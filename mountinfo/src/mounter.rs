@@ -1,7 +1,9 @@
 //! What the operations ask of whoever performs mounts: the [`Mounter`] trait, and the place it acts on.
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::error::{Error, Result};
 use crate::internal::{go_path, sys};
@@ -123,21 +125,21 @@ impl From<&MountRecord> for MountPoint {
     /// system, the options of the mount, and what the file system adds.
     fn from(record: &MountRecord) -> Self {
         const FLAGS: [&[u8]; 4] = [b"sync", b"dirsync", b"mand", b"lazytime"];
-        let read_only =
-            record.mount_options.contains(b"ro") || record.super_options.contains(b"ro");
+        let read_only = record.mount_options.contains("ro") || record.super_options.contains("ro");
         let is_access = |option: &[u8]| option == b"ro" || option == b"rw";
+        let owned = |option: Cow<'_, OsStr>| option.into_owned().into_vec();
         let (flags, rest): (Vec<_>, Vec<_>) = record
             .super_options
             .iter()
-            .map(Cow::into_owned)
+            .map(owned)
             .filter(|option| !is_access(option))
             .partition(|option| FLAGS.contains(&&option[..]));
-        let own = record.mount_options.iter().map(Cow::into_owned).filter(|o| !is_access(o));
+        let own = record.mount_options.iter().map(owned).filter(|o| !is_access(o));
         let access = if read_only { b"ro".to_vec() } else { b"rw".to_vec() };
         MountPoint {
-            device: record.source.clone(),
-            path: record.mount_point.clone(),
-            fs_type: record.fs_type.clone(),
+            device: record.source.as_bytes().to_vec(),
+            path: record.mount_point.as_os_str().as_bytes().to_vec(),
+            fs_type: record.fs_type.as_bytes().to_vec(),
             options: std::iter::once(access).chain(flags).chain(own).chain(rest).collect(),
         }
     }

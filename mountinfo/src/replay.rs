@@ -4,9 +4,10 @@
 //! Knows mounts, not files: what is nowhere in the table is no mount point, whether or not it is
 //! there.
 
+use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
@@ -80,7 +81,8 @@ impl ReplayMounter {
     /// What is seen at the place, if something is mounted there.
     fn top(&self, mounts: &[MountRecord], at: Place<'_>) -> Option<MountRecord> {
         let path = self.inside(at.path)?;
-        covering(mounts, &path).filter(|mount| mount.is_mounted_at(&path)).cloned()
+        let mount = covering(mounts, &path)?;
+        mount.is_mounted_at(OsStr::from_bytes(&path)).then(|| mount.clone())
     }
 
     fn unmount_with(&self, at: Place<'_>, lazily: bool) -> Result<()> {
@@ -127,6 +129,7 @@ impl Mounter for ReplayMounter {
         let (parent, mount_point) = find(at.path).ok_or_else(|| failed(sys::EINVAL))?;
         let id = mounts.iter().map(|mount| mount.id).max().unwrap_or(0).wrapping_add(1);
         let root = path_in_file_system(&origin, &source);
+        let mount_point = PathBuf::from(OsString::from_vec(mount_point));
         mounts.push(MountRecord { id, parent_id: parent.id, root, mount_point, ..origin });
         Ok(())
     }

@@ -100,7 +100,7 @@ fn clean_up_unmounts_and_removes_the_mount_point_only() {
     let mut after = mounter.table().records().unwrap();
     let gone: Vec<&MountRecord> = before.iter().filter(|mount| !after.contains(mount)).collect();
     assert_eq!(gone.len(), 1);
-    assert_eq!(gone[0].mount_point, b"/mnt/other");
+    assert_eq!(gone[0].mount_point.to_str(), Some("/mnt/other"));
 
     // One of four mounts in a stack: the mount point is still one, and stays.
     let stack = scratch.dir("/mnt/stack");
@@ -108,7 +108,7 @@ fn clean_up_unmounts_and_removes_the_mount_point_only() {
     let wanted = format!("failed to cleanup mount point {}", stack.display());
     assert_eq!(error.to_string(), wanted);
     after = mounter.table().records().unwrap();
-    assert_eq!(after.iter().filter(|mount| mount.mount_point == b"/mnt/stack").count(), 3);
+    assert_eq!(after.iter().filter(|mount| mount.is_mounted_at("/mnt/stack")).count(), 3);
 
     // What is no mount point is removed without an unmount.
     let plain = scratch.dir("/mnt/plain");
@@ -124,14 +124,14 @@ fn clean_up_knows_mount_points_of_every_name() {
     let mounter = ReplayMounter::rooted_at(&scratch.0, &table).unwrap();
     let mut cleaned = 0;
     // Inner mounts first, as whoever unmounts has to.
-    for mount in table.under(b"/mnt").unwrap().into_iter().rev() {
-        let here = [bytes(&scratch.0), &mount.mount_point].concat();
+    for mount in table.under("/mnt").unwrap().into_iter().rev() {
+        let here = [bytes(&scratch.0), bytes(&mount.mount_point)].concat();
         fs::create_dir_all(Path::new(&std::ffi::OsString::from_vec(here.clone()))).unwrap();
         cleanup_mount_point(&mounter, &here, true, Profile::V137).unwrap();
         cleaned += 1;
     }
     assert!(cleaned > 30, "{cleaned}");
-    assert_eq!(mounter.table().under(b"/mnt").unwrap(), []);
+    assert_eq!(mounter.table().under("/mnt").unwrap(), []);
     assert_eq!(fs::read_dir(scratch.at("/mnt")).unwrap().count(), 0);
 }
 
@@ -144,18 +144,18 @@ fn a_bind_shows_the_file_system_on_which_the_source_lies() {
     let place = Place::at(bytes(&target));
     for binds in 1..=2 {
         mounter.bind(Source { fd: File::open(&source).unwrap().as_fd() }, place).unwrap();
-        let at = mounter.table().at(b"/var/lib/target").unwrap();
+        let at = mounter.table().at("/var/lib/target").unwrap();
         assert_eq!(at.len(), binds);
-        assert_eq!(at[binds - 1].root, b"/@/home/user/data");
-        assert_eq!(at[binds - 1].source, b"/dev/sda2");
+        assert_eq!(at[binds - 1].root.to_str(), Some("/@/home/user/data"));
+        assert_eq!(at[binds - 1].source, "/dev/sda2");
     }
     let table = mounter.table();
-    let top = table.top(b"/var/lib/target").unwrap().unwrap();
+    let top = table.top("/var/lib/target").unwrap().unwrap();
     let below = table.parent(&top).unwrap().unwrap();
-    assert_eq!(below.mount_point, b"/var/lib/target");
-    assert_eq!(table.parent(&below).unwrap().unwrap().mount_point, b"/var");
-    let references = table.search_mount_points(b"/home/user/data").unwrap();
-    assert_eq!(references, [b"/var/lib/target", b"/var/lib/target"]);
+    assert_eq!(below.mount_point.to_str(), Some("/var/lib/target"));
+    assert_eq!(table.parent(&below).unwrap().unwrap().mount_point.to_str(), Some("/var"));
+    let references = table.search_mount_points("/home/user/data").unwrap();
+    assert_eq!(references, [Path::new("/var/lib/target"), Path::new("/var/lib/target")]);
 
     mounter.unmount(place).unwrap();
     mounter.unmount(place).unwrap();

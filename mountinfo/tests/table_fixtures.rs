@@ -7,7 +7,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::BufReader;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -49,13 +51,15 @@ fn fixtures(malformed: bool) -> Vec<Fixture> {
     fixtures.filter(|fixture| fixture.expected.get("malformed").is_some() == malformed).collect()
 }
 
-/// The bytes of a JSON string or of `{"hex": "…"}`.
-fn bytes(value: &Value) -> Vec<u8> {
+/// The path in a JSON string or in `{"hex": "…"}`.
+fn path(value: &Value) -> PathBuf {
     if let Some(text) = value.as_str() {
-        return text.as_bytes().to_vec();
+        return PathBuf::from(text);
     }
     let hex = value["hex"].as_str().unwrap();
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    let bytes =
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap());
+    PathBuf::from(OsString::from_vec(bytes.collect()))
 }
 
 #[test]
@@ -126,8 +130,8 @@ fn a_path_lies_on_the_mount_where_the_kernel_finds_it() {
     for fixture in fixtures(false) {
         let table = fixture.table();
         for row in fixture.rows("lookups") {
-            let path = bytes(&row["path"]);
-            let what = format!("{}: {}", fixture.name, path.escape_ascii());
+            let path = path(&row["path"]);
+            let what = format!("{}: {path:?}", fixture.name);
             let mount = table.covering(&path).unwrap();
             assert_eq!(mount.map(|mount| mount.id), row["mount"].as_u64(), "{what}");
             let top = table.top(&path).unwrap();
@@ -144,11 +148,11 @@ fn search_mount_points_finds_the_other_mounts_of_a_path() {
     let mut searched = 0;
     for fixture in fixtures(false) {
         for row in fixture.rows("references") {
-            let source = bytes(&row["source"]);
-            let expected: Vec<Vec<u8>> =
-                row["mount_points"].as_array().unwrap().iter().map(bytes).collect();
+            let source = path(&row["source"]);
+            let expected: Vec<PathBuf> =
+                row["mount_points"].as_array().unwrap().iter().map(path).collect();
             let found = fixture.table().search_mount_points(&source).unwrap();
-            assert_eq!(found, expected, "{}: {}", fixture.name, source.escape_ascii());
+            assert_eq!(found, expected, "{}: {source:?}", fixture.name);
             searched += 1;
         }
     }
@@ -163,21 +167,19 @@ fn filters_find_what_a_look_at_every_record_finds() {
         let records = table.records().unwrap();
         for record in records.iter().step_by(1 + records.len() / 20) {
             let (path, device) = (record.mount_point_path(), record.device);
-            let above = subpath_mountinfo::internal::go_path::dir(path);
-            type Wanted<'a> = (&'a str, Filter<'a>, Box<dyn Fn(&MountRecord) -> bool + 'a>);
-            let at = |other: &MountRecord, path: &[u8]| {
-                other.mount_point == path || other.mount_point_path() == path
+            let above = path.parent().unwrap_or(path);
+            type Wanted<'a> = (&'a str, Filter, Box<dyn Fn(&MountRecord) -> bool + 'a>);
+            let at = |other: &MountRecord, path: &Path| {
+                [&other.mount_point, other.mount_point_path()].contains(&path)
             };
-            let under = |other: &MountRecord, base: &[u8]| {
-                [&other.mount_point[..], other.mount_point_path()]
-                    .into_iter()
-                    .any(|path| subpath_mountinfo::internal::go_path::path_within_base(path, base))
+            let under = |other: &MountRecord, base: &Path| {
+                other.mount_point.starts_with(base) || other.mount_point_path().starts_with(base)
             };
             let wanted: [Wanted<'_>; 8] = [
                 ("at", Filter::at(path), Box::new(|r| at(r, path))),
                 ("under", Filter::under(path), Box::new(|r| under(r, path))),
-                ("under its parent", Filter::under(&above), Box::new(|r| under(r, &above))),
-                ("nowhere", Filter::at(b"/nowhere"), Box::new(|_| false)),
+                ("under its parent", Filter::under(above), Box::new(|r| under(r, above))),
+                ("nowhere", Filter::at("/nowhere"), Box::new(|_| false)),
                 ("device", Filter::device(device), Box::new(|r| r.device == device)),
                 (
                     "root",
@@ -192,7 +194,7 @@ fn filters_find_what_a_look_at_every_record_finds() {
                 ),
             ];
             for (what, filter, is_wanted) in &wanted {
-                let what = format!("{}: {what} of {}", fixture.name, path.escape_ascii());
+                let what = format!("{}: {what} of {path:?}", fixture.name);
                 let expected: Vec<_> = records.iter().filter(|r| is_wanted(r)).cloned().collect();
                 assert_eq!(table.matching(filter).unwrap(), expected, "{what}");
                 let reader = MountReader::new(fixture.text.as_slice());

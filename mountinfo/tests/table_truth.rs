@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -96,11 +96,12 @@ fn names() -> Vec<Vec<u8>> {
 /// The check for one path that has one mount of this source on it.
 fn assert_mounted(table: &MountTable, at: &[u8], source: &[u8]) -> MountRecord {
     let what = at.escape_ascii();
-    let mount = table.top(at).unwrap().unwrap_or_else(|| panic!("{what} is not in the table"));
-    assert_eq!(mount.mount_point, at, "{what}");
-    assert_eq!(mount.source, source, "{what}");
+    let mount =
+        table.top(path(at)).unwrap().unwrap_or_else(|| panic!("{what} is not in the table"));
+    assert_eq!(mount.mount_point.as_os_str().as_bytes(), at, "{what}");
+    assert_eq!(mount.source.as_bytes(), source, "{what}");
     assert_eq!(mount.id, kernel_mount_id(at), "{what}");
-    assert_eq!(table.at(at).unwrap(), std::slice::from_ref(&mount), "{what}");
+    assert_eq!(table.at(path(at)).unwrap(), std::slice::from_ref(&mount), "{what}");
     assert_eq!(table.by_id(mount.id).unwrap().as_ref(), Some(&mount), "{what}");
     mount
 }
@@ -109,26 +110,26 @@ fn assert_mounted(table: &MountTable, at: &[u8], source: &[u8]) -> MountRecord {
 fn every_name_is_found_as_it_was_mounted() {
     in_namespace("every_name_is_found_as_it_was_mounted", || {
         let names = names();
-        let before = MountTable::current().unwrap().under(b"/mnt").unwrap().len();
+        let before = MountTable::current().unwrap().under("/mnt").unwrap().len();
         for name in &names {
             tmpfs(&[b"/mnt/", &name[..]].concat(), name);
             fs::create_dir(path(&[b"/mnt/", &name[..], b"/below"].concat())).unwrap();
         }
         let table = MountTable::current().unwrap();
-        let scratch = table.top(b"/mnt").unwrap().unwrap();
+        let scratch = table.top("/mnt").unwrap().unwrap();
         for name in &names {
             let at = [b"/mnt/", &name[..]].concat();
             let mount = assert_mounted(&table, &at, name);
-            assert_eq!(mount.fs_type, b"tmpfs");
+            assert_eq!(mount.fs_type, "tmpfs");
             assert_eq!(table.parent(&mount).unwrap().as_ref(), Some(&scratch));
             let below = [&at[..], b"/below"].concat();
-            assert_eq!(table.covering(&below).unwrap().unwrap().id, mount.id);
-            assert_eq!(table.top(&below).unwrap(), None, "{}", below.escape_ascii());
+            assert_eq!(table.covering(path(&below)).unwrap().unwrap().id, mount.id);
+            assert_eq!(table.top(path(&below)).unwrap(), None, "{}", below.escape_ascii());
         }
-        let found: BTreeSet<Vec<u8>> =
-            table.children(&scratch).unwrap().into_iter().map(|mount| mount.source).collect();
+        let children = table.children(&scratch).unwrap().into_iter();
+        let found: BTreeSet<Vec<u8>> = children.map(|mount| mount.source.into_vec()).collect();
         assert_eq!(found, names.iter().cloned().collect());
-        assert_eq!(table.under(b"/mnt").unwrap().len(), before + names.len());
+        assert_eq!(table.under("/mnt").unwrap().len(), before + names.len());
 
         // A bind mount's root is such a name too.
         for (number, name) in names.iter().enumerate() {
@@ -140,9 +141,9 @@ fn every_name_is_found_as_it_was_mounted() {
         for (number, name) in names.iter().enumerate() {
             let (source, target) =
                 ([b"/mnt/names/", &name[..]].concat(), format!("/mnt/bound/{number}"));
-            let mount = table.top(target.as_bytes()).unwrap().unwrap();
-            assert_eq!(mount.root, [b"/names/", &name[..]].concat());
-            assert_eq!(table.search_mount_points(&source).unwrap(), [target.as_bytes()]);
+            let mount = table.top(&target).unwrap().unwrap();
+            assert_eq!(mount.root.as_os_str().as_bytes(), [b"/names/", &name[..]].concat());
+            assert_eq!(table.search_mount_points(path(&source)).unwrap(), [Path::new(&target)]);
             assert_eq!(table.mounts_of(mount.device, &mount.root).unwrap(), [mount]);
         }
     });
@@ -212,22 +213,20 @@ fn stacked_hidden_moved_and_deleted_mounts_are_where_the_kernel_finds_them() {
             b"/mnt/self/dir",
         ] {
             let (what, kernels) = (at.escape_ascii(), kernel_mount_id(at));
-            assert_eq!(table.covering(at).unwrap().unwrap().id, kernels, "{what}");
+            assert_eq!(table.covering(path(at)).unwrap().unwrap().id, kernels, "{what}");
             let is_root = at == b"/" || kernels != kernel_mount_id(&go_path::dir(at));
-            assert_eq!(table.top(at).unwrap().is_some(), is_root, "{what}");
+            assert_eq!(table.top(path(at)).unwrap().is_some(), is_root, "{what}");
         }
-        let sources = |at| table.at(at).unwrap().into_iter().map(|mount| mount.source);
-        assert_eq!(
-            sources(b"/mnt/stack").collect::<Vec<_>>(),
-            [b"level 0", b"level 1", b"level 2"]
-        );
-        assert_eq!(sources(b"/mnt/outer/inner").collect::<Vec<_>>(), [b"hidden"]);
+        let sources = |at| table.at(path(at)).unwrap().into_iter().map(|mount| mount.source);
+        assert_eq!(sources(b"/mnt/stack").collect::<Vec<_>>(), ["level 0", "level 1", "level 2"]);
+        assert_eq!(sources(b"/mnt/outer/inner").collect::<Vec<_>>(), ["hidden"]);
 
-        let gone = table.top(b"/mnt/of-gone").unwrap().unwrap();
+        let gone = table.top("/mnt/of-gone").unwrap().unwrap();
         assert!(gone.is_deleted());
-        assert_eq!((&gone.root[..], gone.root_path()), (&b"/gone//deleted"[..], &b"/gone"[..]));
-        assert!(!table.top(b"/mnt/of-new").unwrap().unwrap().is_deleted());
-        assert_eq!(table.search_mount_points(b"/mnt/gone").unwrap(), [b"/mnt/of-new"]);
+        assert_eq!(gone.root.as_os_str(), "/gone//deleted");
+        assert_eq!(gone.root_path().as_os_str(), "/gone");
+        assert!(!table.top("/mnt/of-new").unwrap().unwrap().is_deleted());
+        assert_eq!(table.search_mount_points("/mnt/gone").unwrap(), [Path::new("/mnt/of-new")]);
     });
 }
 
@@ -238,9 +237,9 @@ fn what_lies_over_the_root_of_the_process_is_not_seen_from_it() {
         tmpfs(b"/", b"over");
         let table = MountTable::current().unwrap();
         assert_eq!(kernel_mount_id(b"/"), before);
-        assert_eq!(table.top(b"/").unwrap().unwrap().id, before);
-        assert_eq!(table.covering(b"/mnt").unwrap().unwrap().id, kernel_mount_id(b"/mnt"));
-        assert_eq!(table.at(b"/").unwrap().len(), 2);
+        assert_eq!(table.top("/").unwrap().unwrap().id, before);
+        assert_eq!(table.covering("/mnt").unwrap().unwrap().id, kernel_mount_id(b"/mnt"));
+        assert_eq!(table.at("/").unwrap().len(), 2);
     });
 }
 
@@ -250,7 +249,8 @@ fn propagation_is_what_was_set() {
         let set = |at: &[u8], flag| {
             mount(None::<&str>, path(at), None::<&str>, flag, None::<&str>).unwrap();
         };
-        let of = |at: &[u8]| MountTable::current().unwrap().top(at).unwrap().unwrap().propagation;
+        let of =
+            |at: &[u8]| MountTable::current().unwrap().top(path(at)).unwrap().unwrap().propagation;
         tmpfs(b"/mnt/shared", b"shared");
         assert_eq!(of(b"/mnt/shared"), Default::default());
         set(b"/mnt/shared", MsFlags::MS_SHARED);
@@ -282,14 +282,14 @@ fn mount_refs_follow_links_and_find_nothing_for_what_is_not_there() {
         bind(b"/mnt/vol ume/dir", b"/mnt/t\xffwo");
         std::os::unix::fs::symlink("vol ume/dir", "/mnt/link").unwrap();
         for at in [&b"/mnt/vol ume/dir"[..], b"/mnt/link", b"/mnt//vol ume/./dir/"] {
-            let found = mount_refs(at).unwrap();
-            assert_eq!(found, [&b"/mnt/one"[..], b"/mnt/t\xffwo"], "{}", at.escape_ascii());
+            let found = mount_refs(path(at)).unwrap();
+            assert_eq!(found, [path(b"/mnt/one"), path(b"/mnt/t\xffwo")], "{}", at.escape_ascii());
         }
-        assert_eq!(mount_refs(b"/mnt/one").unwrap(), [b"/mnt/t\xffwo"]);
-        assert_eq!(mount_refs(b"/mnt/vol ume").unwrap(), Vec::<Vec<u8>>::new());
-        assert_eq!(mount_refs(b"/mnt/nothing").unwrap(), Vec::<Vec<u8>>::new());
+        assert_eq!(mount_refs("/mnt/one").unwrap(), [path(b"/mnt/t\xffwo")]);
+        assert_eq!(mount_refs("/mnt/vol ume").unwrap(), Vec::<PathBuf>::new());
+        assert_eq!(mount_refs("/mnt/nothing").unwrap(), Vec::<PathBuf>::new());
         fs::write("/mnt/file", "").unwrap();
-        let error = mount_refs(b"/mnt/file/below").unwrap_err().to_string();
+        let error = mount_refs("/mnt/file/below").unwrap_err().to_string();
         let wanted = "error checking path /mnt/file/below: stat /mnt/file/below: not a directory";
         assert_eq!(error, wanted);
     });
@@ -325,7 +325,7 @@ fn a_process_a_thread_a_file_and_a_reader_give_the_same_table() {
             table
         });
         let other = other.join().unwrap();
-        assert_eq!(other.at(b"/mnt/only here").unwrap().len(), 1);
+        assert_eq!(other.at("/mnt/only here").unwrap().len(), 1);
         assert_eq!(MountTable::current().unwrap().as_bytes(), here.as_bytes());
     });
 }
@@ -410,15 +410,15 @@ fn findmnt_tells_the_same() {
             let string = |key: &str| theirs[key].as_str().unwrap_or_default().to_owned();
             assert_eq!(theirs["id"], ours.id, "{theirs}");
             assert_eq!(theirs["parent"], ours.parent_id, "{theirs}");
-            assert_eq!(string("source"), text(&ours.source), "{theirs}");
-            assert_eq!(string("fstype"), text(&ours.fs_type), "{theirs}");
-            assert_eq!(string("fsroot"), text(&ours.root), "{theirs}");
+            assert_eq!(string("source"), text(ours.source.as_bytes()), "{theirs}");
+            assert_eq!(string("fstype"), text(ours.fs_type.as_bytes()), "{theirs}");
+            assert_eq!(string("fsroot"), text(ours.root.as_os_str().as_bytes()), "{theirs}");
             assert_eq!(string("maj:min"), ours.device.to_string(), "{theirs}");
             assert_eq!(string("vfs-options"), text(ours.mount_options.as_bytes()), "{theirs}");
             assert_eq!(string("fs-options"), text(ours.super_options.as_bytes()), "{theirs}");
             assert_eq!(string("opt-fields"), text(ours.optional_fields.as_bytes()), "{theirs}");
             // libmount takes the mark of a deleted root off a name that is its own.
-            let target = text(&ours.mount_point);
+            let target = text(ours.mount_point.as_os_str().as_bytes());
             let without_mark = target.strip_suffix(" (deleted)").unwrap_or(&target);
             assert!([&target, without_mark].contains(&string("target").as_str()), "{theirs}");
         }
@@ -442,7 +442,7 @@ fn a_table_that_changes_meanwhile_keeps_the_mounts_that_stay() {
         while !changing.is_finished() || reads == 0 {
             // On kernels before 5.8 the table may never rest; then it is an error, not a part.
             if let Ok(table) = MountTable::current() {
-                assert_eq!(table.under(b"/mnt/stays").unwrap().len(), 100);
+                assert_eq!(table.under("/mnt/stays").unwrap().len(), 100);
             }
             reads += 1;
         }

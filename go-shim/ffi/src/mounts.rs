@@ -3,10 +3,9 @@
 //!
 //! Every comment on a function here goes into the header.
 
-use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use subpath_mountinfo::table::{MountOptions, MountTable, mount_refs};
@@ -127,7 +126,7 @@ pub unsafe extern "C" fn rsp_search_mount_points(
     unsafe {
         call::begin(doing, options, args, args_len, step, |call: Call<'_, 2>| {
             let [source, file] = call.fields;
-            Ok(ended(search_mount_points(source, path(file)).map(pack_paths)))
+            Ok(ended(search_mount_points(path(source), path(file)).map(pack_paths)))
         })
     }
 }
@@ -148,8 +147,8 @@ pub unsafe extern "C" fn rsp_mount_refs(
     // SAFETY: the caller's promise, passed on.
     unsafe {
         call::begin(doing, options, args, args_len, step, |call: Call<'_, 1>| {
-            let [path] = call.fields;
-            Ok(ended(mount_refs(path).map(pack_paths)))
+            let [file] = call.fields;
+            Ok(ended(mount_refs(path(file)).map(pack_paths)))
         })
     }
 }
@@ -197,10 +196,11 @@ pub(crate) fn pack_table(table: &MountTable) -> Result<Reply> {
         packed.number(record.parent_id);
         packed.number(device.major.into());
         packed.number(device.minor.into());
-        for field in [&record.root, &record.mount_point, &record.fs_type, &record.source] {
-            memory::pack_one(&mut packed.bytes, field);
+        let paths = [record.root.as_os_str(), record.mount_point.as_os_str()];
+        for field in paths.into_iter().chain([&*record.fs_type, &*record.source]) {
+            memory::pack_one(&mut packed.bytes, field.as_bytes());
         }
-        packed.list(record.optional_fields.iter().map(Cow::Borrowed));
+        packed.list(record.optional_fields.iter());
         for options in [&record.mount_options, &record.super_options] {
             packed.list(MountOptions::iter(options));
         }
@@ -217,14 +217,14 @@ fn list_mounts() -> Result<Reply> {
         for field in [&mount.device, &mount.path, &mount.fs_type] {
             memory::pack_one(&mut packed.bytes, field);
         }
-        packed.list(mount.options.iter().map(|option| Cow::Borrowed(&option[..])));
+        packed.list(mount.options.iter().map(|option| OsStr::from_bytes(option)));
     }
     Ok(packed.into())
 }
 
 /// A search by a table of which every line was looked at: whoever goes by the answer may remove what
 /// nothing refers to, which half a table must not allow.
-fn search_mount_points(source: &[u8], file: &Path) -> Result<Vec<Vec<u8>>> {
+fn search_mount_points(source: &Path, file: &Path) -> Result<Vec<PathBuf>> {
     let table = MountTable::open(file)?;
     for record in &table {
         record?;
@@ -232,8 +232,8 @@ fn search_mount_points(source: &[u8], file: &Path) -> Result<Vec<Vec<u8>>> {
     table.search_mount_points(source)
 }
 
-fn pack_paths(paths: Vec<Vec<u8>>) -> Vec<u8> {
-    memory::pack(paths.iter().map(Vec::as_slice))
+fn pack_paths(paths: Vec<PathBuf>) -> Vec<u8> {
+    memory::pack(paths.iter().map(|path| path.as_os_str().as_bytes()))
 }
 
 /// A packed list of mounts that is being written.
@@ -254,12 +254,12 @@ impl Packed {
         self.bytes.extend_from_slice(&number.to_le_bytes());
     }
 
-    fn list<'a>(&mut self, strings: impl Iterator<Item = Cow<'a, [u8]>>) {
+    fn list(&mut self, strings: impl Iterator<Item = impl AsRef<OsStr>>) {
         let at = self.bytes.len();
         self.number(0);
         let mut count: u64 = 0;
         for string in strings {
-            memory::pack_one(&mut self.bytes, &string);
+            memory::pack_one(&mut self.bytes, string.as_ref().as_bytes());
             count += 1;
         }
         self.bytes[at..at + 8].copy_from_slice(&count.to_le_bytes());

@@ -9,7 +9,7 @@ use nix::fcntl::{AT_FDCWD, OFlag};
 
 use crate::error::Result;
 use crate::internal::go_path;
-use crate::internal::sys::{self, FileId, MountId, Sys};
+use crate::internal::sys::{self, FileId, MountId, PathOrigin, Sys};
 use crate::internal::worker::{Caller, Workers};
 use crate::locate;
 use crate::mounter::Place;
@@ -37,7 +37,7 @@ pub(super) struct EntryId {
 
 /// A path means the same only to threads with the same root and working directory and the same user,
 /// and what it is opened to only to those with the same descriptor table.
-type PathKey = (Vec<u8>, (FileId, Vec<u8>), u32, Option<i32>);
+type PathKey = (Vec<u8>, PathOrigin, u32, Option<i32>);
 
 static FINDING: Workers<PathKey, Sys<Entry>> = Workers::new();
 static LOOKING: Workers<EntryId, Sys<Option<MountId>>> = Workers::new();
@@ -71,7 +71,7 @@ pub(super) fn find_at(at: Place<'_>, timeout: Duration) -> Result<Sys<Entry>> {
 }
 
 fn path_key(path: &[u8]) -> Sys<PathKey> {
-    Ok((path.to_vec(), sys::start_of(path)?, sys::fs_user(), sys::own_table()?))
+    Ok((path.to_vec(), sys::path_origin(path)?, sys::fs_user(), sys::own_table()?))
 }
 
 fn find_now(caller: &Caller<'_, Sys<Entry>>, path: &[u8]) -> Sys<Entry> {

@@ -239,6 +239,15 @@ pub fn path_within_base(full: &[u8], base: &[u8]) -> bool {
     }
 }
 
+/// Reports whether a path is `base` or lies below it, by comparing the bytes of the two. Neither is
+/// cleaned, so this is for paths that are known to be clean; for others there is [`path_within_base`].
+pub fn is_at_or_below(path: &[u8], base: &[u8]) -> bool {
+    match path.strip_prefix(base) {
+        Some(rest) => rest.is_empty() || rest[0] == b'/' || base.ends_with(b"/"),
+        None => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -391,6 +400,20 @@ mod tests {
             (b"a", b"..", false),
         ] {
             assert_eq!(path_within_base(full, base), want, "{} in {}", show(full), show(base));
+        }
+    }
+
+    #[test]
+    fn is_at_or_below_compares_whole_names() {
+        for (path, base, want) in [
+            (&b"/a"[..], &b"/a"[..], true),
+            (b"/a/b", b"/a", true),
+            (b"/ab", b"/a", false),
+            (b"/a", b"/a/b", false),
+            (b"/a", b"/", true),
+            (b"/", b"/", true),
+        ] {
+            assert_eq!(is_at_or_below(path, base), want, "{} below {}", show(path), show(base));
         }
     }
 

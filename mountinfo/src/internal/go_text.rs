@@ -19,7 +19,7 @@ pub fn errno_text(errno: i32) -> Cow<'static, str> {
 /// The bytes as `%q` prints them (`strconv.Quote`).
 ///
 /// ```
-/// assert_eq!(subpath_mountinfo::go_text::quote(b"a\"\n\xff\xc3\xa9"), "\"a\\\"\\n\\xffé\"".as_bytes());
+/// assert_eq!(subpath_mountinfo::internal::go_text::quote(b"a\"\n\xff\xc3\xa9"), "\"a\\\"\\n\\xffé\"".as_bytes());
 /// ```
 pub fn quote(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len() + 2);

@@ -28,7 +28,7 @@ use nix::{fcntl, libc};
 use rustix::fs::{StatxAttributes, StatxFlags};
 use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 
-pub use identity::{FileId, MountId, file_id, mount_id_at, mount_on, start_of};
+pub use identity::{FileId, MountId, PathOrigin, file_id, mount_id_at, mount_on, path_origin};
 pub(crate) use proc::or_no_proc;
 pub use proc::{own_table, proc_is_there, proc_path_for_others, proc_path_of, real_path_of};
 pub use read_dir::{Entry, is_empty, read_dir};
@@ -47,6 +47,25 @@ pub use nix::libc::{
     EACCES, EAGAIN, EBUSY, ECONNREFUSED, EEXIST, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENOENT,
     ENOSYS, ENOTCONN, ENOTDIR, ENOTEMPTY, ENXIO, EOPNOTSUPP, EPERM, ESTALE, ETIMEDOUT, EXDEV,
 };
+
+/// Reports whether an errno means that the server or the device of a mount is gone (mount-utils'
+/// `IsCorruptedMnt`): ENOTCONN, ESTALE, EIO, EACCES, EHOSTDOWN, EWOULDBLOCK or ENODEV.
+///
+/// ECONNREFUSED is added to those of mount-utils: Linux 7.3 returns it for a FUSE server that died
+/// before the FUSE_INIT handshake.
+pub fn is_corrupted_errno(errno: RawErrno) -> bool {
+    matches!(
+        errno,
+        libc::ENOTCONN
+            | libc::ECONNREFUSED
+            | libc::ESTALE
+            | libc::EIO
+            | libc::EACCES
+            | libc::EHOSTDOWN
+            | libc::EWOULDBLOCK
+            | libc::ENODEV
+    )
+}
 
 /// The longest path the kernel takes, with its closing NUL (limits.h).
 pub const PATH_MAX: usize = libc::PATH_MAX as usize;

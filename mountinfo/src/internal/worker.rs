@@ -34,6 +34,11 @@ pub fn stuck() -> usize {
     STUCK.load(SeqCst)
 }
 
+/// How long a file system has to answer when it is asked whether it is well. After that the answer is
+/// ETIMEDOUT. Later questions about the same mount are answered so at once, for as long as the kernel
+/// still waits for the server.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
 static STUCK: AtomicUsize = AtomicUsize::new(0);
 
 /// Why there is no answer.

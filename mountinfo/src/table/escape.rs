@@ -1,19 +1,19 @@
-//! The octal escapes in which the kernel prints the fields of a mount table.
+//! The octal escapes of the kernel's mount tables: decoding and encoding.
 //!
-//! fs/seq_file.c, `mangle_path` and `seq_escape`: a byte that would break the line apart is printed
-//! as a backslash and three octal digits, every other byte as it is, UTF-8 or not. Which bytes those
-//! are depends on the field (fs/proc_namespace.c, `show_mountinfo`), and exactly those are decoded:
+//! The kernel prints a byte that would break a line apart as a backslash and three octal digits, and
+//! every other byte as it is, UTF-8 or not (fs/seq_file.c, `mangle_path` and `seq_escape`). Which bytes
+//! it escapes depends on the field (fs/proc_namespace.c, `show_mountinfo`). Exactly those are decoded:
 //!
-//! | field | bytes | where the kernel says so |
+//! | field | bytes | in the kernel |
 //! |---|---|---|
 //! | root, mount point | space, tab, newline, `\` | `seq_dentry`, `seq_path_root` |
 //! | file system type, source | these and `#` | `mangle`; `#` from Linux 6.0 on |
 //! | options | space, tab, newline, `\` and `,` `=` `"` `:` | `seq_show_option`; `"` in SELinux contexts (`show_sid`); `:` in the lowerdir of Linux 6.6 (`ovl_show_options`) |
 //!
-//! Paths, types and sources always escape the backslash, so that decoding them once gives exactly
-//! what was there. Options do not always: a file system may print its own without any escape, as 9p
-//! and drvfs do. Then `\101` stays what it is, but a literal `\040`, `\134` or another of the eight
-//! cannot be told from an escape, and is decoded.
+//! A backslash is always escaped in paths, types and sources, so that decoding them gives exactly what
+//! was there. This is not so for options: some file systems print theirs without any escapes, among
+//! them 9p and drvfs. There `\101` stays as it is, but a literal `\040`, or any other of the eight,
+//! cannot be distinguished from an escape and is decoded.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -23,23 +23,27 @@ use regex::bytes::Regex;
 
 /// The bytes of a root or a mount point that are printed as escapes.
 const PATH_BYTES: &[u8] = b"\t\n \\";
-/// Those of a file system type or a source.
+/// The bytes of a file system type or a source that are printed as escapes.
 const NAME_BYTES: &[u8] = b"\t\n #\\";
-/// Those of an option.
+/// The bytes of an option that are printed as escapes.
 const OPTION_BYTES: &[u8] = b"\t\n \",:=\\";
 
 static PATH: LazyLock<Regex> = LazyLock::new(|| pattern(PATH_BYTES));
 static NAME: LazyLock<Regex> = LazyLock::new(|| pattern(NAME_BYTES));
 static OPTION: LazyLock<Regex> = LazyLock::new(|| pattern(OPTION_BYTES));
 
-/// Finds the escapes of these bytes and no others.
+/// Makes a pattern that finds the escapes of these bytes and no others.
 #[allow(clippy::expect_used)] // of three constants; the tests below compile them
 fn pattern(bytes: &[u8]) -> Regex {
     let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:03o}")).collect();
     Regex::new(&format!(r"(?-u)\\(?:{})", digits.join("|"))).expect("a valid pattern")
 }
 
-/// Decodes a root or a mount point, once. A backslash that begins no escape stays.
+/// Decodes the printed form of a root or a mount point.
+///
+/// Use it for other files with the kernel's escapes, such as `/proc/PID/mounts`;
+/// [`MountRecord`](super::MountRecord) is decoded already. Each escape is decoded once, and a backslash
+/// that starts no escape is kept. The field is borrowed if nothing is to be decoded.
 ///
 /// # Examples
 /// ```
@@ -51,13 +55,20 @@ pub fn unescape_path(field: &[u8]) -> Cow<'_, [u8]> {
     unescape(field, &PATH)
 }
 
-/// Decodes a source or a file system type, once.
+/// Decodes the printed form of a source or a file system type, as [`unescape_path`] does for a path.
+///
+/// # Examples
+/// ```
+/// use subpath_mountinfo::table::unescape_name;
+/// assert_eq!(*unescape_name(br"my\043disk"), b"my#disk"[..]);
+/// ```
 pub fn unescape_name(field: &[u8]) -> Cow<'_, [u8]> {
     unescape(field, &NAME)
 }
 
-/// Decodes one option, once. A file system that escapes nothing in its options has most of its
-/// backslashes left alone.
+/// Decodes the printed form of one mount option, as [`unescape_path`] does for a path.
+///
+/// Some file systems do not escape their options. Most backslashes in those are kept as they are.
 ///
 /// # Examples
 /// ```
@@ -70,7 +81,7 @@ pub fn unescape_option(option: &[u8]) -> Cow<'_, [u8]> {
 }
 
 fn unescape<'a>(field: &'a [u8], escapes: &LazyLock<Regex>) -> Cow<'a, [u8]> {
-    // Nearly every field has none: one look for a backslash spares the pattern.
+    // Hardly any field has an escape, and searching for a backslash is faster than the pattern.
     if memchr(b'\\', field).is_none() {
         return Cow::Borrowed(field);
     }
@@ -86,8 +97,10 @@ fn unescape<'a>(field: &'a [u8], escapes: &LazyLock<Regex>) -> Cow<'a, [u8]> {
     Cow::Owned(decoded)
 }
 
-/// Encodes a root or a mount point as the kernel prints it: space, tab, newline and backslash
-/// become escapes (`seq_dentry` and `seq_path_root` with `" \t\n\\"`).
+/// Encodes a root or a mount point as the kernel prints it: space, tab, newline and backslash become
+/// escapes (`seq_dentry` and `seq_path_root` with `" \t\n\\"`).
+///
+/// Use it to search the text of a mount table for a path.
 ///
 /// # Examples
 /// ```
@@ -98,8 +111,14 @@ pub fn escape_path(path: &[u8]) -> Cow<'_, [u8]> {
     escape(path, PATH_BYTES)
 }
 
-/// Encodes a source or a file system type as the kernel prints it: as a path, and `#` too
-/// (`mangle` with `" \t\n\\#"`).
+/// Encodes a source or a file system type as the kernel prints it: space, tab, newline, backslash and
+/// `#` become escapes (`mangle` with `" \t\n\\#"`).
+///
+/// # Examples
+/// ```
+/// use subpath_mountinfo::table::escape_name;
+/// assert_eq!(*escape_name(b"disk #2"), br"disk\040\0432"[..]);
+/// ```
 pub fn escape_name(name: &[u8]) -> Cow<'_, [u8]> {
     escape(name, NAME_BYTES)
 }
@@ -119,7 +138,7 @@ fn escape<'a>(bytes: &'a [u8], special: &[u8]) -> Cow<'a, [u8]> {
     Cow::Owned(encoded)
 }
 
-/// Appends one byte as an escape.
+/// Appends the escape for one byte.
 fn push_octal(text: &mut Vec<u8>, byte: u8) {
     text.extend_from_slice(&[
         b'\\',

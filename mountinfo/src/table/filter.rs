@@ -1,151 +1,172 @@
-//! What is looked for in a mount table, and whether a line can be it.
+//! [`Filter`]: which mounts a lookup wants, decided on the kernel's line before it is parsed.
 
-use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 
 use memchr::memchr2;
 
 use super::escape::{escape_path, unescape_path};
 use super::line::{Head, device, number};
-use super::record::{DeviceNumber, ROOT_DELETED};
-use crate::internal::go_path;
+use super::record::{DeviceNumber, ROOT_DELETED, bytes};
+use crate::internal::go_path::{self, is_at_or_below};
 
 /// The mark on the mount point of a deleted root, as it is printed.
 const PRINTED_MOUNT_POINT_DELETED: &[u8] = br"\040(deleted)";
 
-/// Which mounts are wanted. Decided on the kernel's line, before it is parsed.
+/// A condition on mounts, for [`MountTable::matching`](super::MountTable::matching) and
+/// [`MountReader::matching`](super::MountReader::matching).
 ///
-/// Paths are absolute, and compared as bytes, decoded. They are cleaned first
-/// ([`go_path::clean`]); links in them are not resolved.
+/// A filter looks at the printed line, so that other lines need not be parsed.
+///
+/// Paths are absolute and are compared byte for byte with the decoded ones of the table. They are
+/// cleaned lexically first: `/a//b/` is `/a/b`, and `/a/../b` is `/b`. Symbolic links in them are not
+/// resolved, since the table has none; call [`std::fs::canonicalize`] before where that matters.
+///
+/// # Examples
+/// ```
+/// use subpath_mountinfo::table::{Filter, MountReader};
+/// # fn main() -> subpath_mountinfo::Result<()> {
+/// let under_run = Filter::under("/run");
+/// for mount in MountReader::open("/proc/self/mountinfo")?.matching(&under_run) {
+///     println!("{}", mount?.mount_point.display());
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
-pub struct Filter<'q>(Wanted<'q>);
+pub struct Filter(Condition);
 
 #[derive(Debug, Clone)]
-enum Wanted<'q> {
-    At(Wants<'q>),
-    Under(Wants<'q>),
-    Covering(Wants<'q>),
+enum Condition {
+    At(Wanted),
+    Under(Wanted),
+    Covering(Wanted),
     Device(DeviceNumber),
-    Root(DeviceNumber, Wants<'q>),
+    Root(DeviceNumber, Wanted),
     Id(u64),
     ChildrenOf(u64),
 }
 
-/// A path as it is and as the kernel prints it.
+/// A path that is looked for.
 #[derive(Debug, Clone)]
-struct Wants<'q> {
-    path: Cow<'q, [u8]>,
-    /// Where that differs.
-    printed: Option<Vec<u8>>,
+struct Wanted {
+    path: OsString,
+    /// The path as the kernel prints it, if that differs.
+    printed: Option<OsString>,
 }
 
-impl<'q> Wants<'q> {
-    fn new(path: impl Into<Cow<'q, [u8]>>) -> Self {
-        let path = path.into();
-        let printed = match escape_path(&path) {
-            Cow::Owned(printed) => Some(printed),
-            Cow::Borrowed(_) => None,
+impl Wanted {
+    fn new(path: &[u8]) -> Self {
+        let printed = match escape_path(path) {
+            std::borrow::Cow::Owned(printed) => Some(OsString::from_vec(printed)),
+            std::borrow::Cow::Borrowed(_) => None,
         };
-        Wants { path, printed }
+        Wanted { path: OsStr::from_bytes(path).to_owned(), printed }
+    }
+
+    fn cleaned(path: &Path) -> Self {
+        Wanted::new(&go_path::clean_cow(bytes(path)))
     }
 
     fn printed(&self) -> &[u8] {
-        self.printed.as_deref().unwrap_or(&self.path)
+        self.printed.as_ref().unwrap_or(&self.path).as_bytes()
     }
 
-    /// Compares with a printed field. Not only with what the kernel prints for the path: other
-    /// writers of mount tables escape more bytes, or leave a tab as it is.
-    fn compare(&self, field: &[u8], same: impl Fn(&[u8], &[u8]) -> bool) -> bool {
-        same(field, self.printed())
-            || (memchr2(b'\\', b'\t', field).is_some() && same(&unescape_path(field), &self.path))
+    /// Compares the path with a printed field.
+    ///
+    /// The field may be printed in another way than the kernel's: other writers of mount tables
+    /// escape more bytes, or leave a tab unescaped. So a field with either is decoded as well.
+    fn compare(&self, field: &[u8], compare: impl Fn(&[u8], &[u8]) -> bool) -> bool {
+        compare(field, self.printed())
+            || (memchr2(b'\\', b'\t', field).is_some()
+                && compare(&unescape_path(field), self.path.as_bytes()))
     }
 
-    /// The same for a mount point, with the mark of a deleted root and without it; see
-    /// [`MountRecord::mount_point_path`](super::MountRecord::mount_point_path).
+    /// Compares the path with the mount point of a line, with the mark of a deleted root and without
+    /// it; see [`MountRecord::mount_point_path`](super::MountRecord::mount_point_path).
     fn compare_mount_point(
         &self,
         head: &Head<'_>,
-        same: impl Fn(&[u8], &[u8]) -> bool + Copy,
+        compare: impl Fn(&[u8], &[u8]) -> bool + Copy,
     ) -> bool {
-        self.compare(head.mount_point, same)
+        self.compare(head.mount_point, compare)
             || (head.root.ends_with(ROOT_DELETED)
                 && head
                     .mount_point
                     .strip_suffix(PRINTED_MOUNT_POINT_DELETED)
-                    .is_some_and(|path| self.compare(path, same)))
+                    .is_some_and(|path| self.compare(path, compare)))
     }
 }
 
-impl<'q> Filter<'q> {
-    /// Mounts whose mount point is this path.
-    pub fn at(path: &'q [u8]) -> Self {
-        Filter(Wanted::At(Wants::new(go_path::clean_cow(path))))
+impl Filter {
+    /// Matches the mounts whose mount point is this path.
+    pub fn at(path: impl AsRef<Path>) -> Self {
+        Filter(Condition::At(Wanted::cleaned(path.as_ref())))
     }
 
-    /// Mounts whose mount point is this path or lies below it.
-    pub fn under(path: &'q [u8]) -> Self {
-        Filter(Wanted::Under(Wants::new(go_path::clean_cow(path))))
+    /// Matches the mounts whose mount point is this path or lies below it.
+    pub fn under(path: impl AsRef<Path>) -> Self {
+        Filter(Condition::Under(Wanted::cleaned(path.as_ref())))
     }
 
-    /// Mounts whose mount point is this path or one of its parents.
-    pub fn covering(path: &'q [u8]) -> Self {
-        Filter(Wanted::Covering(Wants::new(go_path::clean_cow(path))))
+    /// Matches the mounts whose mount point is this path or one of its parents. At least one of them
+    /// is the mount that the path is on; [`MountTable::covering`](super::MountTable::covering) tells
+    /// which.
+    pub fn covering(path: impl AsRef<Path>) -> Self {
+        Filter(Condition::Covering(Wanted::cleaned(path.as_ref())))
     }
 
-    /// Mounts of the file system with this device number.
+    /// Matches the mounts of the file system with this device number.
     pub fn device(device: DeviceNumber) -> Self {
-        Filter(Wanted::Device(device))
+        Filter(Condition::Device(device))
     }
 
-    /// Mounts of one directory or file of a file system: its device number, and its path there.
-    pub fn root(device: DeviceNumber, root: &'q [u8]) -> Self {
-        Filter(Wanted::Root(device, Wants::new(root)))
+    /// Matches the mounts of one directory or file of a file system: the device number of the file
+    /// system, and the path inside it ([`MountRecord::root`](super::MountRecord::root)), which is not
+    /// cleaned.
+    pub fn root(device: DeviceNumber, root: impl AsRef<Path>) -> Self {
+        Filter(Condition::Root(device, Wanted::new(bytes(root.as_ref()))))
     }
 
-    /// The mount with this ID.
+    /// Matches the mount with this ID.
     pub fn id(id: u64) -> Self {
-        Filter(Wanted::Id(id))
+        Filter(Condition::Id(id))
     }
 
-    /// Mounts that are mounted on the mount with this ID.
+    /// Matches the mounts that are mounted on the mount with this ID.
     pub fn children_of(id: u64) -> Self {
-        Filter(Wanted::ChildrenOf(id))
+        Filter(Condition::ChildrenOf(id))
     }
 
-    /// Whether the line is wanted. One that has not even the fields to tell is not.
+    /// Reports whether a line matches. One that lacks the fields to decide that does not.
     pub(super) fn matches(&self, line: &[u8]) -> bool {
         let Ok(head) = Head::split(line) else { return false };
         match &self.0 {
-            Wanted::At(path) => path.compare_mount_point(&head, |field, path| field == path),
-            Wanted::Under(base) => base.compare_mount_point(&head, is_within),
-            Wanted::Covering(path) => {
-                path.compare_mount_point(&head, |field, path| is_within(path, field))
+            Condition::At(path) => path.compare_mount_point(&head, |field, path| field == path),
+            Condition::Under(base) => base.compare_mount_point(&head, is_at_or_below),
+            Condition::Covering(path) => {
+                path.compare_mount_point(&head, |field, path| is_at_or_below(path, field))
             }
-            Wanted::Device(wanted) => device(head.device) == Some(*wanted),
-            Wanted::Root(wanted, root) => {
+            Condition::Device(wanted) => device(head.device) == Some(*wanted),
+            Condition::Root(wanted, root) => {
                 root.compare(head.root, |field, root| field == root)
                     && device(head.device) == Some(*wanted)
             }
-            Wanted::Id(id) => number(head.id) == Some(*id),
-            Wanted::ChildrenOf(id) => {
-                // The root of all names itself as its parent.
+            Condition::Id(id) => number(head.id) == Some(*id),
+            Condition::ChildrenOf(id) => {
+                // The first mount of a namespace names itself as its parent.
                 number(head.parent_id) == Some(*id) && number(head.id) != Some(*id)
             }
         }
     }
 
-    /// What stands in each wanted line of a table that prints paths as the kernel does.
+    /// Returns text that every matching line contains, provided that the table prints paths as the
+    /// kernel does; `None` if there is no such text.
     pub(super) fn needle(&self) -> Option<Vec<u8>> {
         match &self.0 {
-            Wanted::At(path) | Wanted::Under(path) => Some([b" ", path.printed()].concat()),
+            Condition::At(path) | Condition::Under(path) => Some([b" ", path.printed()].concat()),
             _ => None,
         }
-    }
-}
-
-/// Whether the path is the base or lies below it.
-pub(super) fn is_within(path: &[u8], base: &[u8]) -> bool {
-    match path.strip_prefix(base) {
-        Some(rest) => rest.is_empty() || rest[0] == b'/' || base.ends_with(b"/"),
-        None => false,
     }
 }

@@ -1,7 +1,6 @@
-//! A line of the mount table before it is parsed: where its fields lie.
+//! Splits a line of the mount table into its fields.
 //!
-//! Splitting costs a look at each byte and nothing more, so that a lookup can pass by the lines
-//! that cannot match.
+//! Splitting looks at each byte once and copies nothing, so that a lookup can skip lines cheaply.
 
 use memchr::memchr;
 
@@ -37,7 +36,7 @@ pub(super) struct Head<'a> {
     pub(super) mount_point: &'a [u8],
 }
 
-/// A field as an error names it.
+/// A field, as an error message names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Field {
     Id,
@@ -53,7 +52,8 @@ pub(super) enum Field {
 }
 
 impl Field {
-    fn name(self) -> &'static str {
+    /// The name in an error message.
+    pub(super) fn name(self) -> &'static str {
         match self {
             Field::Id => "mount ID",
             Field::ParentId => "parent ID",
@@ -69,7 +69,7 @@ impl Field {
     }
 }
 
-/// Why a line is not one of a mount table.
+/// Why a line is malformed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Malformed {
     pub(super) field: Field,
@@ -81,14 +81,14 @@ impl Malformed {
         Malformed { field, problem: b"missing".to_vec() }
     }
 
-    /// Shows the value: only for fields that hold no secret, as the options of a network file
-    /// system may.
+    /// A field with a wrong value, which the message shows. Not for options, which may hold a secret:
+    /// some network file systems have a password there.
     pub(super) fn value(field: Field, value: &[u8], wanted: &str) -> Self {
         let problem = format!("\"{}\" is not {wanted}", value.escape_ascii()).into_bytes();
         Malformed { field, problem }
     }
 
-    /// The error, with the file and the line in it.
+    /// Makes the error, with the name of the file and the number of the line.
     pub(super) fn at(self, file: &[u8], line: usize) -> Error {
         let mut text = file.to_vec();
         text.extend_from_slice(format!(": line {line}: {}: ", self.field.name()).as_bytes());
@@ -97,7 +97,7 @@ impl Malformed {
     }
 }
 
-/// Takes the text up to the next space off `rest`, and the space.
+/// Takes a field off the front of `rest`, and the space after it.
 fn cut<'a>(rest: &mut Option<&'a [u8]>, field: Field) -> Result<&'a [u8], Malformed> {
     let text = rest.ok_or_else(|| Malformed::missing(field))?;
     match memchr(b' ', text) {
@@ -112,14 +112,14 @@ fn cut<'a>(rest: &mut Option<&'a [u8]>, field: Field) -> Result<&'a [u8], Malfor
     }
 }
 
-/// The same for a field that is never empty.
+/// Takes a field that must not be empty off the front of `rest`.
 fn cut_filled<'a>(rest: &mut Option<&'a [u8]>, field: Field) -> Result<&'a [u8], Malformed> {
     let text = cut(rest, field)?;
     if text.is_empty() { Err(Malformed::missing(field)) } else { Ok(text) }
 }
 
 impl<'a> Head<'a> {
-    /// Splits the first five fields off; what follows them stays in `rest`.
+    /// Takes the first five fields off the front of `rest`.
     fn cut(rest: &mut Option<&'a [u8]>) -> Result<Self, Malformed> {
         Ok(Head {
             id: cut_filled(rest, Field::Id)?,
@@ -153,10 +153,10 @@ impl<'a> Fields<'a> {
         let optional = optional_start[..optional_len].trim_ascii_end();
 
         let fs_type = cut_filled(&mut rest, Field::FsType)?;
-        // Empty when the mount was made with an empty name: two spaces in a row.
+        // Empty if the mount was made with an empty name: two spaces in a row.
         let source = cut(&mut rest, Field::Source)?;
-        // To the end of the line: a file system may print spaces in its options, and did so before
-        // Linux 4.0 brought seq_show_option().
+        // The rest of the line, with any spaces: file systems printed them unescaped before Linux 4.0
+        // added seq_show_option(), and may still.
         let super_options = match rest {
             Some(text) if !text.is_empty() => text,
             _ => return Err(Malformed::missing(Field::SuperOptions)),
@@ -165,15 +165,15 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A number as the kernel prints one: digits alone.
+/// Parses a number as the kernel prints it: digits only.
 pub(super) fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
     if !digits.iter().all(u8::is_ascii_digit) {
-        return None; // str::parse would take a sign
+        return None; // str::parse would accept a sign
     }
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// `MAJOR:MINOR`.
+/// Parses `MAJOR:MINOR`.
 pub(super) fn device(text: &[u8]) -> Option<DeviceNumber> {
     let (major, minor) = text.split_at_checked(memchr(b':', text)?)?;
     Some(DeviceNumber { major: number(major)?, minor: number(&minor[1..])? })

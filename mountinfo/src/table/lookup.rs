@@ -1,60 +1,67 @@
-//! The mount that a path lies on.
+//! Finds the mount that a path is on.
 
 use std::collections::{HashMap, HashSet};
 
-use super::filter::is_within;
-use super::record::MountRecord;
+use super::record::{MountRecord, bytes};
+use crate::internal::go_path::is_at_or_below;
 
-/// Finds the mount on which a path lies, as the kernel's path walk does: from the process's root
-/// mount through the mounts that are mounted on it, one inside the other.
+/// Finds the mount that a clean, absolute path is on, as the kernel's path walk does: it starts at
+/// the root mount of the process and goes from each mount to the one that is mounted on it.
 ///
-/// Neither the last line nor the longest mount point tells: a table may name the root mount after
-/// others, and a mount hides those below it that were there before.
+/// Neither the last line nor the longest mount point would be right: the root mount need not come
+/// first in the table, and a mount hides the older ones below its mount point.
 ///
 /// Of `mounts` only those matter whose mount point is the path or one of its parents.
 pub(crate) fn covering<'r>(
     mounts: impl IntoIterator<Item = &'r MountRecord>,
     path: &[u8],
 ) -> Option<&'r MountRecord> {
-    let mount_point = |record: &'r MountRecord| {
-        // As printed, unless the path lies below it only without the mark of a deleted root.
-        if is_within(path, &record.mount_point) {
-            &record.mount_point[..]
-        } else {
-            record.mount_point_path()
-        }
-    };
-    let mut on_parent: HashMap<Option<u64>, Vec<&MountRecord>> = HashMap::new();
-    let candidates: Vec<&MountRecord> =
-        mounts.into_iter().filter(|record| is_within(path, mount_point(record))).collect();
-    let ids: HashSet<u64> = candidates.iter().map(|record| record.id).collect();
-    for &record in &candidates {
-        // The parent of the process's root mount is out of sight, or is that mount itself.
-        let is_orphan = record.parent_id == record.id || !ids.contains(&record.parent_id);
-        let parent = (!is_orphan).then_some(record.parent_id);
-        on_parent.entry(parent).or_default().push(record);
+    let candidates: Vec<Candidate<'r>> =
+        mounts.into_iter().filter_map(|record| Candidate::of(record, path)).collect();
+    let ids: HashSet<u64> = candidates.iter().map(|candidate| candidate.record.id).collect();
+    let mut on_parent: HashMap<Option<u64>, Vec<Candidate<'r>>> = HashMap::new();
+    for &candidate in &candidates {
+        let (id, parent_id) = (candidate.record.id, candidate.record.parent_id);
+        // The parent of the process's root mount cannot be seen, or is that mount itself.
+        let has_parent = parent_id != id && ids.contains(&parent_id);
+        on_parent.entry(has_parent.then_some(parent_id)).or_default().push(candidate);
     }
-    // The walk meets a mount point nearer to the root first. Of two mounts with one parent and one
-    // mount point it takes the newer one, as the kernel's hash table does.
-    let nearest = |mounts: Vec<&'r MountRecord>| {
-        mounts.into_iter().rev().min_by_key(|record| mount_point(record).len())
-    };
     let root = nearest(on_parent.remove(&None)?)?;
     let mut current = root;
-    // Each parent is left once, so that a table that goes round in circles ends.
-    while let Some(mut mounts) = on_parent.remove(&Some(current.id)) {
-        let here = mount_point(current);
-        mounts.retain(|record| {
-            let there = mount_point(record);
-            // What is mounted over the process's root is not seen from it: a path walk starts on
-            // the root itself (fs/namei.c, path_init()).
-            let hidden = std::ptr::eq(current, root) && there == b"/";
-            !hidden && is_within(there, here)
+    // Each parent is removed when it is visited, so that a table with a cycle ends too.
+    while let Some(mut mounts) = on_parent.remove(&Some(current.record.id)) {
+        mounts.retain(|mount| {
+            // A mount on the root directory of the process cannot be seen from there: a path walk
+            // starts on the root mount itself (fs/namei.c, path_init()).
+            let hidden = std::ptr::eq(current.record, root.record) && mount.mount_point == b"/";
+            !hidden && is_at_or_below(mount.mount_point, current.mount_point)
         });
         match nearest(mounts) {
             Some(next) => current = next,
             None => break,
         }
     }
-    Some(current)
+    Some(current.record)
+}
+
+/// A mount on the way to the path, and its mount point: without the mark of a deleted root if that is
+/// what makes it a parent of the path.
+#[derive(Clone, Copy)]
+struct Candidate<'r> {
+    record: &'r MountRecord,
+    mount_point: &'r [u8],
+}
+
+impl<'r> Candidate<'r> {
+    fn of(record: &'r MountRecord, path: &[u8]) -> Option<Self> {
+        let points = [bytes(&record.mount_point), bytes(record.mount_point_path())];
+        let mount_point = points.into_iter().find(|point| is_at_or_below(path, point))?;
+        Some(Candidate { record, mount_point })
+    }
+}
+
+/// Of mounts with one parent, the one that the walk meets first: that with the mount point nearest to
+/// the root, and of several there the newest, as in the kernel's hash table.
+fn nearest<'r>(mounts: Vec<Candidate<'r>>) -> Option<Candidate<'r>> {
+    mounts.into_iter().rev().min_by_key(|mount| mount.mount_point.len())
 }

@@ -1,45 +1,64 @@
-//! The lists in a line: mount options, optional fields, and the propagation these tell of.
+//! The lists in a line: mount options and optional fields, and the mount propagation that the
+//! optional fields describe.
 
 use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use memchr::memchr;
 
 use super::escape::unescape_option;
 
-/// Mount options as the kernel printed them: in order, duplicates kept, decoded when asked for.
+/// A list of mount options, in the kernel's order and with duplicates.
 ///
-/// Kept undecoded because a comma in a value is an escape (`lowerdir=/a\054b`): only the printed
-/// text can be split.
+/// The list keeps the text that the kernel printed, and decodes an option when it is asked for: a
+/// comma inside a value is an escape (`lowerdir=/a\054b`), so only the printed text can be split.
+///
+/// # Examples
+/// ```
+/// use std::ffi::OsStr;
+/// use subpath_mountinfo::table::MountOptions;
+/// let options = MountOptions::from_bytes(r"rw,lowerdir+=/a\054b,lowerdir+=/c");
+/// assert!(options.contains("rw"));
+/// assert_eq!(options.values("lowerdir+").collect::<Vec<_>>(), ["/a,b", "/c"].map(OsStr::new));
+/// assert_eq!(options.iter().count(), 3);
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct MountOptions(Vec<u8>);
 
 impl MountOptions {
-    /// Options from the kernel's text: `rw,relatime`.
+    /// Makes a list from the kernel's text, such as `rw,relatime`.
     pub fn from_bytes(text: impl Into<Vec<u8>>) -> Self {
         MountOptions(text.into())
     }
 
-    /// The kernel's text.
+    /// Returns the kernel's text, with its escapes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The options in order, each with its escapes decoded. Empty ones are left out.
-    pub fn iter(&self) -> impl Iterator<Item = Cow<'_, [u8]>> {
-        split(&self.0).map(unescape_option)
+    /// Iterates over the options in order, each with its escapes decoded. Empty options are skipped.
+    pub fn iter(&self) -> impl Iterator<Item = Cow<'_, OsStr>> {
+        split(&self.0).map(|option| os_str(unescape_option(option)))
     }
 
-    /// Whether the option stands in the list as it is.
-    pub fn contains(&self, option: &[u8]) -> bool {
-        self.iter().any(|o| *o == *option)
+    /// Reports whether an option is in the list. It is compared whole: `size` is not `size=1k`.
+    pub fn contains(&self, option: impl AsRef<OsStr>) -> bool {
+        let option = option.as_ref().as_bytes();
+        split(&self.0).any(|printed| *unescape_option(printed) == *option)
     }
 
-    /// The values of the options `name=value`, in order.
-    pub fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = Cow<'a, [u8]>> {
+    /// Iterates over the values of the options `name=value` with this name, in order and decoded. A
+    /// name may occur more than once (`lowerdir+` of overlayfs); an option without a value is skipped.
+    pub fn values<N: AsRef<OsStr>>(
+        &self,
+        name: N,
+    ) -> impl Iterator<Item = Cow<'_, OsStr>> + use<'_, N> {
         split(&self.0).filter_map(move |option| {
             let (this, value) = option.split_at_checked(memchr(b'=', option)?)?;
-            (*unescape_option(this) == *name).then(|| unescape_option(&value[1..]))
+            let is_wanted = *unescape_option(this) == *name.as_ref().as_bytes();
+            is_wanted.then(|| os_str(unescape_option(&value[1..])))
         })
     }
 }
@@ -50,14 +69,21 @@ impl fmt::Debug for MountOptions {
     }
 }
 
-/// Splits at each comma that lies in no quotes.
+fn os_str(bytes: Cow<'_, [u8]>) -> Cow<'_, OsStr> {
+    match bytes {
+        Cow::Borrowed(bytes) => Cow::Borrowed(OsStr::from_bytes(bytes)),
+        Cow::Owned(bytes) => Cow::Owned(OsString::from_vec(bytes)),
+    }
+}
+
+/// Splits a list of options at each comma that is not inside quotes.
 ///
-/// security/selinux/hooks.c, `show_sid`, prints a value that holds a comma as `context="a:b,c"`.
-/// So a quote opens only where a value begins, and closes only where the option ends: one inside a
-/// file name (`lowerdir=/a"b,upperdir=/c`) opens nothing.
+/// SELinux quotes a value that contains a comma (security/selinux/hooks.c, `show_sid`):
+/// `context="a:b,c"`. A quote therefore opens only at the start of a value and closes only at the end
+/// of an option. One inside a file name (`lowerdir=/a"b,upperdir=/c`) is an ordinary byte.
 fn split(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = text;
-    // Once no quote closes, none does further on: the text is looked through only once.
+    // Once a quote is never closed, no later one is: this keeps the search for it linear.
     let mut quotes_close = true;
     std::iter::from_fn(move || {
         while let [b',', after @ ..] = rest {
@@ -81,31 +107,42 @@ fn split(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Where the value ends whose opening quote is at `start`, if the quote is ever closed.
+/// Returns the end of the value whose opening quote is at `start`, or `None` if that quote is never
+/// closed.
 fn quoted_end(text: &[u8], start: usize) -> Option<usize> {
     let closing =
         |&end: &usize| text[end - 1] == b'"' && matches!(text.get(end), None | Some(b','));
     (start + 2..=text.len()).find(closing)
 }
 
-/// The optional fields of a line: zero or more of the form `tag` or `tag:value`.
+/// The optional fields of a line: zero or more, each of the form `tag` or `tag:value`.
+///
+/// The kernel may add tags at any time. [`Propagation`] has the known ones as numbers.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct OptionalFields(Vec<u8>);
 
 impl OptionalFields {
-    /// Optional fields from the kernel's text: `shared:7 master:3`.
+    /// Makes a list from the kernel's text, such as `shared:7 master:3`.
     pub fn from_bytes(text: impl Into<Vec<u8>>) -> Self {
         OptionalFields(text.into())
     }
 
-    /// The kernel's text.
+    /// Returns the kernel's text.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The fields in order, those with a tag that nobody knows too.
-    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.split(|&byte| byte == b' ').filter(|field| !field.is_empty())
+    /// Iterates over the fields in order, those with unknown tags included.
+    ///
+    /// # Examples
+    /// ```
+    /// use subpath_mountinfo::table::OptionalFields;
+    /// let fields = OptionalFields::from_bytes("shared:7 new_tag");
+    /// assert_eq!(fields.iter().collect::<Vec<_>>(), ["shared:7", "new_tag"]);
+    /// ```
+    pub fn iter(&self) -> impl Iterator<Item = &OsStr> {
+        let fields = self.0.split(|&byte| byte == b' ').filter(|field| !field.is_empty());
+        fields.map(OsStr::from_bytes)
     }
 }
 
@@ -115,18 +152,20 @@ impl fmt::Debug for OptionalFields {
     }
 }
 
-/// How mount events travel between this mount and others (mount_namespaces(7)).
+/// How mount and unmount events propagate between this mount and others (mount_namespaces(7)).
 ///
-/// A mount of which nothing is said is private.
+/// The default value is that of a private mount, for which the kernel prints no field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub struct Propagation {
-    /// The peer group to which the mount belongs (`shared:N`).
+    /// The peer group with which the mount exchanges events (`shared:N`).
     pub shared: Option<u64>,
-    /// The peer group from which it receives (`master:N`).
+    /// The peer group from which the mount receives events (`master:N`).
     pub master: Option<u64>,
-    /// The nearest peer group above that one that the process can see (`propagate_from:N`).
+    /// The nearest group above [`Propagation::master`] that the process can see
+    /// (`propagate_from:N`). The kernel prints it only if that is not the master itself.
     pub propagate_from: Option<u64>,
-    /// Whether the mount cannot be bound (`unbindable`).
+    /// Whether bind mounts of the mount are refused (`unbindable`).
     pub unbindable: bool,
 }
 
@@ -134,42 +173,39 @@ pub struct Propagation {
 mod tests {
     use super::*;
 
-    fn list(text: &[u8]) -> Vec<Vec<u8>> {
+    fn list(text: &str) -> Vec<OsString> {
         MountOptions::from_bytes(text).iter().map(Cow::into_owned).collect()
     }
 
     #[test]
     fn a_comma_in_a_quoted_value_splits_nothing() {
         assert_eq!(
-            list(br#"rw,context="u:r:t:s0:c1,c2",size=1k"#),
-            [&b"rw"[..], br#"context="u:r:t:s0:c1,c2""#, b"size=1k"]
+            list(r#"rw,context="u:r:t:s0:c1,c2",size=1k"#),
+            ["rw", r#"context="u:r:t:s0:c1,c2""#, "size=1k"]
         );
-        assert_eq!(list(br#"rw,context="a,b""#), [&b"rw"[..], br#"context="a,b""#]);
+        assert_eq!(list(r#"rw,context="a,b""#), ["rw", r#"context="a,b""#]);
     }
 
     #[test]
     fn a_quote_inside_a_value_opens_nothing() {
-        assert_eq!(
-            list(br#"lowerdir=/a"b,upperdir=/c"#),
-            [&br#"lowerdir=/a"b"#[..], b"upperdir=/c"]
-        );
-        assert_eq!(list(br#"x=",y,z"w"#), [&br#"x=""#[..], b"y", br#"z"w"#]);
-        assert_eq!(list(br#"x="""#), [&br#"x="""#[..]]);
+        assert_eq!(list(r#"lowerdir=/a"b,upperdir=/c"#), [r#"lowerdir=/a"b"#, "upperdir=/c"]);
+        assert_eq!(list(r#"x=",y,z"w"#), [r#"x=""#, "y", r#"z"w"#]);
+        assert_eq!(list(r#"x="""#), [r#"x="""#]);
     }
 
     #[test]
     fn order_and_duplicates_stay_and_empty_options_go() {
-        assert_eq!(list(b",rw,,a=1,rw,a=2,"), [&b"rw"[..], b"a=1", b"rw", b"a=2"]);
-        assert_eq!(list(b""), [b""; 0]);
-        let options = MountOptions::from_bytes(&b"a=1,b,a=2,c=x=y"[..]);
-        assert_eq!(options.values(b"a").collect::<Vec<_>>(), [&b"1"[..], b"2"]);
-        assert_eq!(options.values(b"c").collect::<Vec<_>>(), [&b"x=y"[..]]);
-        assert_eq!(options.values(b"b").count(), 0);
-        assert!(options.contains(b"b") && !options.contains(b"a"));
+        assert_eq!(list(",rw,,a=1,rw,a=2,"), ["rw", "a=1", "rw", "a=2"]);
+        assert_eq!(list(""), Vec::<OsString>::new());
+        let options = MountOptions::from_bytes("a=1,b,a=2,c=x=y");
+        assert_eq!(options.values("a").collect::<Vec<_>>(), ["1", "2"].map(OsStr::new));
+        assert_eq!(options.values("c").collect::<Vec<_>>(), ["x=y"].map(OsStr::new));
+        assert_eq!(options.values("b").count(), 0);
+        assert!(options.contains("b") && !options.contains("a"));
     }
 
     #[test]
     fn an_escaped_comma_belongs_to_the_value() {
-        assert_eq!(list(br"lowerdir=/a\054b,ro"), [&b"lowerdir=/a,b"[..], b"ro"]);
+        assert_eq!(list(r"lowerdir=/a\054b,ro"), ["lowerdir=/a,b", "ro"]);
     }
 }

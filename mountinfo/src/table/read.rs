@@ -1,5 +1,6 @@
-//! Reading a mount table: line by line with the memory of one line, or whole and consistent.
+//! Reads a mount table: line by line in the memory of one line, or as a whole and consistently.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
@@ -15,12 +16,17 @@ use super::record::MountRecord;
 use crate::error::{Error, Result};
 use crate::internal::sys;
 
-/// Reads a mount table record by record. Holds one line, however long the table is.
+/// An iterator over the records of a mount table that holds one line in memory, however long the
+/// table is.
 ///
-/// Ends after an error: what was read before a malformed line is no table.
+/// Use it to walk once over a long table, or to read from something other than a file. For lookups,
+/// [`MountTable`](super::MountTable) is faster.
 ///
-/// Before Linux 5.8 a table that changes while it is read may lack mounts that were there all the
-/// time; [`MountTable`](super::MountTable) reads it again until it is the same.
+/// The iterator ends after the first error. An item that is an error tells the errno of read(2), or
+/// the line and the field that are malformed.
+///
+/// Before Linux 5.8, mounts that are there all the time may be missing from a table that changes while
+/// it is read. `MountTable` reads such a table until two reads agree; this type does not.
 ///
 /// # Examples
 /// ```
@@ -28,12 +34,11 @@ use crate::internal::sys;
 /// # fn main() -> subpath_mountinfo::Result<()> {
 /// for record in MountReader::open("/proc/self/mountinfo")? {
 ///     let record = record?;
-///     println!("{}", record.mount_point.escape_ascii());
+///     println!("{} is {}", record.mount_point.display(), record.fs_type.display());
 /// }
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct MountReader<R> {
     lines: Lines<R>,
     parser: Parser,
@@ -41,7 +46,19 @@ pub struct MountReader<R> {
 }
 
 impl MountReader<BufReader<File>> {
-    /// Reads a file as `/proc/PID/mountinfo` is one.
+    /// Opens a file with a mount table, such as `/proc/PID/mountinfo`.
+    ///
+    /// # Errors
+    /// The errno of open(2), with the path: ENOENT if there is no such file or process, EACCES if the
+    /// process belongs to another user, EINVAL if the path contains a NUL byte.
+    ///
+    /// # Examples
+    /// ```
+    /// use subpath_mountinfo::table::MountReader;
+    /// assert!(MountReader::open("/proc/self/mountinfo")?.next().is_some());
+    /// assert!(MountReader::open("/proc/self/no such file").is_err());
+    /// # Ok::<(), subpath_mountinfo::Error>(())
+    /// ```
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         // A read(2) of /proc gives 4 KiB at most; a larger buffer serves ordinary files.
@@ -51,7 +68,14 @@ impl MountReader<BufReader<File>> {
 }
 
 impl<R: BufRead> MountReader<R> {
-    /// Reads from anything that gives the text of a mount table.
+    /// Reads the text of a mount table from any buffered reader. Errors name the file `mountinfo`.
+    ///
+    /// # Examples
+    /// ```
+    /// use subpath_mountinfo::table::MountReader;
+    /// let text = b"20 1 8:1 / / rw - ext4 /dev/sda1 rw\n".as_slice();
+    /// assert_eq!(MountReader::new(text).count(), 1);
+    /// ```
     pub fn new(input: R) -> Self {
         MountReader::named(input, b"mountinfo")
     }
@@ -61,12 +85,23 @@ impl<R: BufRead> MountReader<R> {
         MountReader { lines, parser: Parser::default(), ended: false }
     }
 
-    /// Only the records that the filter lets through. Other lines are passed by unparsed.
-    pub fn matching<'f>(self, filter: &'f Filter<'f>) -> Matching<'f, R> {
+    /// Yields only the records that match a filter. Lines that do not match are not parsed, so that
+    /// they may be malformed.
+    ///
+    /// # Examples
+    /// ```
+    /// use subpath_mountinfo::table::{Filter, MountReader};
+    /// let text = b"20 1 8:1 / / rw - ext4 /dev/sda1 rw\n21 20 0:5 / /dev rw - tmpfs dev rw\n";
+    /// let filter = Filter::children_of(20);
+    /// let mut found = MountReader::new(text.as_slice()).matching(&filter);
+    /// assert_eq!(found.next().transpose()?.map(|mount| mount.id), Some(21));
+    /// # Ok::<(), subpath_mountinfo::Error>(())
+    /// ```
+    pub fn matching(self, filter: &Filter) -> Matching<'_, R> {
         Matching { reader: self, filter }
     }
 
-    fn next_matching(&mut self, filter: Option<&Filter<'_>>) -> Result<Option<MountRecord>> {
+    fn next_matching(&mut self, filter: Option<&Filter>) -> Result<Option<MountRecord>> {
         while let Some(line) = self.lines.next()? {
             if filter.is_none_or(|filter| filter.matches(line)) {
                 let record = self.parser.record(line);
@@ -76,7 +111,7 @@ impl<R: BufRead> MountReader<R> {
         Ok(None)
     }
 
-    fn step(&mut self, filter: Option<&Filter<'_>>) -> Option<Result<MountRecord>> {
+    fn step(&mut self, filter: Option<&Filter>) -> Option<Result<MountRecord>> {
         if self.ended {
             return None;
         }
@@ -94,11 +129,18 @@ impl<R: BufRead> Iterator for MountReader<R> {
     }
 }
 
-/// The records of a [`MountReader`] that a [`Filter`] lets through.
+impl<R> fmt::Debug for MountReader<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, line) = (self.lines.name.escape_ascii(), self.lines.number);
+        write!(f, "MountReader({name}, after line {line})")
+    }
+}
+
+/// The records of a [`MountReader`] that match a [`Filter`]; see [`MountReader::matching`].
 #[derive(Debug)]
 pub struct Matching<'f, R> {
     reader: MountReader<R>,
-    filter: &'f Filter<'f>,
+    filter: &'f Filter,
 }
 
 impl<R: BufRead> Iterator for Matching<'_, R> {
@@ -109,21 +151,20 @@ impl<R: BufRead> Iterator for Matching<'_, R> {
     }
 }
 
-/// The lines of a mount table, blank ones left out.
-#[derive(Debug)]
+/// The lines of a mount table, without blank ones.
 pub(super) struct Lines<R> {
     input: R,
     name: Box<[u8]>,
-    /// A line that did not lie whole in the input's buffer.
+    /// Holds a line that is longer than what the input has buffered.
     line: Vec<u8>,
-    /// How many bytes of the input's buffer the last line took.
+    /// How many bytes of the input's buffer belong to the last line.
     taken: usize,
     /// The number of the last line, counted from 1.
     number: usize,
 }
 
 impl<R: BufRead> Lines<R> {
-    /// The next line that is not blank, in the input's own buffer where it lies there whole.
+    /// Returns the next line that is not blank; from the input's own buffer if all of it is there.
     pub(super) fn next(&mut self) -> Result<Option<&[u8]>> {
         loop {
             self.input.consume(std::mem::take(&mut self.taken));
@@ -136,8 +177,8 @@ impl<R: BufRead> Lines<R> {
                 Some(0) => self.taken = 1,
                 Some(end) => {
                     self.taken = end + 1;
-                    // The same buffer again: the borrow checker does not see that the first one
-                    // ended with the other arms.
+                    // This returns the same buffer once more. The borrow checker does not accept the
+                    // first one here, although the other arms do not use it.
                     let text = &fill(&mut self.input, &self.name)?[..end];
                     return Ok(Some(text));
                 }
@@ -152,7 +193,7 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// The error for the line that was read last.
+    /// Makes the error for the line that was read last.
     pub(super) fn error(&self, malformed: Malformed) -> Error {
         malformed.at(&self.name, self.number)
     }
@@ -193,18 +234,18 @@ fn io_error(op: &'static str, path: &[u8], error: &io::Error) -> Error {
     }
 }
 
-/// How often a table is read again on a kernel that may leave mounts out.
+/// How often a table is read again on a kernel that may omit mounts.
 const TRIES: usize = 10;
 
-/// Reads a file whole, opened once: every read then tells of the same mount namespace, whatever
-/// becomes of the process.
+/// Reads a whole file. It is opened only once, so that every read is of the same mount namespace even
+/// if the process of that table changes its own, or ends.
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>> {
     let mut file = open(path)?;
     let name = path.as_os_str().as_bytes();
     if *READS_MAY_DIFFER { read_until_same(&mut file, name) } else { read_whole(&mut file, name) }
 }
 
-/// Reads anything to its end.
+/// Reads any input to its end.
 pub(super) fn read_whole(input: &mut impl Read, name: &[u8]) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     input.read_to_end(&mut text).map_err(|error| read_error(name, &error))?;
@@ -227,9 +268,9 @@ fn read_until_same(file: &mut (impl Read + Seek), name: &[u8]) -> Result<Vec<u8>
     Err(Error::new(text))
 }
 
-/// Whether this kernel is older than 5.8, where commit 9f6c61f96f2d97 ("proc/mounts: add cursor")
-/// ended that a mount goes unread when another one before it goes away between two read(2). Only
-/// the version tells; a kernel that hides it counts as old.
+/// Whether this kernel is older than 5.8. There, a mount is missing from the table if another one
+/// before it is unmounted between two calls of read(2); commit 9f6c61f96f2d97 ("proc/mounts: add
+/// cursor") fixed that. Nothing but the version shows it; a kernel that hides that counts as old.
 static READS_MAY_DIFFER: LazyLock<bool> = LazyLock::new(|| {
     std::fs::read("/proc/sys/kernel/osrelease").map_or(true, |release| is_before_5_8(&release))
 });
@@ -248,7 +289,7 @@ fn is_before_5_8(release: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// A file that is different at each of its first reads.
+    /// A file that has another content each time it is read, for the first `changes` reads.
     struct Changing {
         changes: usize,
         reads: usize,

@@ -1,87 +1,124 @@
-//! Where else the file system behind a path is mounted (mount-utils' `SearchMountPoints` and
-//! `GetMountRefs`).
+//! Where else a directory or file is mounted: mount-utils' `SearchMountPoints` and `GetMountRefs`.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 
 use super::MountTable;
 use super::filter::Filter;
-use super::record::{MountRecord, ROOT_DELETED};
-use crate::cleanup::is_corrupted_errno;
+use super::record::{MountRecord, ROOT_DELETED, bytes};
 use crate::error::{Error, Result};
 use crate::features::Features;
-use crate::health::PATIENCE;
 use crate::internal::go_path::{self, eval_symlinks_unasked};
-use crate::internal::sys::{self, FileId};
-use crate::internal::worker::Workers;
+use crate::internal::sys::{self, PathOrigin};
+use crate::internal::worker::{PATIENCE, Workers};
 use crate::text;
 
 impl MountTable {
-    /// The mount points of the other mounts of the directory or file at `source`, which is a mount
-    /// point itself or lies on a mount. In the table's order.
+    /// Returns the mount points of the other mounts of the directory or file at `source`, in the
+    /// table's order (mount-utils' `SearchMountPoints`).
     ///
-    /// `source` has no links in it. mount-utils' `SearchMountPoints`, but for what that gets wrong:
-    /// the mount behind `source` is found as the kernel finds it, paths compare decoded, and a
-    /// deleted directory is not the one that took its name.
+    /// `source` is an absolute path without symbolic links. It is a mount point or lies below one;
+    /// that mount itself is not in the result. Use it on a table that is in memory or comes from
+    /// another process; for the mounts of the calling thread, [`mount_refs`] resolves links as well.
+    ///
+    /// It differs from mount-utils where that is wrong: the mount of `source` is the one on which the
+    /// kernel finds the path, paths are compared decoded, and a deleted directory is not taken for a
+    /// new one of the same name.
     ///
     /// # Errors
-    /// `failed to get root path and major:minor for …` when no mount of the table holds `source`.
-    pub fn search_mount_points(&self, source: &[u8]) -> Result<Vec<Vec<u8>>> {
+    /// - `failed to get root path and major:minor for …` if no mount in the table holds `source`. There
+    ///   is no errno.
+    /// - A malformed line, as for [`MountTable::matching`].
+    ///
+    /// # Examples
+    /// ```
+    /// use subpath_mountinfo::MountTable;
+    /// # fn main() -> subpath_mountinfo::Result<()> {
+    /// let table = MountTable::from_bytes(
+    ///     "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n21 20 8:1 /data /mnt/data rw - ext4 /dev/sda1 rw\n",
+    /// );
+    /// let others = table.search_mount_points("/data")?;
+    /// assert_eq!(others, [std::path::Path::new("/mnt/data")]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn search_mount_points(&self, source: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
+        let source = source.as_ref();
         let Some(mount) = self.covering(source)? else {
-            return Err(Error::new(text!("failed to get root path and major:minor for ", source)));
+            let why = text!("failed to get root path and major:minor for ", bytes(source));
+            return Err(Error::new(why));
         };
-        let root = path_in_file_system(&mount, &go_path::clean_cow(source));
+        let root = path_in_file_system(&mount, &go_path::clean_cow(bytes(source)));
         let mut others = self.matching(&Filter::root(mount.device, &root))?;
         others.retain(|other| other.id != mount.id);
         Ok(others.into_iter().map(|other| other.mount_point).collect())
     }
 }
 
-/// A path, and where it begins: the root directory, and the working directory where it is relative.
-type Begun = (FileId, Vec<u8>, Vec<u8>);
+/// What a path refers to depends on where it starts.
+type PathKey = (PathOrigin, Vec<u8>);
 
-/// The paths that are being resolved.
-static RESOLVED: Workers<Begun, Result<Option<Vec<u8>>>> = Workers::new();
+/// The paths that are being resolved, each by one thread.
+static RESOLVING: Workers<PathKey, Result<Option<Vec<u8>>>> = Workers::new();
 
-/// Where else the directory or file at a path is mounted (`GetMountRefs`). Links in the path are
-/// resolved. Nothing for a path that is not there.
+/// Returns the other mount points of the directory or file at a path, in the order of the mount table
+/// of the calling thread (mount-utils' `GetMountRefs`). Symbolic links in the path are resolved. The
+/// result is empty if nothing is at the path.
 ///
-/// Device and root stand in the table, so that the answer for a mount whose server is dead or hangs is
-/// as good as any other, and none is asked. What lies below such a mount cannot be resolved: that is an
-/// error, after [`PATIENCE`](crate::health::PATIENCE) where the server hangs. mount-utils says of both
-/// that they are mounted nowhere else when the server is dead, and waits for ever when it hangs.
+/// Use it to find out whether a volume is still mounted elsewhere before it is removed.
+///
+/// The answer comes from the mount table, so it does not matter whether the server of a mount at
+/// `path` is dead or hangs: it is not asked. A path *below* such a mount cannot be resolved, which is
+/// an error, after [`PATIENCE`](crate::health::PATIENCE) if the server hangs. (mount-utils reports no
+/// other mounts for a dead server, and waits forever for one that hangs.)
 ///
 /// # Errors
-/// `error checking path …` with the errno of stat(2); those of a link that cannot be resolved, ENOTCONN
-/// or ESTALE and ETIMEDOUT say; and those of [`MountTable::search_mount_points`].
+/// - `error checking path …` with the errno of stat(2), such as ENOTDIR or EACCES.
+/// - The errno of a link or directory that cannot be resolved, such as ENOTCONN or ESTALE below the
+///   mount of a dead server; ETIMEDOUT if the server hangs.
+/// - Those of [`MountTable::current`] and [`MountTable::search_mount_points`].
 ///
 /// # Examples
 /// ```
-/// assert_eq!(subpath_mountinfo::table::mount_refs(b"/proc/no such file")?, Vec::<Vec<u8>>::new());
-/// # Ok::<(), subpath_mountinfo::Error>(())
+/// # fn main() -> subpath_mountinfo::Result<()> {
+/// for mount_point in subpath_mountinfo::table::mount_refs("/proc")? {
+///     println!("also mounted at {}", mount_point.display());
+/// }
+/// assert!(subpath_mountinfo::table::mount_refs("/proc/no such file")?.is_empty());
+/// # Ok(())
+/// # }
 /// ```
-pub fn mount_refs(path: &[u8]) -> Result<Vec<Vec<u8>>> {
-    let fail = |errno| Error::path("lstat", path, errno);
-    let (root, directory) = sys::start_of(path).map_err(fail)?;
-    let named = path.to_vec();
-    let resolved =
-        RESOLVED.run(&(root, directory, path.to_vec()), PATIENCE, move |_| resolve(&named));
+pub fn mount_refs(path: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
+    let path = bytes(path.as_ref());
+    let origin = sys::path_origin(path).map_err(|errno| Error::path("lstat", path, errno))?;
+    let key = (origin, path.to_vec());
+    let resolved = RESOLVING.run(&key, PATIENCE, {
+        let path = path.to_vec();
+        move |_| resolve(&path)
+    });
     match resolved.map_err(|undone| undone.into_error("lstat", path))?? {
-        Some(real) => MountTable::current()?.search_mount_points(&real),
+        Some(real) => {
+            MountTable::current()?.search_mount_points(PathBuf::from(OsString::from_vec(real)))
+        }
         None => Ok(Vec::new()),
     }
 }
 
-/// Where a path leads, `None` where nothing is. No server of a mount point is asked.
+/// Resolves the links in a path; `None` if nothing is there. The server of what is mounted at the path
+/// itself is not asked.
 fn resolve(path: &[u8]) -> Result<Option<Vec<u8>>> {
     let looked = match Features::get().statx {
         true => sys::root_path(path).map(drop),
         false => sys::open(path, OFlag::O_PATH).map(drop),
     };
     match looked {
-        // What the file system answers that is mounted there does not matter; a server on the way
-        // answers below as well.
         Ok(()) => {}
-        Err(errno) if is_corrupted_errno(errno) => {}
+        // It does not matter here whether the server of a mount at the path is dead. One on the way to
+        // the path fails below, too.
+        Err(errno) if sys::is_corrupted_errno(errno) => {}
         Err(sys::ENOENT) => return Ok(None),
         Err(errno) => {
             let cause = Error::path("stat", path, errno);
@@ -94,21 +131,22 @@ fn resolve(path: &[u8]) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// The root that a bind mount of `path` would have, which lies on `mount`.
-pub(crate) fn path_in_file_system(mount: &MountRecord, path: &[u8]) -> Vec<u8> {
-    let mount_point = [&mount.mount_point[..], mount.mount_point_path()];
+/// Returns the root that a bind mount of `path` would have. `path` is clean and on `mount`.
+pub(crate) fn path_in_file_system(mount: &MountRecord, path: &[u8]) -> PathBuf {
+    let mount_point = [bytes(&mount.mount_point), bytes(mount.mount_point_path())];
     let below = mount_point.into_iter().find_map(|base| path.strip_prefix(base)).unwrap_or(b"");
     if below.is_empty() {
         return mount.root.clone();
     }
-    // Not cleaned: a cgroup above the own namespace's is printed as `/..`, and what lies below it
-    // under another name than this, so that it is rather not found than taken for another.
-    let mut root = mount.root_path().strip_suffix(b"/").unwrap_or(mount.root_path()).to_vec();
+    // Not cleaned: the kernel prints `/..` for a cgroup above that of the cgroup namespace. What lies
+    // below it has another name, and is better not found than taken for something else.
+    let base = bytes(mount.root_path());
+    let mut root = base.strip_suffix(b"/").unwrap_or(base).to_vec();
     root.push(b'/');
     root.extend_from_slice(below.strip_prefix(b"/").unwrap_or(below));
     if mount.is_deleted() {
-        // Only an empty directory is deleted: what lay in it was deleted before.
+        // Only an empty directory can be deleted: what was in it was deleted before.
         root.extend_from_slice(ROOT_DELETED);
     }
-    root
+    PathBuf::from(OsString::from_vec(root))
 }

@@ -1,4 +1,5 @@
-//! Lookups in a text that is in memory whole: a substring search instead of a walk over the lines.
+//! Lookups in a table that is in memory as a whole: a substring search instead of a walk over the
+//! lines.
 
 use memchr::memmem::Finder;
 use memchr::{memchr, memchr_iter, memchr2_iter, memrchr};
@@ -11,10 +12,12 @@ use super::record::MountRecord;
 /// A malformed line, and its number.
 type NumberedMalformed = (Malformed, usize);
 
-/// Whether every path in the text is printed as the kernel prints it, so that a path can be found
-/// by its printed form. Escapes of other bytes, which the kernel itself uses in sources and in
-/// options, and a tab that is not escaped make the answer no: which field they are in is not looked
-/// at.
+/// Reports whether every path in the text is printed as the kernel prints it, so that searching for
+/// the printed form of a path finds it.
+///
+/// This looks at the whole text and not at single fields. A tab that is not escaped makes the answer
+/// `false`, and so does an escape that no path has, although the kernel uses some in sources and
+/// options. Lookups then go line by line, which is slower and gives the same result.
 pub(super) fn is_as_printed(text: &[u8]) -> bool {
     memchr2_iter(b'\\', b'\t', text).all(|at| {
         let digits = text.get(at + 1..at + 4);
@@ -22,11 +25,11 @@ pub(super) fn is_as_printed(text: &[u8]) -> bool {
     })
 }
 
-/// The records that the filter lets through, among the lines that hold `needle`.
+/// Parses the lines that contain `needle` and match the filter.
 pub(super) fn matching(
     text: &[u8],
     needle: &[u8],
-    filter: &Filter<'_>,
+    filter: &Filter,
 ) -> Result<Vec<MountRecord>, NumberedMalformed> {
     let finder = Finder::new(needle);
     let mut parser = Parser::default();

@@ -83,19 +83,24 @@ pub fn mount_id_at(dir: impl AsFd, name: &[u8]) -> Sys<u64> {
     mount_id(openat(dir, name, OFlag::O_PATH | OFlag::O_NOFOLLOW, 0)?)
 }
 
-/// Where this thread's paths begin: its root directory, and for a relative path its working directory,
-/// whose path is told without asking the server that it lies on. ENOSYS where there is no /proc.
-pub fn start_of(path: &[u8]) -> Sys<(FileId, Vec<u8>)> {
+/// Where the kernel starts to resolve a path of this thread. Two threads mean the same by a path only if
+/// its origin is the same for both.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PathOrigin {
+    root: FileId,
+    /// The path of the working directory; empty for an absolute path.
+    directory: Vec<u8>,
+}
+
+/// Returns the origin of a path for the calling thread. The server of the working directory is not
+/// asked. ENOSYS for a relative path if /proc is not mounted.
+pub fn path_origin(path: &[u8]) -> Sys<PathOrigin> {
     let root = file_id(openat(AT_FDCWD, b"/", OFlag::O_PATH, 0)?)?;
-    let relative = !path.starts_with(b"/");
-    Ok((
-        root,
-        if relative {
-            super::readlink(b"/proc/thread-self/cwd").map_err(super::or_no_proc)?
-        } else {
-            Vec::new()
-        },
-    ))
+    let directory = match path.starts_with(b"/") {
+        true => Vec::new(),
+        false => super::readlink(b"/proc/thread-self/cwd").map_err(super::or_no_proc)?,
+    };
+    Ok(PathOrigin { root, directory })
 }
 
 fn look(file: impl AsFd, name: &[u8], mask: StatxFlags) -> Sys<Statx> {
