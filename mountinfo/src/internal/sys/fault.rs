@@ -1,5 +1,5 @@
-//! Makes a system call of this thread fail, for tests (feature `fault-injection`, which nothing but
-//! tests may turn on).
+//! Makes system calls of the calling thread fail, for tests. Only tests enable the feature
+//! `fault-injection`.
 
 use std::cell::Cell;
 
@@ -7,35 +7,36 @@ use super::RawErrno;
 
 #[derive(Debug, Clone, Copy)]
 struct Plan {
-    /// How many calls come before the one that fails.
+    /// How many calls are made before the one that fails.
     left: usize,
     errno: RawErrno,
-    /// Whether every later call fails too.
+    /// Whether all later calls fail too.
     lasting: bool,
-    struck: bool,
+    /// Whether a call has failed.
+    failed: bool,
 }
 
 thread_local! {
     static PLAN: Cell<Option<Plan>> = const { Cell::new(None) };
 }
 
-/// Lets the call after `skip` others fail, without being made; and all later ones if it is
-/// `lasting`.
+/// Makes the system call after the next `skip` ones fail with `errno`, and all later ones too if
+/// `lasting` is set. A call that fails is not made.
 pub fn arm(skip: usize, errno: RawErrno, lasting: bool) {
-    PLAN.set(Some(Plan { left: skip, errno, lasting, struck: false }));
+    PLAN.set(Some(Plan { left: skip, errno, lasting, failed: false }));
 }
 
-/// Ends it, and tells whether a call failed.
+/// Ends what [`arm`] started, and reports whether a call failed.
 pub fn disarm() -> bool {
-    PLAN.take().is_some_and(|plan| plan.struck)
+    PLAN.take().is_some_and(|plan| plan.failed)
 }
 
-/// Asked before each call.
+/// Returns the errno with which the next call is to fail, if it is.
 pub(super) fn inject() -> Result<(), RawErrno> {
     let Some(mut plan) = PLAN.get() else { return Ok(()) };
-    let strikes = plan.left == 0 && (plan.lasting || !plan.struck);
+    let fails = plan.left == 0 && (plan.lasting || !plan.failed);
     plan.left = plan.left.saturating_sub(1);
-    plan.struck |= strikes;
+    plan.failed |= fails;
     PLAN.set(Some(plan));
-    if strikes { Err(plan.errno) } else { Ok(()) }
+    if fails { Err(plan.errno) } else { Ok(()) }
 }

@@ -1,22 +1,22 @@
-//! Which mount, and which file, without waiting for a file system: what tells two of them apart.
+//! Identities of mounts and files that can be compared, found without waiting for a file system.
 
 use std::os::fd::AsFd;
 
 use nix::fcntl::{AT_FDCWD, OFlag};
 use rustix::fs::{AtFlags, Statx, StatxAttributes, StatxFlags};
 
-use super::{Sys, mount_id, openat, retry_rustix};
+use super::{Sys, mount_id, openat, retry};
 use crate::features::Features;
 
-/// One mount: its unique number (`STATX_MNT_ID_UNIQUE`, Linux 6.8); before that its mount id, which
-/// another mount may get later, and its device.
+/// The identity of a mount: its unique ID (`STATX_MNT_ID_UNIQUE`, Linux 6.8) and its device. Before Linux
+/// 6.8 the ID is one that another mount may get later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MountId {
     number: u64,
     device: (u32, u32),
 }
 
-/// One file: the mount that it was found on, its device and its inode number.
+/// The identity of a file: the mount on which it was found, its device and its inode number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileId {
     mount: u64,
@@ -24,22 +24,21 @@ pub struct FileId {
     inode: u64,
 }
 
-/// rustix has no name for it.
+/// `STATX_MNT_ID_UNIQUE`, which rustix does not define.
 const MNT_ID_UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
 
-/// The mount whose root an entry is, the topmost of a stack; `None` where nothing is mounted. A
-/// symlink is not followed, an automount not triggered, an answer of the mounted file system not
-/// awaited.
+/// Returns the mount at an entry, the topmost of a stack; `None` if nothing is mounted there. A symbolic
+/// link is not followed, an automount is not triggered, and the mounted file system is not waited for.
 pub fn mount_on(dir: impl AsFd, name: &[u8]) -> Sys<Option<MountId>> {
     if Features::get().statx_mount_root {
-        // To be asked for anything at all is refused (EACCES) by a FUSE server of another user's.
-        let told =
+        // A FUSE mount of another user refuses any request for attributes (EACCES), but not an empty one.
+        let found =
             look(&dir, name, MNT_ID_UNIQUE).or_else(|_| look(&dir, name, StatxFlags::empty()))?;
-        if told.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) {
-            let is_root = told.stx_attributes.contains(StatxAttributes::MOUNT_ROOT);
+        if found.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) {
+            let is_root = found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT);
             return Ok(is_root.then_some(MountId {
-                number: told.stx_mnt_id,
-                device: (told.stx_dev_major, told.stx_dev_minor),
+                number: found.stx_mnt_id,
+                device: (found.stx_dev_major, found.stx_dev_minor),
             }));
         }
     }
@@ -51,7 +50,8 @@ pub fn mount_on(dir: impl AsFd, name: &[u8]) -> Sys<Option<MountId>> {
     Ok(Some(MountId { number, device: device_of(&entry) }))
 }
 
-/// The device of an open file; that of no file where statx(2), which does not wait, is missing.
+/// Returns the device of an open file. Without statx(2) it could not be had without waiting for the file
+/// system, and is 0:0.
 fn device_of(file: impl AsFd) -> (u32, u32) {
     if !Features::get().statx {
         return (0, 0);
@@ -59,7 +59,7 @@ fn device_of(file: impl AsFd) -> (u32, u32) {
     look(file, b"", StatxFlags::empty()).map_or((0, 0), |x| (x.stx_dev_major, x.stx_dev_minor))
 }
 
-/// Tells an open file from every other.
+/// Returns the identity of an open file.
 pub fn file_id(file: impl AsFd) -> Sys<FileId> {
     let mount = mount_id(&file)?;
     if !Features::get().statx {
@@ -71,13 +71,13 @@ pub fn file_id(file: impl AsFd) -> Sys<FileId> {
     Ok(FileId { mount, device: (x.stx_dev_major, x.stx_dev_minor), inode: x.stx_ino })
 }
 
-/// The mount that an entry lies on, its own where it is a mount's root. Comparable with that of an
-/// open descriptor.
+/// Returns the ID of the mount that an entry is on; for a mount point, that of the mount there. It can be
+/// compared with the [`mount_id`] of an open descriptor.
 pub fn mount_id_at(dir: impl AsFd, name: &[u8]) -> Sys<u64> {
     if Features::get().statx_mount_root {
-        let told = look(&dir, name, StatxFlags::empty())?;
-        if StatxFlags::from_bits_retain(told.stx_mask).contains(StatxFlags::MNT_ID) {
-            return Ok(told.stx_mnt_id);
+        let found = look(&dir, name, StatxFlags::empty())?;
+        if StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::MNT_ID) {
+            return Ok(found.stx_mnt_id);
         }
     }
     mount_id(openat(dir, name, OFlag::O_PATH | OFlag::O_NOFOLLOW, 0)?)
@@ -103,8 +103,9 @@ pub fn path_origin(path: &[u8]) -> Sys<PathOrigin> {
     Ok(PathOrigin { root, directory })
 }
 
+/// statx(2) of an entry, or of the open file itself if the name is empty.
 fn look(file: impl AsFd, name: &[u8], mask: StatxFlags) -> Sys<Statx> {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
     let flags = if name.is_empty() { flags | AtFlags::EMPTY_PATH } else { flags };
-    retry_rustix(|| rustix::fs::statx(file.as_fd(), name, flags, mask))
+    retry(|| rustix::fs::statx(file.as_fd(), name, flags, mask))
 }

@@ -1,4 +1,5 @@
-//! The paths in /proc by which a system call, or another process, reaches an open descriptor.
+//! Paths in /proc that name an open descriptor, for system calls that take only a path and for other
+//! processes.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -6,11 +7,11 @@ use nix::fcntl::OFlag;
 
 use super::{ENOENT, ENOSYS, RawErrno, Sys, fstat, lstat, readlink, retry, stat};
 
-/// /proc/thread-self/fd/N, or an entry below it.
+/// Returns /proc/thread-self/fd/N, or with a name the path of that entry below it.
 ///
-/// Not /proc/self, which is the process's first thread: a thread may have a descriptor table of its own
-/// (unshare(2) with `CLONE_FILES`), where the number names another file. Every /proc that shows the
-/// process has both links, also one with `hidepid` or `subset=pid` (proc(5), Linux 3.17).
+/// Not /proc/self, which is the main thread: a thread may have its own descriptor table (unshare(2) with
+/// `CLONE_FILES`), in which the number refers to another file. Every /proc that shows the process has both
+/// links, also one mounted with `hidepid` or `subset=pid` (proc(5), Linux 3.17).
 pub fn proc_path_of(fd: BorrowedFd<'_>, name: Option<&[u8]>) -> Vec<u8> {
     let mut path = format!("/proc/thread-self/fd/{}", fd.as_raw_fd()).into_bytes();
     if let Some(name) = name {
@@ -20,47 +21,47 @@ pub fn proc_path_of(fd: BorrowedFd<'_>, name: Option<&[u8]>) -> Vec<u8> {
     path
 }
 
-/// /proc/thread-self/fdinfo/N.
+/// Returns /proc/thread-self/fdinfo/N.
 pub(super) fn proc_info_of(fd: BorrowedFd<'_>) -> String {
     format!("/proc/thread-self/fdinfo/{}", fd.as_raw_fd())
 }
 
-/// The errno of a call by the path in /proc of an open descriptor: ENOENT becomes ENOSYS where /proc is
-/// what is missing, which says nothing of the entry that was asked for.
+/// Converts the errno of a call that used the path in /proc of a descriptor: ENOENT becomes ENOSYS if
+/// /proc itself is missing, so that it is not mistaken for a missing entry.
 pub(crate) fn or_no_proc(errno: RawErrno) -> RawErrno {
     if errno == ENOENT && !proc_is_there() { ENOSYS } else { errno }
 }
 
-/// Whether this thread's descriptors are to be seen in /proc.
+/// Reports whether /proc shows the descriptors of this thread.
 pub fn proc_is_there() -> bool {
     lstat(b"/proc/thread-self/fd") != Err(ENOENT)
 }
 
-/// The path of an open file, which the kernel marks by " (deleted)" where it was deleted. ENOSYS where
-/// there is no /proc.
+/// Returns the path of an open file. The kernel appends " (deleted)" if it was deleted. ENOSYS if /proc is
+/// not mounted.
 pub fn real_path_of(fd: BorrowedFd<'_>) -> Sys<Vec<u8>> {
     readlink(&proc_path_of(fd, None)).map_err(or_no_proc)
 }
 
-/// /proc/PID/fd/N, by which other threads and processes reach the descriptor; /proc/TID/fd/N where this
-/// thread has a descriptor table of its own.
+/// Returns /proc/PID/fd/N, the path by which other threads and processes reach the descriptor;
+/// /proc/TID/fd/N if this thread has its own descriptor table.
 pub fn proc_path_for_others(fd: BorrowedFd<'_>) -> Sys<Vec<u8>> {
-    // The first thread's table is what /proc/PID/fd shows.
+    // /proc/PID/fd shows the descriptor table of the main thread.
     let owner = own_table()?.unwrap_or(nix::unistd::getpid().as_raw());
     Ok(format!("/proc/{owner}/fd/{}", fd.as_raw_fd()).into_bytes())
 }
 
-/// This thread's number, if its descriptor table is another than that of the process's first thread.
+/// Returns the ID of this thread if its descriptor table is not that of the main thread, else `None`.
 pub fn own_table() -> Sys<Option<i32>> {
     let (process, thread) = (nix::unistd::getpid(), nix::unistd::gettid());
     Ok((thread != process && has_own_table()?).then_some(thread.as_raw()))
 }
 
-/// Whether this thread's descriptor table is another than that of the process's first thread.
+/// Reports whether this thread's descriptor table is not that of the main thread.
 ///
-/// A pipe is made, and looked for under its number in both tables: nobody else can have that pipe. A
-/// comparison of files that may be open in both would not do: the other thread may close its own at any
-/// moment. kcmp(2) would tell too, but sandboxes refuse it.
+/// It opens a pipe and looks for it under the same number in both tables. Nobody else can have that pipe,
+/// while any other file may be open in both, and the other thread may close its own at any moment. kcmp(2)
+/// would be simpler, but sandboxes refuse it.
 fn has_own_table() -> Sys<bool> {
     let (end, _other) = retry(|| nix::unistd::pipe2(OFlag::O_CLOEXEC))?;
     let pipe = fstat(&end)?;
@@ -71,6 +72,6 @@ fn has_own_table() -> Sys<bool> {
             Err(errno) => Err(errno),
         }
     };
-    // Without /proc it is in neither, and whoever is given the path will say so.
+    // Without /proc it is in neither. Whoever then uses the path gets the error.
     Ok(!is_in("self")? && is_in("thread-self")?)
 }

@@ -1,23 +1,23 @@
-//! Reading a directory's entries.
+//! Lists the entries of an open directory.
 
 use std::os::fd::AsFd;
 
 use super::{ENOENT, Kind, RawErrno, Sys, TRIES, cached_stat_at, fault};
 
-/// One entry of a directory.
+/// An entry of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its name.
+    /// The name.
     pub name: Vec<u8>,
-    /// Its kind as the directory tells it; what is mounted on it does not show.
+    /// The type in the directory, which does not show what may be mounted on the entry.
     pub kind: Kind,
 }
 
-/// getdents64(2): all entries but `.` and `..`, sorted by name as Go's `os.ReadDir` sorts them,
-/// and the errno that ended the listing early. The directory must have been opened for reading.
+/// Returns all entries except `.` and `..`, sorted by name as Go's `os.ReadDir` sorts them, and the errno
+/// if the listing ended early (getdents64(2)). The directory must be open for reading.
 ///
-/// A file system may leave the kind of an entry unknown; what is mounted there tells it then, and
-/// an entry that is gone by now is left out, as `os.ReadDir` leaves it out.
+/// A file system may not know the type of an entry. Then it is that of a lookup, and an entry that no
+/// longer exists is omitted, as `os.ReadDir` does.
 pub fn read_dir(dir: impl AsFd) -> (Vec<Entry>, Option<RawErrno>) {
     let mut buffer = Vec::with_capacity(8 * 1024);
     let mut listing = rustix::fs::RawDir::new(dir.as_fd(), buffer.spare_capacity_mut());
@@ -37,9 +37,9 @@ pub fn read_dir(dir: impl AsFd) -> (Vec<Entry>, Option<RawErrno>) {
                 let kind = match kind_of_entry(entry.file_type()) {
                     Some(kind) => kind,
                     None => match cached_stat_at(dir.as_fd(), name) {
-                        Ok(quick) => quick.stat.kind,
+                        Ok(cached) => cached.stat.kind,
                         Err(ENOENT) => continue,
-                        // Something that does not answer is mounted there.
+                        // Something is mounted there that returns an error.
                         Err(_) => Kind::Directory,
                     },
                 };
@@ -56,8 +56,8 @@ pub fn read_dir(dir: impl AsFd) -> (Vec<Entry>, Option<RawErrno>) {
     (entries, failed)
 }
 
-/// getdents64(2): whether a directory that was opened for reading has no entry. It looks at no
-/// more than it needs: a FUSE server may list entries for ever.
+/// Reports whether a directory has no entries. It must be open for reading. At most three entries are
+/// read, because a FUSE server may list entries without end.
 pub fn is_empty(dir: impl AsFd) -> Sys<bool> {
     let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
     let mut listing = rustix::fs::RawDir::new(dir.as_fd(), &mut buffer);

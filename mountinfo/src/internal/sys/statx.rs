@@ -1,5 +1,4 @@
-//! What is mounted, and what it is, without waiting for a file system: statx(2), and what stands in
-//! for it.
+//! statx(2) and its fallbacks: attributes of files and mounts, without waiting for a file system.
 
 use std::os::fd::AsFd;
 
@@ -8,49 +7,50 @@ use nix::{fcntl, libc};
 use rustix::fs::{StatxAttributes, StatxFlags};
 
 use super::proc::{or_no_proc, proc_info_of};
-use super::{Stat, Sys, fault, kind_of, retry, retry_rustix};
+use super::{Stat, Sys, fault, kind_of, retry};
 use crate::features::Features;
 
-/// What statx(2) tells without asking a remote server or waking an automount.
+/// The attributes of a file that the kernel knows without asking a server or triggering an automount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CachedStat {
-    /// Device, inode, kind and size as the kernel knows them.
+    /// Device, inode number, type and size, as the kernel has them cached.
     pub stat: Stat,
-    /// Whether the entry is the root of a mount; `None` where the kernel does not tell.
+    /// Whether the file is the root of a mount; `None` if the kernel is too old to say (before 5.8).
     pub mount_root: Option<bool>,
-    /// When the inode was made, in nanoseconds of the file system's clock, if it keeps that.
+    /// The birth time in nanoseconds, on the clock of the file system; `None` if it keeps none.
     pub born: Option<i128>,
-    /// Who owns it.
+    /// The user ID of the owner.
     pub owner: u32,
-    /// Its permissions and special bits.
+    /// The permissions, with setuid, setgid and sticky bit.
     pub mode: u32,
 }
 
-/// statx(2) of an entry: no link followed, no automount, no answer awaited from a server
-/// (`AT_STATX_DONT_SYNC`), so that a hung file system cannot hold it up. Without statx(2) it can.
+/// Returns the attributes of an entry by statx(2) with `AT_STATX_DONT_SYNC`: a symbolic link is not
+/// followed, an automount is not triggered, and a server that hangs is not waited for. Without statx(2)
+/// it is fstatat(2), which waits.
 ///
-/// The size is not asked for: CIFS would write out the file first, whatever the flag says.
+/// The size is not requested: CIFS would write out the file first, in spite of the flag.
 pub fn cached_stat_at(dir: impl AsFd, name: &[u8]) -> Sys<CachedStat> {
     let mask = StatxFlags::TYPE | StatxFlags::INO;
-    quick_stat(dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW, mask)
+    dont_sync_stat(dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW, mask)
 }
 
-/// The same of an open descriptor, with all that [`CachedStat`] holds.
+/// Returns the attributes of an open file, the size included, as [`cached_stat_at`] does for an entry.
 pub fn cached_stat_fd(fd: impl AsFd) -> Sys<CachedStat> {
     let ids = StatxFlags::TYPE | StatxFlags::MODE | StatxFlags::INO | StatxFlags::UID;
     let mask = ids | StatxFlags::SIZE | StatxFlags::BTIME;
-    quick_stat(fd, b"", rustix::fs::AtFlags::EMPTY_PATH, mask)
+    dont_sync_stat(fd, b"", rustix::fs::AtFlags::EMPTY_PATH, mask)
 }
 
-/// Whether an entry is the root of a mount, as statx(2) tells it; `None` where it does not.
+/// Reports whether an entry is the root of a mount; `None` if statx(2) does not say.
 ///
-/// Nothing is asked of the file system itself, which therefore cannot refuse either: FUSE answers
-/// EACCES to whoever is not the mount's owner, but not to a question about nothing.
+/// No attributes are requested. So the mounted file system cannot refuse: a FUSE mount refuses (EACCES)
+/// requests of other users than its owner, but not an empty one.
 pub fn mount_root_at(dir: impl AsFd, name: &[u8]) -> Sys<Option<bool>> {
     mount_root(dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
 }
 
-/// The same of an open descriptor.
+/// Reports whether an open file is the root of a mount, as [`mount_root_at`] does for an entry.
 pub fn mount_root_fd(fd: impl AsFd) -> Sys<Option<bool>> {
     mount_root(fd, b"", rustix::fs::AtFlags::EMPTY_PATH)
 }
@@ -59,41 +59,44 @@ fn mount_root(dir: impl AsFd, name: &[u8], flags: rustix::fs::AtFlags) -> Sys<Op
     if !Features::get().statx_mount_root {
         return Ok(None);
     }
-    quick_stat(dir, name, flags, StatxFlags::empty()).map(|quick| quick.mount_root)
+    dont_sync_stat(dir, name, flags, StatxFlags::empty()).map(|cached| cached.mount_root)
 }
 
-/// What statx(2) tells of a mount point.
+/// Whether a place is the root of a mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Root {
-    /// The entry is the root of a mount.
+    /// It is the root of this mount.
     Of(Rooted),
-    /// It is the root of no mount.
+    /// It is not the root of a mount.
     OfNone,
-    /// The kernel does not tell.
+    /// The kernel does not say: it is older than 5.8, or statx(2) is refused.
     Untold,
 }
 
-/// A mount whose root was looked at.
+/// A mount, as statx(2) of its root describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rooted {
-    /// The mount's number, which a later mount may get.
+    /// The ID of the mount. A later mount may get the same one.
     pub mount: u64,
-    /// The device of its file system, which no other gets as long as anything holds that.
+    /// The device number of the file system. No other gets the same one while the file system is in use.
     pub device: u64,
-    /// Whether its file system is known to have no server. One that does not go by `chattr +d` here
-    /// (`STATX_ATTR_NODUMP`) may have one, and those of Linux that have one do not: NFS, SMB, Ceph,
-    /// FUSE, virtiofs, 9p, AFS. ext4, XFS, Btrfs, F2FS and from Linux 6.0 tmpfs do, and overlayfs as
-    /// its upper layer does.
+    /// Whether the file system is known to need no server.
+    ///
+    /// The sign is that it supports the attribute "no dump" of chattr(1) (`STATX_ATTR_NODUMP`). ext4, XFS,
+    /// Btrfs, F2FS do, tmpfs does from Linux 6.0 on, and overlayfs if its upper layer does. None of the file
+    /// systems of Linux that need a server does: NFS, SMB, Ceph, FUSE, virtiofs, 9p, AFS.
     pub local: bool,
 }
 
-/// The mount that an entry is the root of; nothing is asked of what is mounted there, see
-/// [`mount_root_at`]. A file system that was shut down may fail all the same (XFS answers EIO).
+/// Finds out whether an entry is the root of a mount, and of which. A symbolic link is not followed. No
+/// attributes are requested, as in [`mount_root_at`]. A file system that was shut down may still return an
+/// error (XFS: EIO).
 pub fn root_at(dir: impl AsFd, name: &[u8]) -> Sys<Root> {
     root(dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
 }
 
-/// The same by path, following links.
+/// Finds out whether a path is the root of a mount, and of which, as [`root_at`] does for an entry.
+/// Symbolic links are followed.
 pub fn root_path(path: &[u8]) -> Sys<Root> {
     root(fcntl::AT_FDCWD, path, rustix::fs::AtFlags::empty())
 }
@@ -104,15 +107,14 @@ fn root(dir: impl AsFd, name: &[u8], flags: rustix::fs::AtFlags) -> Sys<Root> {
         return Ok(Root::Untold);
     }
     let flags = flags | rustix::fs::AtFlags::NO_AUTOMOUNT | rustix::fs::AtFlags::STATX_DONT_SYNC;
-    // Nothing is asked for, the unique number (Linux 6.8) neither: FUSE refuses any question (EACCES) of
-    // who is not the mount's owner.
+    // Not even the unique ID (Linux 6.8) is requested: FUSE would refuse that to other users (EACCES).
     let nothing = StatxFlags::empty();
-    let x = retry_rustix(|| rustix::fs::statx(dir.as_fd(), name, flags, nothing))?;
-    let told = StatxFlags::from_bits_retain(x.stx_mask);
-    let tells = features.statx_mount_root
+    let x = retry(|| rustix::fs::statx(dir.as_fd(), name, flags, nothing))?;
+    let mask = StatxFlags::from_bits_retain(x.stx_mask);
+    let is_known = features.statx_mount_root
         && x.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT)
-        && told.contains(StatxFlags::MNT_ID);
-    Ok(match (tells, x.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)) {
+        && mask.contains(StatxFlags::MNT_ID);
+    Ok(match (is_known, x.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)) {
         (false, _) => Root::Untold,
         (true, false) => Root::OfNone,
         (true, true) => Root::Of(Rooted {
@@ -123,9 +125,10 @@ fn root(dir: impl AsFd, name: &[u8], flags: rustix::fs::AtFlags) -> Sys<Root> {
     })
 }
 
-/// Asks the server of a file for its attributes, whatever is known of them already
-/// (`AT_STATX_FORCE_SYNC`; without statx(2) as stat(2) does). Waits for ever where it hangs. Without a
-/// name it is the open file itself; a link is followed where that is wanted.
+/// Asks the server of a file for its attributes, even if they are cached (`AT_STATX_FORCE_SYNC`; without
+/// statx(2) as fstatat(2) does). Never returns if the server hangs.
+///
+/// With an empty name it is the open file itself. A symbolic link is followed only if `follow` is set.
 pub fn server_answers(dir: impl AsFd, name: &[u8], follow: bool) -> Sys<()> {
     let mut flags = rustix::fs::AtFlags::NO_AUTOMOUNT;
     flags.set(rustix::fs::AtFlags::SYMLINK_NOFOLLOW, !follow);
@@ -135,12 +138,12 @@ pub fn server_answers(dir: impl AsFd, name: &[u8], follow: bool) -> Sys<()> {
         return retry(|| nix::sys::stat::fstatat(dir.as_fd(), name, flags)).map(drop);
     }
     let flags = flags | rustix::fs::AtFlags::STATX_FORCE_SYNC;
-    // Not the size, see cached_stat_at().
+    // The size is not requested for the reason given at cached_stat_at().
     let mask = StatxFlags::TYPE | StatxFlags::MODE | StatxFlags::NLINK | StatxFlags::INO;
-    retry_rustix(|| rustix::fs::statx(dir.as_fd(), name, flags, mask)).map(drop)
+    retry(|| rustix::fs::statx(dir.as_fd(), name, flags, mask)).map(drop)
 }
 
-fn quick_stat(
+fn dont_sync_stat(
     dir: impl AsFd,
     name: &[u8],
     flags: rustix::fs::AtFlags,
@@ -159,9 +162,9 @@ fn quick_stat(
         });
     }
     let flags = flags | rustix::fs::AtFlags::NO_AUTOMOUNT | rustix::fs::AtFlags::STATX_DONT_SYNC;
-    let x = retry_rustix(|| rustix::fs::statx(dir.as_fd(), name, flags, mask))?;
-    let tells = x.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT);
-    let mount_root = (tells && Features::get().statx_mount_root)
+    let x = retry(|| rustix::fs::statx(dir.as_fd(), name, flags, mask))?;
+    let is_known = x.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT);
+    let mount_root = (is_known && Features::get().statx_mount_root)
         .then(|| x.stx_attributes.contains(StatxAttributes::MOUNT_ROOT));
     let born = StatxFlags::from_bits_retain(x.stx_mask)
         .contains(StatxFlags::BTIME)
@@ -180,8 +183,8 @@ fn quick_stat(
     })
 }
 
-/// The user that this thread makes files as (setfsuid(2), which changes nothing when asked for an
-/// impossible one).
+/// Returns the user ID with which this thread accesses files. setfsuid(2) returns it, and changes nothing
+/// if the new one is invalid.
 pub fn fs_user() -> u32 {
     nix::unistd::setfsuid(nix::unistd::Uid::from_raw(u32::MAX)).as_raw()
 }
@@ -190,52 +193,53 @@ fn nanoseconds(seconds: i64, nanoseconds: u32) -> i128 {
     i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds)
 }
 
-/// The bits that this thread's umask takes from the mode of what it makes, without changing it for a
-/// moment, as umask(2) would for every thread: `Umask` of /proc/thread-self/status (kernel 4.7).
+/// Returns the umask of this thread, from `Umask` in /proc/thread-self/status (Linux 4.7); ENOSYS if it is
+/// not there. umask(2) could only return it by changing it, for all threads.
 pub fn umask() -> Sys<u32> {
     fault::inject()?;
     let status = std::fs::read("/proc/thread-self/status");
     let status = status.map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
-    let told = status.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"Umask:"));
-    told.and_then(|digits| std::str::from_utf8(digits).ok())
+    let umask = status.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"Umask:"));
+    umask
+        .and_then(|digits| std::str::from_utf8(digits).ok())
         .and_then(|digits| u32::from_str_radix(digits.trim(), 8).ok())
         .ok_or(libc::ENOSYS)
 }
 
-/// The clock by which local file systems stamp inodes (`CLOCK_REALTIME_COARSE`), in nanoseconds.
+/// Returns the time of the clock from which local file systems take the times of inodes
+/// (`CLOCK_REALTIME_COARSE`), in nanoseconds.
 pub fn inode_clock() -> i128 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
     nanoseconds(now.tv_sec, u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
-/// The magic number of the file system that holds an open file (statfs(2)).
+/// Returns the magic number of the file system of an open file (statfs(2)).
 #[allow(clippy::unnecessary_cast)] // its type differs between architectures
 pub fn fs_magic(fd: impl AsFd) -> Sys<i64> {
-    retry_rustix(|| rustix::fs::fstatfs(fd.as_fd())).map(|s| s.f_type as i64)
+    retry(|| rustix::fs::fstatfs(fd.as_fd())).map(|s| s.f_type as i64)
 }
 
-/// Whether an open directory is an automount on which nothing is mounted, or may hold such: it lies on
-/// autofs, or is where another file system would mount one of its own (`STATX_ATTR_AUTOMOUNT`). An
-/// error of the question means no: whoever asks goes the long way then.
+/// Reports whether an open directory is an automount point on which nothing is mounted, or may contain
+/// one: it is on autofs, or a file system would mount another one there (`STATX_ATTR_AUTOMOUNT`).
+/// `false` if that cannot be determined; callers then take the slower way.
 pub fn is_automount(fd: &impl AsFd) -> bool {
     const AUTOFS: i64 = 0x0187;
     let flags = rustix::fs::AtFlags::EMPTY_PATH
         | rustix::fs::AtFlags::NO_AUTOMOUNT
         | rustix::fs::AtFlags::STATX_DONT_SYNC;
-    let attributes =
-        retry_rustix(|| rustix::fs::statx(fd.as_fd(), c"", flags, StatxFlags::empty()))
-            .map(|x| x.stx_attributes);
-    attributes.is_ok_and(|told| told.contains(StatxAttributes::AUTOMOUNT))
+    let attributes = retry(|| rustix::fs::statx(fd.as_fd(), c"", flags, StatxFlags::empty()))
+        .map(|x| x.stx_attributes);
+    attributes.is_ok_and(|attributes| attributes.contains(StatxAttributes::AUTOMOUNT))
         || fs_magic(fd) == Ok(AUTOFS)
 }
 
-/// The mount that an open descriptor lies on: statx(2), or `mnt_id` of /proc/thread-self/fdinfo/N where it
-/// does not tell (kernel 3.15). Two descriptors' numbers can be compared. ENOSYS where there is no /proc.
+/// Returns the ID of the mount that an open file is on: from statx(2), or before Linux 5.8 the `mnt_id` in
+/// /proc/thread-self/fdinfo/N (Linux 3.15). ENOSYS if /proc is needed and not mounted.
 pub fn mount_id(fd: impl AsFd) -> Sys<u64> {
     if Features::get().statx_mount_root {
         let flags = rustix::fs::AtFlags::EMPTY_PATH | rustix::fs::AtFlags::STATX_DONT_SYNC;
-        let told = retry_rustix(|| rustix::fs::statx(fd.as_fd(), c"", flags, StatxFlags::MNT_ID));
-        if let Ok(x) = told
+        let found = retry(|| rustix::fs::statx(fd.as_fd(), c"", flags, StatxFlags::MNT_ID));
+        if let Ok(x) = found
             && StatxFlags::from_bits_retain(x.stx_mask).contains(StatxFlags::MNT_ID)
         {
             return Ok(x.stx_mnt_id);
