@@ -46,6 +46,7 @@ versions: ## the versions of the tools, and what each is for
 
 GOOS = $(shell go env GOHOSTOS)
 GOARCH = $(shell go env GOHOSTARCH)
+BOUNDARY = go-shim/internal/boundary
 LIBRARY_TARGET = $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/library
 REMAP = --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo
 
@@ -56,13 +57,14 @@ tools:
 	@command -v $$(go env CC) >/dev/null || { echo "$$(go env CC) is missing: install a C compiler, cgo needs it" >&2; exit 1; }
 
 .PHONY: build
-build: tools ## make the static library that go-shim/ links
+build: tools ## make the static library that the Go package links
 	@RUSTFLAGS="$${RUSTFLAGS-} $(REMAP)" cargo rustc --quiet --locked --release -p rustsubpath-ffi --lib --crate-type staticlib --target-dir $(LIBRARY_TARGET)
-	@go-shim/ffi/archive.sh $(LIBRARY_TARGET)/release/librustsubpath_ffi.a go-shim $(GOOS) $(GOARCH)
-	@echo "go-shim/librustsubpath_$(GOOS)_$(GOARCH).a is made"
+	@go-shim/ffi/archive.sh $(LIBRARY_TARGET)/release/librustsubpath_ffi.a $(BOUNDARY) $(GOOS) $(GOARCH)
+	@rm -f go-shim/librustsubpath_*.a go-shim/library_*.go # where an older checkout had them
+	@echo "$(BOUNDARY)/librustsubpath_$(GOOS)_$(GOARCH).a is made"
 
 .PHONY: header
-header: ## write go-shim/rustsubpath.h anew from go-shim/ffi
+header: ## write the C header anew from go-shim/ffi
 	@WRITE_HEADER=1 cargo test --quiet --locked -p rustsubpath-ffi --test header
 
 .PHONY: demo
@@ -184,7 +186,7 @@ go-oldest: build ## vet and test with the oldest Go, which the go command fetche
 	@for module in $$(grep -lx 'go $(GO_OLDEST)' $$(git ls-files '*go.mod') | xargs -n 1 dirname); do \
 		echo "Go $(GO_OLDEST): $$module"; \
 		(cd $$module && export GOTOOLCHAIN=go$(GO_OLDEST).0 && go vet ./... && go build -o /dev/null ./...) || exit 1; done
-	@cd go-shim && GOTOOLCHAIN=go$(GO_OLDEST).0 go test -count=1 -timeout 5m .
+	@cd go-shim && GOTOOLCHAIN=go$(GO_OLDEST).0 go test -count=1 -timeout 5m ./...
 
 .PHONY: arm64
 arm64: tools ## build the library for linux/arm64 and link the Go package's tests with it
@@ -193,11 +195,11 @@ arm64: tools ## build the library for linux/arm64 and link the Go package's test
 	@RUSTFLAGS="$${RUSTFLAGS-} $(REMAP)" cargo rustc --quiet --locked --release -p rustsubpath-ffi --lib --crate-type staticlib \
 		--target aarch64-unknown-linux-gnu --target-dir $(LIBRARY_TARGET)
 	@# In a copy, because what tests and swaps the host's library takes whatever lies beside it.
-	@rm -rf target/arm64 && mkdir -p target/arm64 && cp -R go-shim target/arm64/ && rm -f target/arm64/go-shim/library_*.go target/arm64/go-shim/librustsubpath_*.a
+	@rm -rf target/arm64 && mkdir -p target/arm64 && cp -R go-shim target/arm64/ && rm -f target/arm64/$(BOUNDARY)/library_*.go target/arm64/$(BOUNDARY)/librustsubpath_*.a
 	@LD=aarch64-linux-gnu-ld OBJCOPY=aarch64-linux-gnu-objcopy NM=aarch64-linux-gnu-nm AR=aarch64-linux-gnu-ar \
-		go-shim/ffi/archive.sh $(LIBRARY_TARGET)/aarch64-unknown-linux-gnu/release/librustsubpath_ffi.a target/arm64/go-shim linux arm64
-	@cd target/arm64/go-shim && export GOARCH=arm64 CGO_ENABLED=1 CC=aarch64-linux-gnu-gcc && go vet . && go test -c -o ../rustsubpath.test .
-	@echo "target/arm64/go-shim is made, and target/arm64/rustsubpath.test, which runs on such a machine"
+		go-shim/ffi/archive.sh $(LIBRARY_TARGET)/aarch64-unknown-linux-gnu/release/librustsubpath_ffi.a target/arm64/$(BOUNDARY) linux arm64
+	@cd target/arm64/go-shim && export GOARCH=arm64 CGO_ENABLED=1 CC=aarch64-linux-gnu-gcc && go vet ./... && go test -c -o ../ ./...
+	@echo "target/arm64/go-shim is made, and target/arm64/*.test, which run on such a machine"
 
 # --- releases ------------------------------------------------------------------------
 
@@ -282,4 +284,4 @@ test: ## every test: Rust, Go, the swap's, and kubernetes' own in a swapped tree
 
 .PHONY: clean
 clean: ## remove all that the other commands made
-	@rm -rf target fuzz/target fuzz/corpus fuzz/artifacts go-shim/librustsubpath_*.a go-shim/library_*.go
+	@rm -rf target fuzz/target fuzz/corpus fuzz/artifacts $(BOUNDARY)/librustsubpath_*.a $(BOUNDARY)/library_*.go

@@ -8,6 +8,8 @@ import (
 	"io"
 	"runtime"
 	"testing"
+
+	"rustsubpath/internal/testutil"
 )
 
 func TestANativeOperationCrossesOnceAndAllocatesItsResult(t *testing.T) {
@@ -19,7 +21,7 @@ func TestANativeOperationCrossesOnceAndAllocatesItsResult(t *testing.T) {
 		}
 	}
 	clean := func() {
-		if err := subpather.CleanSubPaths(s.pod, "vol"); err != nil {
+		if err := subpather.CleanSubPaths(s.Pod, "vol"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -30,7 +32,7 @@ func TestANativeOperationCrossesOnceAndAllocatesItsResult(t *testing.T) {
 		allocations float64
 	}{
 		{"SafeMakeDir", func() {
-			if err := subpather.SafeMakeDir("dir", s.volume, 0o755); err != nil {
+			if err := subpather.SafeMakeDir("dir", s.Volume, 0o755); err != nil {
 				t.Fatal(err)
 			}
 		}, 1, 0},
@@ -55,7 +57,7 @@ func BenchmarkSafeMakeDirExisting(b *testing.B) {
 	subpather := New(nil, ProfileV129)
 	b.ReportAllocs()
 	for i := 0; i < b.N; i++ {
-		if err := subpather.SafeMakeDir("dir/deep", s.volume, 0o755); err != nil {
+		if err := subpather.SafeMakeDir("dir/deep", s.Volume, 0o755); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -69,7 +71,7 @@ func BenchmarkNativePrepareAndClean(b *testing.B) {
 		if _, _, err := subpather.PrepareSafeSubpath(request); err != nil {
 			b.Fatal(err)
 		}
-		if err := subpather.CleanSubPaths(s.pod, "vol"); err != nil {
+		if err := subpather.CleanSubPaths(s.Pod, "vol"); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -88,7 +90,7 @@ func BenchmarkNativePrepareWhenPrepared(b *testing.B) {
 
 func BenchmarkForwardPrepareAndClean(b *testing.B) {
 	s := newSite(b)
-	r := &recorder{}
+	r := &testutil.Recorder{}
 	subpather := New(r, ProfileV129)
 	request := s.subpath("dir")
 	b.ReportAllocs()
@@ -96,20 +98,14 @@ func BenchmarkForwardPrepareAndClean(b *testing.B) {
 		if _, _, err := subpather.PrepareSafeSubpath(request); err != nil {
 			b.Fatal(err)
 		}
-		if err := subpather.CleanSubPaths(s.pod, "vol"); err != nil {
+		if err := subpather.CleanSubPaths(s.Pod, "vol"); err != nil {
 			b.Fatal(err)
 		}
-		r.calls = r.calls[:0]
+		r.Calls = r.Calls[:0]
 	}
 }
 
 func BenchmarkSafeMakeDirExistingWithItsTwoLines(b *testing.B) {
-	klogTo(b, 5, "", io.Discard)
+	testutil.KlogTo(b, 5, "", io.Discard)
 	BenchmarkSafeMakeDirExisting(b)
-}
-
-func BenchmarkLibraryCall(b *testing.B) {
-	for i := 0; i < b.N; i++ {
-		checkLibrary(libraryVersion())
-	}
 }

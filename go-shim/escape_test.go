@@ -14,6 +14,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"rustsubpath/internal/boundary"
+	"rustsubpath/internal/testutil"
 )
 
 // way is how a mounter's method is left.
@@ -74,33 +77,29 @@ func (o outcome) expect(t *testing.T, leave func()) {
 	}
 }
 
-func idleFrames() int {
-	idle.Lock()
-	defer idle.Unlock()
-	return len(idle.frames)
-}
-
 func TestAMounterMayLeaveAtEveryQuestion(t *testing.T) {
 	busy := errors.New("busy")
 	for _, row := range []struct {
 		name    string
 		profile Profile
-		arrange func(s site, r *recorder, leave func())
-		call    func(s site, r *recorder, p Profile)
+		arrange func(s site, r *testutil.Recorder, leave func())
+		call    func(s site, r *testutil.Recorder, p Profile)
 		// stays says that the original leaves the target there, too.
 		stays bool
 	}{
 		{
-			name:    "prepare, first check",
-			arrange: func(s site, r *recorder, leave func()) { r.onIsMountPoint = func(string) error { leave(); return nil } },
-			call:    prepareDir,
+			name: "prepare, first check",
+			arrange: func(s site, r *testutil.Recorder, leave func()) {
+				r.OnIsMountPoint = func(string) error { leave(); return nil }
+			},
+			call: prepareDir,
 		},
 		{
 			name: "prepare, unmounting something else",
-			arrange: func(s site, r *recorder, leave func()) {
-				os.MkdirAll(s.target(), 0o755)
-				r.set(s.target(), true)
-				r.onUnmount = func(string) error { leave(); return nil }
+			arrange: func(s site, r *testutil.Recorder, leave func()) {
+				os.MkdirAll(s.Target(), 0o755)
+				r.Set(s.Target(), true)
+				r.OnUnmount = func(string) error { leave(); return nil }
 			},
 			call:  prepareDir,
 			stays: true,
@@ -108,52 +107,54 @@ func TestAMounterMayLeaveAtEveryQuestion(t *testing.T) {
 		{
 			name:    "prepare, unmounting a corrupted mount",
 			profile: ProfileV137,
-			arrange: func(s site, r *recorder, leave func()) {
-				r.onIsMountPoint = func(string) error { return &os.PathError{Op: "stat", Path: "x", Err: syscall.ENOTCONN} }
-				r.onUnmount = func(string) error { leave(); return nil }
+			arrange: func(s site, r *testutil.Recorder, leave func()) {
+				r.OnIsMountPoint = func(string) error { return &os.PathError{Op: "stat", Path: "x", Err: syscall.ENOTCONN} }
+				r.OnUnmount = func(string) error { leave(); return nil }
 			},
 			call: prepareDir,
 		},
 		{
-			name:    "prepare, mounting",
-			arrange: func(s site, r *recorder, leave func()) { r.onMount = func(string) error { leave(); return nil } },
-			call:    prepareDir,
+			name: "prepare, mounting",
+			arrange: func(s site, r *testutil.Recorder, leave func()) {
+				r.OnMount = func(string) error { leave(); return nil }
+			},
+			call: prepareDir,
 		},
 		{
 			name: "prepare, clean-up after a failed mount",
-			arrange: func(s site, r *recorder, leave func()) {
-				r.onMount = func(string) error { return busy }
-				r.onSkip = leave
+			arrange: func(s site, r *testutil.Recorder, leave func()) {
+				r.OnMount = func(string) error { return busy }
+				r.OnSkip = leave
 			},
 			call:  prepareDir,
 			stays: true,
 		},
 		{
 			name: "clean, may the check be skipped",
-			arrange: func(s site, r *recorder, leave func()) {
-				os.MkdirAll(s.target(), 0o755)
-				r.onSkip = leave
+			arrange: func(s site, r *testutil.Recorder, leave func()) {
+				os.MkdirAll(s.Target(), 0o755)
+				r.OnSkip = leave
 			},
 			call:  cleanAll,
 			stays: true,
 		},
 		{
 			name: "clean, unmounting",
-			arrange: func(s site, r *recorder, leave func()) {
-				os.MkdirAll(s.target(), 0o755)
-				r.set(s.target(), true)
-				r.onUnmount = func(string) error { leave(); return nil }
+			arrange: func(s site, r *testutil.Recorder, leave func()) {
+				os.MkdirAll(s.Target(), 0o755)
+				r.Set(s.Target(), true)
+				r.OnUnmount = func(string) error { leave(); return nil }
 			},
 			call:  cleanAll,
 			stays: true,
 		},
 		{
 			name: "clean, second check",
-			arrange: func(s site, r *recorder, leave func()) {
-				os.MkdirAll(s.target(), 0o755)
-				r.set(s.target(), true)
-				r.onIsMountPoint = func(string) error {
-					if !r.isMounted(s.target()) {
+			arrange: func(s site, r *testutil.Recorder, leave func()) {
+				os.MkdirAll(s.Target(), 0o755)
+				r.Set(s.Target(), true)
+				r.OnIsMountPoint = func(string) error {
+					if !r.IsMounted(s.Target()) {
 						leave()
 					}
 					return nil
@@ -165,36 +166,36 @@ func TestAMounterMayLeaveAtEveryQuestion(t *testing.T) {
 	} {
 		for _, way := range ways {
 			t.Run(row.name+"/"+way.name, func(t *testing.T) {
-				s, r := newSite(t), &recorder{}
+				s, r := newSite(t), &testutil.Recorder{}
 				row.arrange(s, r, way.leave)
-				frames := idleFrames()
-				leavesNoFiles(t, func() {
+				frames := boundary.IdleFrames()
+				testutil.LeavesNoFiles(t, func() {
 					runs(func() { row.call(s, r, row.profile) }).expect(t, way.leave)
 				})
-				if left := s.left(t); (left != nil) != row.stays {
+				if left := s.Left(t); (left != nil) != row.stays {
 					t.Errorf("left behind: %q, expected some: %v", left, row.stays)
 				}
-				if r.isMounted(s.target()) && !strings.Contains(row.name, "unmounting") {
+				if r.IsMounted(s.Target()) && !strings.Contains(row.name, "unmounting") {
 					t.Error("the target is still mounted")
 				}
-				if now := idleFrames(); now < frames {
+				if now := boundary.IdleFrames(); now < frames {
 					t.Errorf("%d idle frames, %d before", now, frames)
 				}
 				// The same sub path can be prepared at once: nothing holds a lock on it.
-				after := &recorder{}
+				after := &testutil.Recorder{}
 				_, _, err := New(after, ProfileV129).PrepareSafeSubpath(s.subpath("dir"))
-				must(t, err)
+				testutil.Must(t, err)
 			})
 		}
 	}
 }
 
-func prepareDir(s site, r *recorder, p Profile) {
+func prepareDir(s site, r *testutil.Recorder, p Profile) {
 	New(r, p).PrepareSafeSubpath(s.subpath("dir"))
 }
 
-func cleanAll(s site, r *recorder, p Profile) {
-	New(r, p).CleanSubPaths(s.pod, "vol")
+func cleanAll(s site, r *testutil.Recorder, p Profile) {
+	New(r, p).CleanSubPaths(s.Pod, "vol")
 }
 
 // leavingError is an error whose text cannot be had: fmt catches a panic, but not this.
@@ -205,11 +206,11 @@ func (leavingError) Error() string { return "" }
 func (leavingError) Format(fmt.State, rune) { runtime.Goexit() }
 
 func TestAnErrorsTextMayEndTheGoroutine(t *testing.T) {
-	s, r := newSite(t), &recorder{onMount: func(string) error { return leavingError{} }}
-	leavesNoFiles(t, func() {
+	s, r := newSite(t), &testutil.Recorder{OnMount: func(string) error { return leavingError{} }}
+	testutil.LeavesNoFiles(t, func() {
 		runs(func() { prepareDir(s, r, ProfileV129) }).expect(t, runtime.Goexit)
 	})
-	if left := s.left(t); left != nil {
+	if left := s.Left(t); left != nil {
 		t.Errorf("left behind: %q", left)
 	}
 }
@@ -217,11 +218,11 @@ func TestAnErrorsTextMayEndTheGoroutine(t *testing.T) {
 func TestAPanicInTheCleanUpAfterAPanicReplacesIt(t *testing.T) {
 	s := newSite(t)
 	second := errors.New("second")
-	r := &recorder{
-		onMount: func(string) error { panic("first") },
-		onSkip:  func() { panic(second) },
+	r := &testutil.Recorder{
+		OnMount: func(string) error { panic("first") },
+		OnSkip:  func() { panic(second) },
 	}
-	leavesNoFiles(t, func() {
+	testutil.LeavesNoFiles(t, func() {
 		runs(func() { prepareDir(s, r, ProfileV129) }).expect(t, func() {
 			defer func() { panic(second) }()
 			panic("first")
@@ -232,46 +233,46 @@ func TestAPanicInTheCleanUpAfterAPanicReplacesIt(t *testing.T) {
 
 func TestTheCleanUpAfterAPanicAsksAsAfterAnError(t *testing.T) {
 	s := newSite(t)
-	r := &recorder{}
+	r := &testutil.Recorder{}
 	// The mount is there although the mounter panicked, and has to go.
-	r.onMount = func(path string) error { r.set(path, true); panic("after mounting") }
+	r.OnMount = func(path string) error { r.Set(path, true); panic("after mounting") }
 	runs(func() { prepareDir(s, r, ProfileV129) })
-	is := "IsMountPoint(" + s.target() + ")"
-	r.calls = append(r.calls[:1], r.calls[2:]...)
-	expectCalls(t, r, is, "CanSafelySkipMountPointCheck()", is, "Unmount("+s.target()+")", is)
-	if left := s.left(t); left != nil {
+	is := "IsMountPoint(" + s.Target() + ")"
+	r.Calls = append(r.Calls[:1], r.Calls[2:]...)
+	testutil.ExpectCalls(t, r, is, "CanSafelySkipMountPointCheck()", is, "Unmount("+s.Target()+")", is)
+	if left := s.Left(t); left != nil {
 		t.Errorf("left behind: %q", left)
 	}
 }
 
 func TestAMounterMayCallBackIn(t *testing.T) {
-	s, r := newSite(t), &recorder{}
+	s, r := newSite(t), &testutil.Recorder{}
 	subpather := New(r, ProfileV129)
 	other := s.subpath("dir/deep")
 	other.ContainerName = "other"
 	depth := 0
-	r.onMount = func(string) error {
+	r.OnMount = func(string) error {
 		if depth++; depth > 3 {
 			return nil
 		}
-		must(t, subpather.SafeMakeDir(fmt.Sprint("made", depth), s.volume, 0o755))
+		testutil.Must(t, subpather.SafeMakeDir(fmt.Sprint("made", depth), s.Volume, 0o755))
 		other.VolumeMountIndex = depth
 		_, _, err := subpather.PrepareSafeSubpath(other)
 		return err
 	}
-	leavesNoFiles(t, func() {
+	testutil.LeavesNoFiles(t, func() {
 		_, _, err := subpather.PrepareSafeSubpath(s.subpath("dir"))
-		must(t, err)
-		must(t, subpather.CleanSubPaths(s.pod, "vol"))
+		testutil.Must(t, err)
+		testutil.Must(t, subpather.CleanSubPaths(s.Pod, "vol"))
 	})
-	if depth != 4 || s.left(t) != nil {
-		t.Errorf("depth %d, left behind: %q", depth, s.left(t))
+	if depth != 4 || s.Left(t) != nil {
+		t.Errorf("depth %d, left behind: %q", depth, s.Left(t))
 	}
 }
 
-func expectLast(t *testing.T, r *recorder, want string) {
+func expectLast(t *testing.T, r *testutil.Recorder, want string) {
 	t.Helper()
-	if len(r.calls) == 0 || r.calls[len(r.calls)-1] != want {
-		t.Errorf("asked %q, expected %s last", r.calls, want)
+	if len(r.Calls) == 0 || r.Calls[len(r.Calls)-1] != want {
+		t.Errorf("asked %q, expected %s last", r.Calls, want)
 	}
 }

@@ -16,25 +16,27 @@ import (
 	"testing"
 
 	"k8s.io/mount-utils"
+
+	"rustsubpath/internal/testutil"
 )
 
 func TestPrepareAndCleanAskAsTheOriginalDoes(t *testing.T) {
-	s, r := newSite(t), &recorder{}
-	leavesNoFiles(t, func() {
+	s, r := newSite(t), &testutil.Recorder{}
+	testutil.LeavesNoFiles(t, func() {
 		subpather := New(r, ProfileV129)
 		got, cleanup, err := subpather.PrepareSafeSubpath(s.subpath("dir"))
-		if got != s.target() || cleanup != nil || err != nil {
+		if got != s.Target() || cleanup != nil || err != nil {
 			t.Fatalf("PrepareSafeSubpath = %q, %v, %v", got, cleanup != nil, err)
 		}
-		must(t, subpather.CleanSubPaths(s.pod, "vol"))
+		testutil.Must(t, subpather.CleanSubPaths(s.Pod, "vol"))
 	})
-	is := "IsMountPoint(" + s.target() + ")"
-	expectCalls(t, r,
+	is := "IsMountPoint(" + s.Target() + ")"
+	testutil.ExpectCalls(t, r,
 		is,
-		fmt.Sprintf(`Mount(/proc/SELF/fd/N, %s, "", []string{"bind"}, []string(nil), []string{"--no-canonicalize"})`, s.target()),
-		"CanSafelySkipMountPointCheck()", is, "Unmount("+s.target()+")", is,
+		fmt.Sprintf(`Mount(/proc/SELF/fd/N, %s, "", []string{"bind"}, []string(nil), []string{"--no-canonicalize"})`, s.Target()),
+		"CanSafelySkipMountPointCheck()", is, "Unmount("+s.Target()+")", is,
 	)
-	if left := s.left(t); left != nil {
+	if left := s.Left(t); left != nil {
 		t.Errorf("left behind: %q", left)
 	}
 }
@@ -42,16 +44,16 @@ func TestPrepareAndCleanAskAsTheOriginalDoes(t *testing.T) {
 func TestTheSourceOfTheMountIsTheOpenSubPath(t *testing.T) {
 	s := newSite(t)
 	var linked string
-	probe := &linkProbe{recorder: recorder{}, read: func(source string) { linked, _ = os.Readlink(source) }}
+	probe := &linkProbe{Recorder: testutil.Recorder{}, read: func(source string) { linked, _ = os.Readlink(source) }}
 	_, _, err := New(probe, ProfileV129).PrepareSafeSubpath(s.subpath("dir"))
-	must(t, err)
-	if want := filepath.Join(s.volume, "dir"); linked != want {
+	testutil.Must(t, err)
+	if want := filepath.Join(s.Volume, "dir"); linked != want {
 		t.Errorf("the mount's source leads to %q, not %q", linked, want)
 	}
 }
 
 type linkProbe struct {
-	recorder
+	testutil.Recorder
 	read func(source string)
 }
 
@@ -62,38 +64,38 @@ func (p *linkProbe) MountSensitiveWithoutSystemdWithMountFlags(source, target, f
 
 func TestAFailedMountIsCleanedUp(t *testing.T) {
 	s, refused := newSite(t), errors.New("refused")
-	r := &recorder{onMount: func(string) error { return refused }}
-	leavesNoFiles(t, func() {
+	r := &testutil.Recorder{OnMount: func(string) error { return refused }}
+	testutil.LeavesNoFiles(t, func() {
 		got, _, err := New(r, ProfileV129).PrepareSafeSubpath(s.subpath("dir"))
-		want := "error mounting " + filepath.Join(s.volume, "dir") + ": refused"
+		want := "error mounting " + filepath.Join(s.Volume, "dir") + ": refused"
 		if got != "" || err == nil || err.Error() != want || errors.Is(err, refused) {
 			t.Errorf("PrepareSafeSubpath = %q, %v, expected the text %q alone", got, err, want)
 		}
 	})
-	is := "IsMountPoint(" + s.target() + ")"
-	if len(r.calls) == 4 {
-		r.calls[1] = "Mount"
+	is := "IsMountPoint(" + s.Target() + ")"
+	if len(r.Calls) == 4 {
+		r.Calls[1] = "Mount"
 	}
-	expectCalls(t, r, is, "Mount", "CanSafelySkipMountPointCheck()", is)
-	if left := s.left(t); left != nil {
+	testutil.ExpectCalls(t, r, is, "Mount", "CanSafelySkipMountPointCheck()", is)
+	if left := s.Left(t); left != nil {
 		t.Errorf("left behind: %q", left)
 	}
 }
 
 func TestAMounterWithoutChecksIsAskedTwiceWhetherItIs(t *testing.T) {
-	s, r := newSite(t), &recorder{skips: true}
-	must(t, os.MkdirAll(s.target(), 0o755))
-	must(t, New(r, ProfileV129).CleanSubPaths(s.pod, "vol"))
-	expectCalls(t, r, "CanSafelySkipMountPointCheck()", "CanSafelySkipMountPointCheck()", "Unmount("+s.target()+")")
+	s, r := newSite(t), &testutil.Recorder{Skips: true}
+	testutil.Must(t, os.MkdirAll(s.Target(), 0o755))
+	testutil.Must(t, New(r, ProfileV129).CleanSubPaths(s.Pod, "vol"))
+	testutil.ExpectCalls(t, r, "CanSafelySkipMountPointCheck()", "CanSafelySkipMountPointCheck()", "Unmount("+s.Target()+")")
 }
 
 func TestCleanupMountPointAsksTheCheapQuestionUnlessTold(t *testing.T) {
-	s, r := newSite(t), &recorder{}
-	must(t, os.MkdirAll(s.target(), 0o755))
-	must(t, CleanupMountPoint(s.target(), r, false))
-	expectCalls(t, r, "CanSafelySkipMountPointCheck()", "IsLikelyNotMountPoint("+s.target()+")")
-	if _, err := os.Lstat(s.target()); !os.IsNotExist(err) {
-		t.Errorf("%s is still there: %v", s.target(), err)
+	s, r := newSite(t), &testutil.Recorder{}
+	testutil.Must(t, os.MkdirAll(s.Target(), 0o755))
+	testutil.Must(t, CleanupMountPoint(s.Target(), r, false))
+	testutil.ExpectCalls(t, r, "CanSafelySkipMountPointCheck()", "IsLikelyNotMountPoint("+s.Target()+")")
+	if _, err := os.Lstat(s.Target()); !os.IsNotExist(err) {
+		t.Errorf("%s is still there: %v", s.Target(), err)
 	}
 }
 
@@ -142,8 +144,8 @@ func TestAMountersErrorsKeepTextAndIdentity(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := newSite(t)
-			target := s.target()
-			r := &recorder{onIsMountPoint: func(string) error { return row.err }}
+			target := s.Target()
+			r := &testutil.Recorder{OnIsMountPoint: func(string) error { return row.err }}
 
 			_, _, err := New(r, ProfileV129).PrepareSafeSubpath(s.subpath("dir"))
 			if want := fmt.Errorf("error checking path %s for mount: %s", target, row.err); err == nil || err.Error() != want.Error() {
@@ -167,9 +169,9 @@ func TestAMountersErrorsKeepTextAndIdentity(t *testing.T) {
 				t.Errorf("v1.37: wraps %#v, not the mounter's value", inner)
 			}
 
-			must(t, os.MkdirAll(target, 0o755))
-			r = &recorder{onUnmount: func(string) error { return row.err }}
-			r.set(target, true)
+			testutil.Must(t, os.MkdirAll(target, 0o755))
+			r = &testutil.Recorder{OnUnmount: func(string) error { return row.err }}
+			r.Set(target, true)
 			if err := CleanupMountPoint(target, r, true); fmt.Sprintf("%T", err) != fmt.Sprintf("%T", row.err) {
 				t.Errorf("CleanupMountPoint returned a %T, expected the mounter's own %T", err, row.err)
 			}
@@ -182,13 +184,13 @@ func TestAMissingTargetIsFoundInWhateverFormItComes(t *testing.T) {
 		os.ErrNotExist, syscall.ENOENT, &fs.PathError{Op: "stat", Path: "/x", Err: syscall.ENOENT},
 		&os.SyscallError{Syscall: "stat", Err: syscall.ENOENT},
 	} {
-		s, r := newSite(t), &recorder{onIsMountPoint: func(string) error { return missing }}
+		s, r := newSite(t), &testutil.Recorder{OnIsMountPoint: func(string) error { return missing }}
 		if _, _, err := New(r, ProfileV129).PrepareSafeSubpath(s.subpath("dir")); err != nil {
 			t.Errorf("%T: %v", missing, err)
 		}
 	}
 	// os.IsNotExist does not look through wrapping, and neither does the original.
-	s, r := newSite(t), &recorder{onIsMountPoint: func(string) error { return fmt.Errorf("%w", os.ErrNotExist) }}
+	s, r := newSite(t), &testutil.Recorder{OnIsMountPoint: func(string) error { return fmt.Errorf("%w", os.ErrNotExist) }}
 	if _, _, err := New(r, ProfileV129).PrepareSafeSubpath(s.subpath("dir")); err == nil {
 		t.Error("a wrapped ErrNotExist counts as a missing target")
 	}
@@ -198,12 +200,12 @@ func TestACorruptedMountIsReplacedInV137Only(t *testing.T) {
 	dead := &fs.PathError{Op: "lstat", Path: "/x", Err: syscall.ENOTCONN}
 	for _, profile := range []Profile{ProfileV129, ProfileV137} {
 		s := newSite(t)
-		must(t, os.MkdirAll(s.target(), 0o755))
-		r := &recorder{onIsMountPoint: func(string) error { return dead }}
+		testutil.Must(t, os.MkdirAll(s.Target(), 0o755))
+		r := &testutil.Recorder{OnIsMountPoint: func(string) error { return dead }}
 		_, _, err := New(r, profile).PrepareSafeSubpath(s.subpath("dir"))
-		unmounted := len(r.calls) > 1 && r.calls[1] == "Unmount("+s.target()+")"
+		unmounted := len(r.Calls) > 1 && r.Calls[1] == "Unmount("+s.Target()+")"
 		if want := profile == ProfileV137; (err == nil) != want || unmounted != want {
-			t.Errorf("profile %d: error %v, calls %q", profile, err, r.calls)
+			t.Errorf("profile %d: error %v, calls %q", profile, err, r.Calls)
 		}
 	}
 }
@@ -222,7 +224,7 @@ func TestNothingIsAskedOfAnErrorThatTheOriginalDoesNotAsk(t *testing.T) {
 	for _, row := range []struct {
 		name     string
 		profile  Profile
-		call     func(s site, r *recorder, p Profile)
+		call     func(s site, r *testutil.Recorder, p Profile)
 		compared bool
 	}{
 		{"prepare", ProfileV129, prepareDir, false},
@@ -231,8 +233,8 @@ func TestNothingIsAskedOfAnErrorThatTheOriginalDoesNotAsk(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := newSite(t)
-			must(t, os.MkdirAll(s.target(), 0o755))
-			r := &recorder{onIsMountPoint: func(string) error { return err }}
+			testutil.Must(t, os.MkdirAll(s.Target(), 0o755))
+			r := &testutil.Recorder{OnIsMountPoint: func(string) error { return err }}
 			if got := runs(func() { row.call(s, r, row.profile) }); got.panicked != row.compared {
 				t.Errorf("the error was compared: %v", got.panicked)
 			}
@@ -240,50 +242,17 @@ func TestNothingIsAskedOfAnErrorThatTheOriginalDoesNotAsk(t *testing.T) {
 	}
 	// What leaves a mounter's doing is text alone.
 	nowhere := (*fs.PathError)(nil)
-	s, r := newSite(t), &recorder{onMount: func(string) error { return nowhere }}
+	s, r := newSite(t), &testutil.Recorder{OnMount: func(string) error { return nowhere }}
 	if _, _, err := New(r, ProfileV137).PrepareSafeSubpath(s.subpath("dir")); err == nil || !strings.HasSuffix(err.Error(), ": <nil>") {
 		t.Errorf("%v", err)
-	}
-}
-
-func TestAStaleMountIsDetachedByTheGivenFunction(t *testing.T) {
-	for _, row := range []struct {
-		name   string
-		lazily error
-	}{{"detached", nil}, {"not detached", errors.New("cannot detach")}} {
-		t.Run(row.name, func(t *testing.T) {
-			s := newSite(t)
-			must(t, os.MkdirAll(s.target(), 0o755))
-			r := &recorder{}
-			r.set(s.target(), true)
-			var detached []string
-			mounted, path, err := PrepareSubpathTarget(r, s.subpath("dir"), ProfileV137, func(path string) error {
-				detached = append(detached, path)
-				return row.lazily
-			})
-			if mounted || !errors.Is(err, row.lazily) || (err == nil) != (path == s.target()) {
-				t.Errorf("PrepareSubpathTarget = %v, %q, %v", mounted, path, err)
-			}
-			if len(detached) != 1 || detached[0] != s.target() {
-				t.Errorf("detached %q", detached)
-			}
-			expectCalls(t, r, "IsMountPoint("+s.target()+")")
-
-			// The function is for that call alone: here the kernel is asked, and nothing is mounted.
-			must(t, os.MkdirAll(s.target(), 0o755))
-			_, _, err = New(r, ProfileV137).PrepareSafeSubpath(s.subpath("dir"))
-			if len(detached) != 1 || !errors.Is(err, syscall.EINVAL) {
-				t.Errorf("the next call detaches %q: %v", detached, err)
-			}
-		})
 	}
 }
 
 func TestANilMounterIsFineUntilItIsNeeded(t *testing.T) {
 	s := newSite(t)
 	subpather := New(nil, ProfileV129)
-	must(t, subpather.SafeMakeDir("made", s.volume, 0o750))
-	leavesNoFiles(t, func() {
+	testutil.Must(t, subpather.SafeMakeDir("made", s.Volume, 0o750))
+	testutil.LeavesNoFiles(t, func() {
 		defer func() {
 			value := recover()
 			if err, ok := value.(error); !ok || !strings.Contains(err.Error(), "nil pointer") {
@@ -292,38 +261,4 @@ func TestANilMounterIsFineUntilItIsNeeded(t *testing.T) {
 		}()
 		subpather.PrepareSafeSubpath(s.subpath("dir"))
 	})
-}
-
-func TestOnlyMountUtilsOwnMounterIsReplaced(t *testing.T) {
-	type embeds struct{ *mount.Mounter }
-	own := mount.New("").(*mount.Mounter)
-	if !choose(own) {
-		t.Error("*mount.Mounter is not replaced")
-	}
-	safe := func(inner mount.Interface) *mount.SafeFormatAndMount {
-		return &mount.SafeFormatAndMount{Interface: inner}
-	}
-	for name, mounter := range map[string]mount.Interface{
-		"by pointer": safe(own), "by value": *safe(own), "in another": safe(safe(own)), "value in value": *safe(*safe(own)),
-	} {
-		if !choose(mounter) {
-			t.Errorf("*mount.Mounter in a SafeFormatAndMount is not replaced: %s", name)
-		}
-	}
-	type embedsSafe struct{ *mount.SafeFormatAndMount }
-	circle := safe(nil)
-	circle.Interface = circle
-	for _, mounter := range []mount.Interface{
-		nil, embeds{own}, &embeds{own}, mount.NewFakeMounter(nil),
-		(*mount.SafeFormatAndMount)(nil), safe(nil), *safe(nil), safe((*mount.SafeFormatAndMount)(nil)), circle,
-		safe(embeds{own}), safe(mount.NewFakeMounter(nil)), embedsSafe{safe(own)}, &embedsSafe{safe(own)},
-	} {
-		if choose(mounter) {
-			t.Errorf("%T is replaced", mounter)
-		}
-	}
-	t.Setenv(mounterVariable, "forward")
-	if choose(own) {
-		t.Error("*mount.Mounter is replaced in spite of " + mounterVariable + "=forward")
-	}
 }

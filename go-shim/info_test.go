@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"k8s.io/mount-utils"
+
+	"rustsubpath/internal/boundary"
+	"rustsubpath/internal/testutil"
 )
 
 func TestInfoTellsVersionProfileMounterAndFeatures(t *testing.T) {
@@ -22,11 +25,11 @@ func TestInfoTellsVersionProfileMounterAndFeatures(t *testing.T) {
 	}{
 		{"native", kernel, "", ProfileV129, "; profile v1.29; mounts by system calls of its own"},
 		{"switched off", kernel, "forward", ProfileV137, "; profile v1.37; mounts by the caller's *mount.Mounter"},
-		{"another mounter", &recorder{}, "", ProfileV137, "; profile v1.37; mounts by the caller's *rustsubpath.recorder"},
+		{"another mounter", &testutil.Recorder{}, "", ProfileV137, "; profile v1.37; mounts by the caller's *testutil.Recorder"},
 		{"none", nil, "", Profile(7), "; profile 7, which is unknown; has no mounter"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			t.Setenv(mounterVariable, row.forward)
+			t.Setenv(boundary.MounterVariable, row.forward)
 			got := New(row.mounter, row.profile).Info()
 			if !strings.HasPrefix(got, "rustsubpath ") || !strings.Contains(got, "kernel features: openat2=") || !strings.HasSuffix(got, row.want) {
 				t.Errorf("Info() = %q, expected it to end in %q", got, row.want)

@@ -5,9 +5,6 @@
 
 package rustsubpath
 
-// #include "rustsubpath.h"
-import "C"
-
 import (
 	"errors"
 	"fmt"
@@ -15,7 +12,12 @@ import (
 	"time"
 
 	"k8s.io/mount-utils"
+
+	"rustsubpath/internal/boundary"
 )
+
+// kernel is for what asks the kernel alone.
+var kernel = boundary.Settings{Native: true, Profile: int(ProfileV137)}
 
 // ParseMountInfo parses a mount table, /proc/self/mountinfo say. Every string is what the file
 // system holds: in each field the octal escapes that the kernel prints there are decoded, and bytes
@@ -26,16 +28,11 @@ import (
 // A malformed line is an error that names file, line and field. All strings are parts of one: a
 // program that keeps one of them keeps the table, unless it keeps a strings.Clone.
 func ParseMountInfo(filename string) ([]mount.MountInfo, error) {
-	if libraryProblem != nil {
-		return nil, libraryProblem
-	}
-	f := borrowFrame(nil, true, ProfileV137)
-	defer f.giveBack()
-	f.pack(filename)
-	if err := f.finish(C.rsp_mount_table(&f.options, f.argsAt(), f.argsLen(), &f.step)); err != nil {
+	result, err := kernel.Do(boundary.MountTable, 0, filename)
+	if err != nil {
 		return nil, err
 	}
-	p := f.unpackMounts()
+	p := unpackMounts(result)
 	infos := make([]mount.MountInfo, 0, p.mounts)
 	for len(infos) < p.mounts && p.err == nil {
 		id, parent, major, minor := p.number(), p.number(), p.number(), p.number()
@@ -60,15 +57,11 @@ func ParseMountInfo(filename string) ([]mount.MountInfo, error) {
 // List lists every mount that the calling thread sees, as the List of mount-utils' mounter does, its
 // strings decoded as those of ParseMountInfo.
 func List() ([]mount.MountPoint, error) {
-	if libraryProblem != nil {
-		return nil, libraryProblem
-	}
-	f := borrowFrame(nil, true, ProfileV137)
-	defer f.giveBack()
-	if err := f.finish(C.rsp_list_mounts(&f.options, &f.step)); err != nil {
+	result, err := kernel.Do(boundary.ListMounts, 0)
+	if err != nil {
 		return nil, err
 	}
-	p := f.unpackMounts()
+	p := unpackMounts(result)
 	mounts := make([]mount.MountPoint, 0, p.mounts)
 	for len(mounts) < p.mounts && p.err == nil {
 		mounts = append(mounts, mount.MountPoint{Device: p.string(), Path: p.string(), Type: p.string(), Opts: p.list()})
@@ -82,14 +75,7 @@ func List() ([]mount.MountPoint, error) {
 // SearchMountPoints finds where else the directory or file at hostSource is mounted, by the mount
 // table in the file. hostSource is a mount point or lies on a mount; it has no symlinks in it.
 func SearchMountPoints(hostSource, mountInfoPath string) ([]string, error) {
-	if libraryProblem != nil {
-		return nil, libraryProblem
-	}
-	f := borrowFrame(nil, true, ProfileV137)
-	defer f.giveBack()
-	f.pack(hostSource, mountInfoPath)
-	err := f.finish(C.rsp_search_mount_points(&f.options, f.argsAt(), f.argsLen(), &f.step))
-	return f.paths(err)
+	return paths(kernel.Do(boundary.SearchMountPoints, 0, hostSource, mountInfoPath))
 }
 
 // GetMountRefs finds where else the directory or file at a path is mounted, symlinks resolved, as
@@ -99,14 +85,7 @@ func SearchMountPoints(hostSource, mountInfoPath string) ([]string, error) {
 // dead one for mounted nowhere else, and waits for ever for one that hangs. What lies below such a mount
 // is an error, ETIMEDOUT after five seconds if its server hangs.
 func GetMountRefs(pathname string) ([]string, error) {
-	if libraryProblem != nil {
-		return nil, libraryProblem
-	}
-	f := borrowFrame(nil, true, ProfileV137)
-	defer f.giveBack()
-	f.pack(pathname)
-	err := f.finish(C.rsp_mount_refs(&f.options, f.argsAt(), f.argsLen(), &f.step))
-	return f.paths(err)
+	return paths(kernel.Do(boundary.MountRefs, 0, pathname))
 }
 
 // IsMountPoint says whether something is mounted at the path, as the IsMountPoint of mount-utils'
@@ -117,35 +96,23 @@ func GetMountRefs(pathname string) ([]string, error) {
 // is ETIMEDOUT after five seconds, and at once while the kernel still waits for it. What is no mount
 // point, or is on a disk, is one system call in a table of any length.
 func IsMountPoint(file string) (bool, error) {
-	if libraryProblem != nil {
-		return false, libraryProblem
-	}
-	f := borrowFrame(nil, true, ProfileV137)
-	defer f.giveBack()
-	f.pack(file)
-	err := f.finish(C.rsp_is_mount_point(&f.options, f.argsAt(), f.argsLen(), &f.step))
-	return err == nil && f.step.number != 0, err
+	result, err := kernel.Do(boundary.IsMountPoint, 0, file)
+	return err == nil && result.Number != 0, err
 }
 
 // IsLikelyNotMountPoint says whether nothing is mounted at the path. It has the signature of
 // mount-utils' method and misses no bind mount. As that does, it asks no server, and so does not tell
 // whether one is dead or hangs. Beside an error, which is the errno itself, it says true.
 func IsLikelyNotMountPoint(file string) (bool, error) {
-	if libraryProblem != nil {
-		return true, libraryProblem
-	}
-	f := borrowFrame(nil, true, ProfileV137)
-	defer f.giveBack()
-	f.pack(file)
-	err := f.finish(C.rsp_is_likely_not_mount_point(&f.options, f.argsAt(), f.argsLen(), &f.step))
-	return err != nil || f.step.number != 0, err
+	result, err := kernel.Do(boundary.IsLikelyNotMountPoint, 0, file)
+	return err != nil || result.Number != 0, err
 }
 
 // IsNotMountPoint says whether the mounter knows of nothing mounted at the path. Beside an error it
 // says true. With mount-utils' own *mount.Mounter it is the opposite of IsMountPoint.
 func IsNotMountPoint(mounter mount.Interface, file string) (bool, error) {
 	is := IsMountPoint
-	if !choose(mounter) {
+	if !boundary.IsNative(mounter) {
 		is = mounter.IsMountPoint
 	}
 	mounted, err := is(file)
@@ -161,13 +128,12 @@ func IsNotMountPoint(mounter mount.Interface, file string) (bool, error) {
 // mount in /run/mount/utab, for an option like _netdev, the mounter unmounts it, by umount(8), and is
 // waited for.
 func CleanupMountPoint(mountPath string, mounter mount.Interface, extensiveMountPointCheck bool) error {
-	if libraryProblem != nil {
-		return libraryProblem
+	extensive := int64(0)
+	if extensiveMountPointCheck {
+		extensive = 1
 	}
-	f := borrowFrame(mounter, choose(mounter), ProfileV137)
-	defer f.giveBack()
-	f.pack(mountPath)
-	return f.finish(C.rsp_cleanup_mount_point(&f.options, f.argsAt(), f.argsLen(), number(extensiveMountPointCheck), &f.step))
+	_, err := boundary.For(mounter, int(ProfileV137)).Do(boundary.CleanupMountPoint, extensive, mountPath)
+	return err
 }
 
 // CleanupMountWithForce is CleanupMountPoint in bounded time: an unmount that takes longer than
@@ -184,19 +150,14 @@ func CleanupMountPoint(mountPath string, mounter mount.Interface, extensiveMount
 //
 // Any other mounter is used by mount-utils' function.
 func CleanupMountWithForce(mountPath string, mounter mount.MounterForceUnmounter, extensiveMountPointCheck bool, umountTimeout time.Duration) error {
-	if !choose(mounter) {
+	if !boundary.IsNative(mounter) {
 		return mount.CleanupMountWithForce(mountPath, mounter, extensiveMountPointCheck, umountTimeout)
-	}
-	if libraryProblem != nil {
-		return libraryProblem
 	}
 	if umountTimeout < 0 {
 		umountTimeout = 0
 	}
-	f := borrowFrame(mounter, true, ProfileV137)
-	defer f.giveBack()
-	f.pack(mountPath)
-	return f.finish(C.rsp_cleanup_mount_with_force(&f.options, f.argsAt(), f.argsLen(), C.uint64_t(umountTimeout), &f.step))
+	_, err := kernel.Do(boundary.CleanupMountWithForce, int64(umountTimeout), mountPath)
+	return err
 }
 
 // PathWithinBase says whether the path is the base or lies below it, by their names alone. It is
@@ -205,12 +166,12 @@ func PathWithinBase(fullPath, basePath string) bool {
 	return mount.PathWithinBase(fullPath, basePath)
 }
 
-// paths are those of a result that is packed paths.
-func (f *frame) paths(err error) ([]string, error) {
-	if err != nil || f.result == "" {
+// paths returns the paths packed in a result, nil if there is none.
+func paths(result boundary.Result, err error) ([]string, error) {
+	if err != nil || result.Bytes == "" {
 		return nil, err
 	}
-	return unpack(f.result), nil
+	return result.Fields(), nil
 }
 
 // packedMounts is a packed list of mounts on its way out; see rsp_mount_table() in the header.
@@ -222,12 +183,12 @@ type packedMounts struct {
 	err    error
 }
 
-// unpackMounts begins with the result. No mount and no string is shorter than eight bytes, which
-// bounds what is allocated for a number.
-func (f *frame) unpackMounts() *packedMounts {
-	p := &packedMounts{rest: f.result, mounts: int(f.step.number)}
+// unpackMounts begins to read a result. No mount and no string takes less than eight bytes, which bounds
+// what is allocated for a number in it.
+func unpackMounts(result boundary.Result) *packedMounts {
+	p := &packedMounts{rest: result.Bytes, mounts: int(result.Number)}
 	p.listed = make([]string, 0, p.count())
-	if p.mounts < 0 || p.mounts > len(f.result)/8 {
+	if p.mounts < 0 || p.mounts > len(result.Bytes)/8 {
 		p.fail()
 		p.mounts = 0
 	}

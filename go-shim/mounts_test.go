@@ -17,12 +17,14 @@ import (
 	"time"
 
 	"k8s.io/mount-utils"
+
+	"rustsubpath/internal/testutil"
 )
 
 func written(t testing.TB, table string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "mountinfo")
-	must(t, os.WriteFile(name, []byte(table), 0o600))
+	testutil.Must(t, os.WriteFile(name, []byte(table), 0o600))
 	return name
 }
 
@@ -97,9 +99,9 @@ func TestABigTableComesWhole(t *testing.T) {
 	}
 	name := written(t, table.String())
 	infos, err := ParseMountInfo(name)
-	must(t, err)
+	testutil.Must(t, err)
 	theirs, err := mount.ParseMountInfo(name)
-	must(t, err)
+	testutil.Must(t, err)
 	if len(infos) != mounts || !reflect.DeepEqual(infos, theirs) {
 		t.Errorf("%d mounts, mount-utils has %d, and they are not the same", len(infos), len(theirs))
 	}
@@ -107,7 +109,7 @@ func TestABigTableComesWhole(t *testing.T) {
 
 func TestTheListsOfAMountCanBeAppendedTo(t *testing.T) {
 	infos, err := ParseMountInfo(written(t, strings.Repeat("1 1 8:1 / / rw shared:1 - ext4 /dev/sda ro\n", 2)))
-	must(t, err)
+	testutil.Must(t, err)
 	_ = append(infos[0].MountOptions, "more")
 	_ = append(infos[0].SuperOptions, "more")
 	if infos[1].OptionalFields[0] != "shared:1" || infos[0].SuperOptions[0] != "ro" {
@@ -120,12 +122,12 @@ type scene struct{ dir string }
 
 func newScene(t *testing.T) scene {
 	s := newSite(t)
-	at := scene{filepath.Dir(s.pod)}
+	at := scene{filepath.Dir(s.Pod)}
 	for _, dir := range []string{"plain", "tmpfs", "bound", "self", "stack", "odd \xff\n\\040", "dead", "hung"} {
-		must(t, os.Mkdir(at.path(dir), 0o755))
+		testutil.Must(t, os.Mkdir(at.path(dir), 0o755))
 	}
-	must(t, os.WriteFile(at.path("file"), nil, 0o644))
-	must(t, os.WriteFile(at.path("file.bound"), nil, 0o644))
+	testutil.Must(t, os.WriteFile(at.path("file"), nil, 0o644))
+	testutil.Must(t, os.WriteFile(at.path("file.bound"), nil, 0o644))
 	at.tmpfs(t, "tmpfs")
 	at.tmpfs(t, "odd \xff\n\\040")
 	at.tmpfs(t, "stack")
@@ -134,7 +136,7 @@ func newScene(t *testing.T) scene {
 	at.bind(t, "self", "self")
 	at.bind(t, "file", "file.bound")
 	for link, to := range map[string]string{"link": "bound", "link.plain": "plain", "dangling": "missing", "loop": "loop"} {
-		must(t, os.Symlink(to, at.path(link)))
+		testutil.Must(t, os.Symlink(to, at.path(link)))
 	}
 	t.Cleanup(func() {
 		infos, _ := ParseMountInfo("/proc/thread-self/mountinfo")
@@ -151,12 +153,12 @@ func (s scene) path(name string) string { return s.dir + "/" + name }
 
 func (s scene) tmpfs(t *testing.T, name string) {
 	t.Helper()
-	must(t, syscall.Mount("scene", s.path(name), "tmpfs", 0, ""))
+	testutil.Must(t, syscall.Mount("scene", s.path(name), "tmpfs", 0, ""))
 }
 
 func (s scene) bind(t *testing.T, source, target string) {
 	t.Helper()
-	must(t, syscall.Mount(s.path(source), s.path(target), "", syscall.MS_BIND, ""))
+	testutil.Must(t, syscall.Mount(s.path(source), s.path(target), "", syscall.MS_BIND, ""))
 }
 
 // fuse mounts a FUSE file system whose server never answers, and with dead has gone.
@@ -169,9 +171,9 @@ func (s scene) fuse(t *testing.T, name string, dead bool) {
 		t.SkipNow()
 	}
 	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", device)
-	must(t, syscall.Mount("scene", s.path(name), "fuse", 0, options))
+	testutil.Must(t, syscall.Mount("scene", s.path(name), "fuse", 0, options))
 	if dead {
-		must(t, syscall.Close(device))
+		testutil.Must(t, syscall.Close(device))
 		return
 	}
 	t.Cleanup(func() { syscall.Close(device) })
@@ -254,7 +256,7 @@ func TestAServerThatIsDeadOrHangsHoldsUpNoCleanup(t *testing.T) {
 			s := newScene(t)
 			s.fuse(t, name, dead)
 			path := s.path(name)
-			must(t, CleanupMountPoint(path, mount.New(""), true))
+			testutil.Must(t, CleanupMountPoint(path, mount.New(""), true))
 			if _, err := os.Lstat(path); !os.IsNotExist(err) {
 				t.Errorf("left behind: %v", err)
 			}
@@ -282,13 +284,13 @@ func TestCleanupMountPointLeavesNothing(t *testing.T) {
 				}
 			}
 			infos, err := ParseMountInfo("/proc/thread-self/mountinfo")
-			must(t, err)
+			testutil.Must(t, err)
 			for _, info := range infos {
 				if PathWithinBase(info.MountPoint, s.dir) {
 					t.Errorf("left mounted: %q", info.MountPoint)
 				}
 			}
-			must(t, os.WriteFile(s.path("bound")+"/kept", nil, 0o644))
+			testutil.Must(t, os.WriteFile(s.path("bound")+"/kept", nil, 0o644))
 			err = cleanup(s.path("bound"))
 			want := &fs.PathError{Op: "remove", Path: s.path("bound"), Err: syscall.ENOTEMPTY}
 			if !reflect.DeepEqual(err, want) {
@@ -300,7 +302,7 @@ func TestCleanupMountPointLeavesNothing(t *testing.T) {
 
 // forcing is a mounter of the caller's own.
 type forcing struct {
-	recorder
+	testutil.Recorder
 	forced []string
 }
 
@@ -312,10 +314,10 @@ func (f *forcing) UnmountWithForce(target string, timeout time.Duration) error {
 func TestAnotherMounterUnmountsByForceItself(t *testing.T) {
 	s := newSite(t)
 	f := &forcing{}
-	err := CleanupMountWithForce(s.pod, f, true, time.Second)
+	err := CleanupMountWithForce(s.Pod, f, true, time.Second)
 	theirs := &forcing{}
-	must(t, os.MkdirAll(s.pod, 0o755))
-	want := mount.CleanupMountWithForce(s.pod, theirs, true, time.Second)
+	testutil.Must(t, os.MkdirAll(s.Pod, 0o755))
+	want := mount.CleanupMountWithForce(s.Pod, theirs, true, time.Second)
 	if fmt.Sprint(err) != fmt.Sprint(want) || !reflect.DeepEqual(f, theirs) {
 		t.Errorf("%v and %+v, expected %v and %+v", err, f, want, theirs)
 	}
@@ -324,9 +326,9 @@ func TestAnotherMounterUnmountsByForceItself(t *testing.T) {
 func TestReferencesAndListTellOfRealMounts(t *testing.T) {
 	s := newScene(t)
 	odd := s.path("odd \xff\n\\040")
-	must(t, os.Mkdir(s.path("twin"), 0o755))
+	testutil.Must(t, os.Mkdir(s.path("twin"), 0o755))
 	s.bind(t, "odd \xff\n\\040", "twin")
-	must(t, os.Symlink("twin", s.path("link.twin")))
+	testutil.Must(t, os.Symlink("twin", s.path("link.twin")))
 
 	for of, want := range map[string][]string{"twin": {odd}, "link.twin": {odd}, "missing": nil, "link": nil} {
 		// What the link leads to is mounted nowhere else but where it was bound from.
@@ -341,9 +343,9 @@ func TestReferencesAndListTellOfRealMounts(t *testing.T) {
 	}
 
 	listed, err := List()
-	must(t, err)
+	testutil.Must(t, err)
 	infos, err := ParseMountInfo("/proc/thread-self/mountinfo")
-	must(t, err)
+	testutil.Must(t, err)
 	if len(listed) != len(infos) {
 		t.Fatalf("%d mounts are listed, the table has %d", len(listed), len(infos))
 	}

@@ -17,14 +17,17 @@ import (
 	"testing"
 
 	"k8s.io/mount-utils"
+
+	"rustsubpath/internal/boundary"
+	"rustsubpath/internal/testutil"
 )
 
 // native makes a Subpather that mounts for real.
 func native(t testing.TB, profile Profile) *Subpather {
 	t.Helper()
 	s := New(mount.New(""), profile)
-	if !s.native {
-		t.Fatalf("the native mounter is off: %s=%q", mounterVariable, os.Getenv(mounterVariable))
+	if !s.settings.Native {
+		t.Fatalf("the native mounter is off: %s=%q", boundary.MounterVariable, os.Getenv(boundary.MounterVariable))
 	}
 	return s
 }
@@ -34,37 +37,37 @@ func TestEveryKindOfSubPathIsMountedAndCleaned(t *testing.T) {
 		for _, kind := range []string{"dir", "dir/deep", "file", "fifo", "socket", "link", "odd \xff\n name"} {
 			t.Run(fmt.Sprintf("%d/%q", profile, kind), func(t *testing.T) {
 				s := newSite(t)
-				must(t, syscall.Mkfifo(filepath.Join(s.volume, "fifo"), 0o600))
-				must(t, os.Symlink("dir", filepath.Join(s.volume, "link")))
-				must(t, os.Mkdir(filepath.Join(s.volume, "odd \xff\n name"), 0o700))
+				testutil.Must(t, syscall.Mkfifo(filepath.Join(s.Volume, "fifo"), 0o600))
+				testutil.Must(t, os.Symlink("dir", filepath.Join(s.Volume, "link")))
+				testutil.Must(t, os.Mkdir(filepath.Join(s.Volume, "odd \xff\n name"), 0o700))
 				// A socket's path is short; the test's directory may not be.
-				must(t, os.Chdir(s.volume))
+				testutil.Must(t, os.Chdir(s.Volume))
 				defer os.Chdir("/")
 				socket, err := net.Listen("unix", "socket")
-				must(t, err)
+				testutil.Must(t, err)
 				defer socket.Close()
 
-				leavesNoFiles(t, func() {
+				testutil.LeavesNoFiles(t, func() {
 					subpather := native(t, profile)
 					for again := 0; again < 2; again++ {
 						got, cleanup, err := subpather.PrepareSafeSubpath(s.subpath(kind))
-						if got != s.target() || cleanup != nil || err != nil {
+						if got != s.Target() || cleanup != nil || err != nil {
 							t.Fatalf("PrepareSafeSubpath = %q, %v, %v", got, cleanup != nil, err)
 						}
-						if mounts := s.mounts(); !reflect.DeepEqual(mounts, []string{s.target()}) {
+						if mounts := s.Mounts(); !reflect.DeepEqual(mounts, []string{s.Target()}) {
 							t.Fatalf("mounted: %q", mounts)
 						}
-						want, err := os.Stat(filepath.Join(s.volume, kind))
-						must(t, err)
+						want, err := os.Stat(filepath.Join(s.Volume, kind))
+						testutil.Must(t, err)
 						is, err := os.Stat(got)
-						must(t, err)
+						testutil.Must(t, err)
 						if !os.SameFile(want, is) {
 							t.Errorf("%s is not %s", got, kind)
 						}
 					}
-					must(t, subpather.CleanSubPaths(s.pod, "vol"))
+					testutil.Must(t, subpather.CleanSubPaths(s.Pod, "vol"))
 				})
-				if mounts, left := s.mounts(), s.left(t); mounts != nil || left != nil {
+				if mounts, left := s.Mounts(), s.Left(t); mounts != nil || left != nil {
 					t.Errorf("left mounted: %q, left behind: %q", mounts, left)
 				}
 			})
@@ -75,17 +78,17 @@ func TestEveryKindOfSubPathIsMountedAndCleaned(t *testing.T) {
 func TestASwappedDirectoryIsRefused(t *testing.T) {
 	s := newSite(t)
 	outside := t.TempDir()
-	dir := filepath.Join(s.volume, "dir")
-	must(t, os.Rename(dir, dir+".away"))
-	must(t, os.Symlink(outside, dir))
-	leavesNoFiles(t, func() {
+	dir := filepath.Join(s.Volume, "dir")
+	testutil.Must(t, os.Rename(dir, dir+".away"))
+	testutil.Must(t, os.Symlink(outside, dir))
+	testutil.LeavesNoFiles(t, func() {
 		got, _, err := native(t, ProfileV129).PrepareSafeSubpath(s.subpath("dir"))
-		want := fmt.Sprintf("subpath %q not within volume path %q", outside, s.volume)
+		want := fmt.Sprintf("subpath %q not within volume path %q", outside, s.Volume)
 		if got != "" || err == nil || err.Error() != want {
 			t.Errorf("PrepareSafeSubpath = %q, %v, expected %s", got, err, want)
 		}
 	})
-	if mounts := s.mounts(); mounts != nil {
+	if mounts := s.Mounts(); mounts != nil {
 		t.Errorf("mounted: %q", mounts)
 	}
 }
@@ -95,34 +98,34 @@ func TestWhatIsMountedInTheWayIsReplaced(t *testing.T) {
 		s := newSite(t)
 		subpather := native(t, profile)
 		_, _, err := subpather.PrepareSafeSubpath(s.subpath("dir"))
-		must(t, err)
+		testutil.Must(t, err)
 		_, _, err = subpather.PrepareSafeSubpath(s.subpath("dir/deep"))
-		must(t, err)
-		is, err := os.Stat(s.target())
-		must(t, err)
-		want, err := os.Stat(filepath.Join(s.volume, "dir/deep"))
-		must(t, err)
-		if mounts := s.mounts(); len(mounts) != 1 || !os.SameFile(is, want) {
+		testutil.Must(t, err)
+		is, err := os.Stat(s.Target())
+		testutil.Must(t, err)
+		want, err := os.Stat(filepath.Join(s.Volume, "dir/deep"))
+		testutil.Must(t, err)
+		if mounts := s.Mounts(); len(mounts) != 1 || !os.SameFile(is, want) {
 			t.Errorf("profile %d: mounted: %q", profile, mounts)
 		}
-		must(t, subpather.CleanSubPaths(s.pod, "vol"))
+		testutil.Must(t, subpather.CleanSubPaths(s.Pod, "vol"))
 	}
 }
 
 func TestAMountInUseIsAnErrorAndStays(t *testing.T) {
 	s, subpather := newSite(t), native(t, ProfileV129)
 	_, _, err := subpather.PrepareSafeSubpath(s.subpath("dir"))
-	must(t, err)
-	held, err := os.Open(s.target())
-	must(t, err)
+	testutil.Must(t, err)
+	held, err := os.Open(s.Target())
+	testutil.Must(t, err)
 	defer held.Close()
-	err = subpather.CleanSubPaths(s.pod, "vol")
-	if err == nil || !strings.Contains(err.Error(), "device or resource busy") || !strings.Contains(err.Error(), s.target()) {
+	err = subpather.CleanSubPaths(s.Pod, "vol")
+	if err == nil || !strings.Contains(err.Error(), "device or resource busy") || !strings.Contains(err.Error(), s.Target()) {
 		t.Errorf("CleanSubPaths: %v", err)
 	}
-	must(t, held.Close())
-	must(t, subpather.CleanSubPaths(s.pod, "vol"))
-	if mounts := s.mounts(); mounts != nil {
+	testutil.Must(t, held.Close())
+	testutil.Must(t, subpather.CleanSubPaths(s.Pod, "vol"))
+	if mounts := s.Mounts(); mounts != nil {
 		t.Errorf("left mounted: %q", mounts)
 	}
 }
@@ -143,12 +146,12 @@ func TestItMountsInTheCallersNamespace(t *testing.T) {
 				return fmt.Errorf("mount: %w", err)
 			}
 			_, _, err := subpather.PrepareSafeSubpath(s.subpath("dir"))
-			inside = s.mounts()
+			inside = s.Mounts()
 			return err
 		}()
 	}()
-	must(t, <-ended)
-	if outside := s.mounts(); !reflect.DeepEqual(inside, []string{s.target()}) || outside != nil {
+	testutil.Must(t, <-ended)
+	if outside := s.Mounts(); !reflect.DeepEqual(inside, []string{s.Target()}) || outside != nil {
 		t.Errorf("mounted for the caller: %q, for everybody: %q", inside, outside)
 	}
 }
@@ -156,7 +159,7 @@ func TestItMountsInTheCallersNamespace(t *testing.T) {
 func TestManyCallersAtOnce(t *testing.T) {
 	s, subpather := newSite(t), native(t, ProfileV137)
 	const callers, rounds = 8, 20
-	leavesNoFiles(t, func() {
+	testutil.LeavesNoFiles(t, func() {
 		for round := 0; round < rounds; round++ {
 			var wait sync.WaitGroup
 			for i := 0; i < callers; i++ {
@@ -170,17 +173,17 @@ func TestManyCallersAtOnce(t *testing.T) {
 							t.Errorf("prepare: %v", err)
 						}
 					}
-					if err := subpather.SafeMakeDir(fmt.Sprintf("made/%d/by/all", round), s.volume, 0o755); err != nil {
+					if err := subpather.SafeMakeDir(fmt.Sprintf("made/%d/by/all", round), s.Volume, 0o755); err != nil {
 						t.Errorf("make: %v", err)
 					}
 				}(i)
 			}
 			wait.Wait()
-			if mounts := s.mounts(); len(mounts) != callers+1 {
+			if mounts := s.Mounts(); len(mounts) != callers+1 {
 				t.Fatalf("round %d: %d mounts, expected %d: %q", round, len(mounts), callers+1, mounts)
 			}
-			must(t, subpather.CleanSubPaths(s.pod, "vol"))
-			if mounts, left := s.mounts(), s.left(t); mounts != nil || left != nil {
+			testutil.Must(t, subpather.CleanSubPaths(s.Pod, "vol"))
+			if mounts, left := s.Mounts(), s.Left(t); mounts != nil || left != nil {
 				t.Fatalf("round %d: left mounted: %q, left behind: %q", round, mounts, left)
 			}
 		}
@@ -192,10 +195,10 @@ func TestSafeMakeDirGivesTheModeAsked(t *testing.T) {
 	old := syscall.Umask(0o077)
 	defer syscall.Umask(old)
 	mode := os.ModeDir | os.ModeSetgid | os.ModeSticky | 0o775
-	must(t, New(nil, ProfileV129).SafeMakeDir("a/b", s.volume, mode))
+	testutil.Must(t, New(nil, ProfileV129).SafeMakeDir("a/b", s.Volume, mode))
 	for _, made := range []string{"a", "a/b"} {
-		info, err := os.Stat(filepath.Join(s.volume, made))
-		must(t, err)
+		info, err := os.Stat(filepath.Join(s.Volume, made))
+		testutil.Must(t, err)
 		if info.Mode() != mode {
 			t.Errorf("%s has mode %v, expected %v", made, info.Mode(), mode)
 		}

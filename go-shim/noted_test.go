@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"k8s.io/mount-utils"
+
+	"rustsubpath/internal/testutil"
 )
 
 const utab = "/run/mount/utab"
@@ -23,16 +25,16 @@ const utab = "/run/mount/utab"
 // ownUtab gives the test an empty utab of its own.
 func ownUtab(t *testing.T) {
 	t.Helper()
-	must(t, syscall.Mount("run", "/run", "tmpfs", 0, ""))
+	testutil.Must(t, syscall.Mount("run", "/run", "tmpfs", 0, ""))
 	t.Cleanup(func() { syscall.Unmount("/run", syscall.MNT_DETACH) })
-	must(t, os.Mkdir("/run/mount", 0o755))
+	testutil.Must(t, os.Mkdir("/run/mount", 0o755))
 }
 
 func entries(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile(utab)
 	if !os.IsNotExist(err) {
-		must(t, err)
+		testutil.Must(t, err)
 	}
 	return string(text)
 }
@@ -40,7 +42,7 @@ func entries(t *testing.T) string {
 // byMount8 mounts a tmpfs by mount(8).
 func byMount8(t *testing.T, option, path string) {
 	t.Helper()
-	must(t, os.MkdirAll(path, 0o755))
+	testutil.Must(t, os.MkdirAll(path, 0o755))
 	output, err := exec.Command("mount", "-t", "tmpfs", "-o", option, "source", path).CombinedOutput()
 	if err != nil {
 		t.Fatalf("mount: %v: %s", err, output)
@@ -63,10 +65,10 @@ func TestOfFiftyMountsNoEntryStays(t *testing.T) {
 			if n := strings.Count(entries(t), "\n"); n != 50 {
 				t.Fatalf("%d entries were made", n)
 			}
-			leavesNoFiles(t, func() {
+			testutil.LeavesNoFiles(t, func() {
 				for i := 0; i < 50; i++ {
 					path := fmt.Sprintf("%s/a b%d", dir, i)
-					must(t, clean(path))
+					testutil.Must(t, clean(path))
 					if _, err := os.Lstat(path); !os.IsNotExist(err) {
 						t.Errorf("%s is still there: %v", path, err)
 					}
@@ -83,12 +85,12 @@ func TestOfFiftyMountsNoEntryStays(t *testing.T) {
 func umountIs(t *testing.T, script string) {
 	t.Helper()
 	path, err := exec.LookPath("umount")
-	must(t, err)
+	testutil.Must(t, err)
 	path, err = filepath.EvalSymlinks(path)
-	must(t, err)
+	testutil.Must(t, err)
 	fake := filepath.Join(t.TempDir(), "umount")
-	must(t, os.WriteFile(fake, []byte("#!/bin/sh\n"+script+"\n"), 0o755))
-	must(t, syscall.Mount(fake, path, "", syscall.MS_BIND, ""))
+	testutil.Must(t, os.WriteFile(fake, []byte("#!/bin/sh\n"+script+"\n"), 0o755))
+	testutil.Must(t, syscall.Mount(fake, path, "", syscall.MS_BIND, ""))
 	t.Cleanup(func() { syscall.Unmount(path, syscall.MNT_DETACH) })
 }
 
@@ -98,13 +100,13 @@ func TestWhereUmountFailsTheMountGoesAndTheEntryIsToldOf(t *testing.T) {
 	byMount8(t, "_netdev", path)
 	own := mount.New("") // runs umount(8) itself
 	umountIs(t, "echo for the test; exit 32")
-	var log lines
-	klogTo(t, 0, "", &log)
-	must(t, CleanupMountPoint(path, own, true))
+	var log testutil.Lines
+	testutil.KlogTo(t, 0, "", &log)
+	testutil.Must(t, CleanupMountPoint(path, own, true))
 	if _, err := os.Lstat(path); !os.IsNotExist(err) {
 		t.Errorf("it is still there: %v", err)
 	}
-	said := log.take()
+	said := log.Take()
 	for _, told := range []string{
 		"umount(8) of " + path + " failed, trying umount2(2): unmount failed: exit status 32",
 		"for the test",
@@ -122,18 +124,18 @@ func TestWithoutAnEntryNoProgramIsRunNorForASubPath(t *testing.T) {
 	noted, plain := t.TempDir()+"/noted", t.TempDir()+"/plain"
 	byMount8(t, "_netdev", noted)
 	byMount8(t, "nosuid", plain)
-	byMount8(t, "_netdev", s.target())
+	byMount8(t, "_netdev", s.Target())
 	own, subpather := mount.New(""), native(t, ProfileV137) // run umount(8) themselves
 	ran := t.TempDir() + "/ran"
 	umountIs(t, "echo \"$@\" >>"+ran)
-	must(t, CleanupMountPoint(plain, own, true))
+	testutil.Must(t, CleanupMountPoint(plain, own, true))
 	_, _, err := subpather.PrepareSafeSubpath(s.subpath("dir"))
-	must(t, err)
-	must(t, subpather.CleanSubPaths(s.pod, "vol"))
+	testutil.Must(t, err)
+	testutil.Must(t, subpather.CleanSubPaths(s.Pod, "vol"))
 	if _, err := os.Lstat(ran); !os.IsNotExist(err) {
 		t.Errorf("umount(8) was run: %v", err)
 	}
-	must(t, CleanupMountPoint(noted, own, true))
+	testutil.Must(t, CleanupMountPoint(noted, own, true))
 	if args, err := os.ReadFile(ran); err != nil || string(args) != noted+"\n" {
 		t.Errorf("umount(8) was run with %q, %v", args, err)
 	}

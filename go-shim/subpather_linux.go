@@ -4,106 +4,104 @@
 
 package rustsubpath
 
-// #include "rustsubpath.h"
-import "C"
-
 import (
+	"fmt"
 	"os"
 
 	"k8s.io/mount-utils"
+
+	"rustsubpath/internal/boundary"
 )
 
-// Subpath says which sub path of which volume a container wants, with the fields of kubernetes'
+// Subpath is a container's request for a sub path of a volume, with the fields of kubernetes'
 // subpath.Subpath.
 type Subpath struct {
 	// VolumeMountIndex is the index of the VolumeMount in the container.
 	VolumeMountIndex int
-	// Path is the whole path of the sub path on the host.
+	// Path is the full path of the sub path on the host.
 	Path string
-	// VolumeName is the volume's name, a valid name of a directory.
+	// VolumeName is the volume's name, which must be a valid directory name.
 	VolumeName string
-	// VolumePath is the whole path of the volume.
+	// VolumePath is the full path of the volume on the host.
 	VolumePath string
-	// PodDir is the pod's directory, including the pod's UID.
+	// PodDir is the pod's directory on the host, including the pod's UID.
 	PodDir string
-	// ContainerName is the container's name.
+	// ContainerName is the name of the container.
 	ContainerName string
 }
 
-// Profile names the kubernetes releases whose behaviour is wanted, where they differ.
+// Profile selects the behaviour of a range of kubernetes releases, where they differ.
 type Profile int
 
 const (
 	// ProfileV129 is kubernetes v1.29 to v1.36.
 	ProfileV129 Profile = iota
-	// ProfileV137 is kubernetes v1.37: it recovers from corrupted mounts and detaches stale ones
+	// ProfileV137 is kubernetes v1.37, which recovers from corrupted mounts and detaches stale ones
 	// lazily.
 	ProfileV137
 )
 
-// recoversCorrupted says whether an operation asks of an error if it tells of a corrupted mount.
-func (p Profile) recoversCorrupted() bool {
-	return p != ProfileV129
-}
-
 // Subpather has the methods of kubernetes' subpath.Interface. It is safe for concurrent use if its
 // mounter is.
 type Subpather struct {
-	mounter mount.Interface
-	native  bool
-	profile Profile
+	settings boundary.Settings
 }
 
-// New returns a Subpather for the mounter, which may be nil as long as only SafeMakeDir is used.
+// New returns a Subpather that uses the mounter and behaves as the profile's releases. The mounter may
+// be nil as long as only SafeMakeDir is called.
 func New(mounter mount.Interface, profile Profile) *Subpather {
-	native := choose(mounter)
-	announce(mounter, native)
-	return &Subpather{mounter: mounter, native: native, profile: profile}
+	settings := boundary.For(mounter, int(profile))
+	boundary.Announce(settings)
+	return &Subpather{settings}
 }
 
-// SafeMakeDir makes subdir and its missing parents below base with the given mode, and never a
-// directory outside of base, whatever the owner of base exchanges for a symlink meanwhile.
+// SafeMakeDir makes the directory subdir, and its parents that do not exist, below base with the mode
+// perm. It never makes a directory outside of base, even while the owner of base replaces directories by
+// symlinks.
 func (s *Subpather) SafeMakeDir(subdir string, base string, perm os.FileMode) error {
-	if libraryProblem != nil {
-		return libraryProblem
-	}
-	f := borrowFrame(s.mounter, s.native, s.profile)
-	defer f.giveBack()
-	f.pack(subdir, base)
-	return f.finish(C.rsp_safe_make_dir(&f.options, f.argsAt(), f.argsLen(), C.uint32_t(perm), &f.step))
+	_, err := s.settings.Do(boundary.SafeMakeDir, int64(perm), subdir, base)
+	return err
 }
 
-// PrepareSafeSubpath binds the sub path below the pod's directory and returns where. It must be
-// inside the volume, and stays what it is whatever the volume's owner does afterwards. The clean-up
-// function is always nil: CleanSubPaths cleans up when the pod ends.
+// PrepareSafeSubpath bind-mounts the sub path below the pod's directory and returns the path of the
+// mount. It returns an error if the sub path is not inside the volume; once mounted, the sub path cannot
+// be changed by the volume's owner. cleanupAction is always nil: CleanSubPaths cleans up when the pod
+// ends.
 func (s *Subpather) PrepareSafeSubpath(subPath Subpath) (newHostPath string, cleanupAction func(), err error) {
-	newHostPath, err = prepare(s.mounter, s.native, subPath, s.profile)
-	return newHostPath, nil, err
+	result, err := s.settings.Do(boundary.PrepareSafeSubpath, int64(subPath.VolumeMountIndex),
+		subPath.Path, subPath.VolumeName, subPath.VolumePath, subPath.PodDir, subPath.ContainerName)
+	return result.Bytes, nil, err
 }
 
-// CleanSubPaths unmounts and removes what PrepareSafeSubpath made for a volume of a pod.
+// CleanSubPaths unmounts and removes everything that PrepareSafeSubpath made for a volume of a pod.
 func (s *Subpather) CleanSubPaths(podDir string, volumeName string) error {
-	return clean(s.mounter, s.native, podDir, volumeName, s.profile)
+	_, err := s.settings.Do(boundary.CleanSubPaths, 0, podDir, volumeName)
+	return err
 }
 
-func prepare(mounter mount.Interface, native bool, subPath Subpath, profile Profile) (string, error) {
-	if libraryProblem != nil {
-		return "", libraryProblem
-	}
-	f := borrowFrame(mounter, native, profile)
-	defer f.giveBack()
-	f.recovers = profile.recoversCorrupted()
-	f.packSubpath(&subPath)
-	err := f.finish(C.rsp_prepare_safe_subpath(&f.options, f.argsAt(), f.argsLen(), C.int64_t(subPath.VolumeMountIndex), &f.step))
-	return f.result, err
+// Info returns one line with the library's version and the newer kernel features that it uses.
+func Info() string {
+	return boundary.Info()
 }
 
-func clean(mounter mount.Interface, native bool, podDir, volumeName string, profile Profile) error {
-	if libraryProblem != nil {
-		return libraryProblem
+// Info returns one line with the library's version, the profile, the way of mounting, and the newer
+// kernel features that the library uses, for a log line or a health check.
+func (s *Subpather) Info() string {
+	if boundary.Problem != nil {
+		return boundary.Problem.Error()
 	}
-	f := borrowFrame(mounter, native, profile)
-	defer f.giveBack()
-	f.pack(podDir, volumeName)
-	return f.finish(C.rsp_clean_sub_paths(&f.options, f.argsAt(), f.argsLen(), &f.step))
+	profile := fmt.Sprintf("profile %d, which is unknown", s.settings.Profile)
+	switch Profile(s.settings.Profile) {
+	case ProfileV129:
+		profile = "profile v1.29"
+	case ProfileV137:
+		profile = "profile v1.37"
+	}
+	way := fmt.Sprintf("mounts by the caller's %T", s.settings.Mounter)
+	if s.settings.Native {
+		way = "mounts by system calls of its own"
+	} else if s.settings.Mounter == nil {
+		way = "has no mounter"
+	}
+	return fmt.Sprintf("%s; %s; %s", Info(), profile, way)
 }

@@ -29,7 +29,7 @@ created=$(date -u -d "@$seconds" +%Y-%m-%dT%H:%M:%SZ)
 name=rustsubpath-$version
 stage=$target/dist/$name
 rm -rf "$stage"
-mkdir -p "$stage/go-shim/swap"
+mkdir -p "$stage"/go-shim/{swap,internal/boundary,upstreamtest}
 
 # --- the libraries --------------------------------------------------------------
 
@@ -65,22 +65,23 @@ library() { # RUST-TARGET GOARCH TOOL-PREFIX FOLDER WHAT
 linked() { cargo tree --locked -p rustsubpath-ffi -e normal,no-proc-macro --target "$1" --prefix none --format '{p}'; }
 
 : >"$target/dist/crates"
-library x86_64-unknown-linux-gnu amd64 '' "$stage/go-shim" "linux/amd64, glibc"
+library x86_64-unknown-linux-gnu amd64 '' "$stage/go-shim/internal/boundary" "linux/amd64, glibc"
 library x86_64-unknown-linux-musl amd64 '' "$stage/musl" "linux/amd64, musl"
-library aarch64-unknown-linux-gnu arm64 aarch64-linux-gnu- "$stage/go-shim" "linux/arm64, glibc"
+library aarch64-unknown-linux-gnu arm64 aarch64-linux-gnu- "$stage/go-shim/internal/boundary" "linux/arm64, glibc"
 library aarch64-unknown-linux-musl arm64 aarch64-linux-gnu- "$stage/musl" "linux/arm64, musl"
 [ -s "$target/dist/crates" ] || fail "no library could be built"
 [ -z "$left_out" ] || [ -z "${REQUIRE:-}" ] || fail "not every platform could be built"
 
 # --- everything else ------------------------------------------------------------
 
-for file in go-shim/*.go; do
-	case $file in *_test.go | go-shim/library_*.go) continue ;; esac
-	cp "$file" "$stage/go-shim/"
+for file in go-shim/{,internal/boundary/,upstreamtest/}*.go; do
+	case $file in *_test.go | */library_*.go) continue ;; esac
+	cp "$file" "$stage/$file"
 done
-cp go-shim/go.mod go-shim/go.sum go-shim/rustsubpath.h "$stage/go-shim/"
+cp go-shim/go.mod go-shim/go.sum "$stage/go-shim/"
+cp go-shim/internal/boundary/rustsubpath.h "$stage/go-shim/internal/boundary/"
 # Wins over a *.a in the .gitignore of whatever tree the folder is copied or vendored into.
-say '!librustsubpath_*.a' >"$stage/go-shim/.gitignore"
+say '!librustsubpath_*.a' >"$stage/go-shim/internal/boundary/.gitignore"
 cp go-shim/swap/swap.sh go-shim/swap/subpath_rust.go.in go-shim/swap/subpath_rust_test.go.in "$stage/go-shim/swap/"
 cp LICENSE NOTICE CHANGELOG.md "$stage/"
 sed -e "s/@VERSION@/$version/g" -e "s/@GO@/$(sed -n 's/^go //p' go-shim/go.mod)/g" .ci/dist/README.md.in >"$stage/README.md"

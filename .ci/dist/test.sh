@@ -30,9 +30,12 @@ release=$work/${archive%.tar.gz}
 grep -rlF -e "$work" -e "$HOME/" "$release" && fail "the files above name folders of this machine"
 echo "checksums are right, no path of this machine inside"
 
-# The package is tested where it lies in the archive, by the tests left out of it.
-cp "$root"/go-shim/*_test.go "$release/go-shim/"
-(cd "$release/go-shim" && go vet . && go test -count 1 . >"$work/log") || { cat "$work/log"; fail "the Go package in the archive fails"; }
+# The packages are tested where they lie in the archive, by the tests left out of it.
+for package in . internal/boundary upstreamtest; do
+	cp "$root/go-shim/$package"/*_test.go "$release/go-shim/$package/"
+done
+cp -R "$root/go-shim/internal/testutil" "$release/go-shim/internal/"
+(cd "$release/go-shim" && go vet ./... && go test -count 1 ./... >"$work/log") || { cat "$work/log"; fail "the Go packages in the archive fail"; }
 echo "Go tests on the archive's linux/amd64 library: passed"
 
 # A program as the archive's README has it, in a tree whose git ignores *.a.
@@ -65,7 +68,7 @@ END
 	go mod vendor
 	run -mod=vendor
 	git add .
-	git ls-files --error-unmatch vendor/rustsubpath/librustsubpath_linux_"$(go env GOHOSTARCH)".a >"$work/log" ||
+	git ls-files --error-unmatch vendor/rustsubpath/internal/boundary/librustsubpath_linux_"$(go env GOHOSTARCH)".a >"$work/log" ||
 		fail "git ignores the vendored library"
 ) >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 echo "a program by the archive's README, vendored too, and in a tree that ignores *.a: passed"
@@ -74,11 +77,11 @@ if [ -d "$release/musl" ]; then
 	# Debian's libgcc_eh is made for glibc; Rust brings an unwinder for musl.
 	unwinder=$(rustc --print target-libdir --target "$(uname -m)-unknown-linux-musl")/self-contained/libunwind.a
 	if command -v musl-gcc >/dev/null; then
-		musl-gcc -static -I"$release/go-shim" "$root/tests/boundary/calls.c" \
+		musl-gcc -static -I"$release/go-shim/internal/boundary" "$root/tests/boundary/calls.c" \
 			"$release"/musl/librustsubpath_linux_"$(go env GOHOSTARCH)".a "$unwinder" -o "$work/musl"
 		"$work/musl" >"$work/log" 2>&1 || { cat "$work/log"; fail "the calls from C fail with musl"; }
 		echo "C calls on the musl library: passed"
-		cp "$release"/musl/*_"$(go env GOHOSTARCH)".* "$release/go-shim/"
+		cp "$release"/musl/*_"$(go env GOHOSTARCH)".* "$release/go-shim/internal/boundary/"
 		(cd "$work/program" && CC=musl-gcc CGO_LDFLAGS=$unwinder go build -mod=mod -ldflags '-linkmode external -extldflags -static' -o musl . &&
 			[ "$(./musl)" = "true <nil>" ]) || fail "the program fails with the musl library"
 		echo "a program with the musl library: passed"
@@ -86,9 +89,9 @@ if [ -d "$release/musl" ]; then
 		echo "not run for want of musl-gcc (Debian: musl-tools): C calls on the musl library"
 	fi
 fi
-if [ -f "$release/go-shim/librustsubpath_linux_arm64.a" ]; then
+if [ -f "$release/go-shim/internal/boundary/librustsubpath_linux_arm64.a" ]; then
 	if command -v aarch64-linux-gnu-gcc >/dev/null; then
-		(cd "$release/go-shim" && GOARCH=arm64 CGO_ENABLED=1 CC=aarch64-linux-gnu-gcc go test -c -o "$work/arm64.test" .)
+		(cd "$release/go-shim" && GOARCH=arm64 CGO_ENABLED=1 CC=aarch64-linux-gnu-gcc go test -c -o "$work/" ./...)
 		echo "Go tests on the linux/arm64 library: linked"
 	else
 		echo "not run for want of aarch64-linux-gnu-gcc (Debian: gcc-aarch64-linux-gnu): linking the linux/arm64 library"

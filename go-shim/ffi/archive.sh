@@ -1,13 +1,15 @@
 #!/bin/sh
-# Makes the static library that go-shim/ links, from the one cargo makes, and the Go file that names
-# it. Run by `make build`; usage: go-shim/ffi/archive.sh CARGO_LIBRARY GO_SHIM_DIR GOOS GOARCH
+# Makes the static library that go-shim/internal/boundary links from the one that cargo makes, and the Go
+# file that links it, and writes both into a directory. Run by `make build`; usage:
+#
+#   go-shim/ffi/archive.sh CARGO_LIBRARY DIRECTORY GOOS GOARCH
 #
 # Cargo's library shows every symbol of Rust's runtime, so that a program that links two Rust
 # libraries fails with duplicates. Here the parts are linked into one object, what the exports do
 # not reach is dropped, and only rsp_* stays global.
 set -eu
 
-library=$1 shim=$2 platform=$3_$4
+library=$1 directory=$2 platform=$3_$4
 name=librustsubpath_$platform.a
 
 for tool in "${LD:-ld}" "${OBJCOPY:-objcopy}" "${NM:-nm}" "${AR:-ar}"; do
@@ -45,7 +47,7 @@ cat >"$work/library.go" <<GO
 
 //go:build cgo
 
-package rustsubpath
+package boundary
 
 // #cgo LDFLAGS: \${SRCDIR}/$name
 // #if !__has_include("$name")
@@ -56,5 +58,5 @@ import "C"
 // The hash of the library. Its name tells which version of the boundary the library speaks.
 const run_make_build_to_get_a_library_for_version_$version = "$hash"
 GO
-mv "$work/$name" "$shim/$name"
-mv "$work/library.go" "$shim/library_$platform.go"
+mv "$work/$name" "$directory/$name"
+mv "$work/library.go" "$directory/library_$platform.go"

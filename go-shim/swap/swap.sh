@@ -21,13 +21,20 @@ export LC_ALL=C
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 shim=$(dirname "$here")
+boundary=$shim/internal/boundary
 
+# The Go packages that are copied, by their folders in go-shim. Only tests import the last.
+readonly PACKAGES=(. internal/boundary upstreamtest)
 readonly PACKAGE_DIR=pkg/volume/util/subpath
 readonly ORIGINAL=$PACKAGE_DIR/subpath_linux.go
 readonly GLUE=$PACKAGE_DIR/subpath_rust.go
 readonly GLUE_TEST=$PACKAGE_DIR/subpath_rust_test.go
 readonly PORT_DIR=third_party/rustsubpath
+readonly PORT_PATH=k8s.io/kubernetes/$PORT_DIR
 readonly LICENSES_DIR=LICENSES/$PORT_DIR
+# Every directory that the swap may have to make, parents first.
+readonly DIRECTORIES=(third_party "$PORT_DIR" "$PORT_DIR"/{internal,internal/boundary,upstreamtest}
+	LICENSES LICENSES/third_party "$LICENSES_DIR")
 readonly MANIFEST=$PORT_DIR/MANIFEST
 readonly TEMPORARY=.swap-in-progress
 
@@ -130,7 +137,7 @@ find_tree() {
 		fail "$tree is not a kubernetes tree (its go.mod does not say module k8s.io/kubernetes): give the root of a checkout of v1.29 or newer"
 	[ -f "$tree/$ORIGINAL" ] || fail "$tree has no $ORIGINAL: give a kubernetes tree of v1.29 or newer"
 	local path
-	for path in third_party "$PORT_DIR" "$PACKAGE_DIR" "$ORIGINAL" LICENSES LICENSES/third_party "$LICENSES_DIR"; do
+	for path in "${DIRECTORIES[@]}" "$PACKAGE_DIR" "$ORIGINAL"; do
 		[ ! -L "$tree/$path" ] || fail "$tree/$path is a symbolic link: make it an ordinary file or directory first"
 	done
 	constraint=$(read_constraint "$tree/$ORIGINAL")
@@ -179,21 +186,21 @@ check_go() {
 # the linker (or, worse, by nobody).
 check_library() {
 	local library link platform found=
-	for library in "$shim"/librustsubpath_*.a; do
+	for library in "$boundary"/librustsubpath_*.a; do
 		[ -f "$library" ] || continue
 		platform=${library##*/librustsubpath_}
 		platform=${platform%.a}
-		link=$shim/library_$platform.go
+		link=$boundary/library_$platform.go
 		[ -f "$link" ] || fail "$library has no library_$platform.go beside it: $(library_anew)"
 		grep -q "$(sha256sum "$library" | cut -c1-16)" "$link" ||
 			fail "$library is not the library that library_$platform.go was made for: $(library_anew)"
 		found=1
 	done
-	[ -n "$found" ] || fail "the library is missing in $shim: $(library_anew)"
+	[ -n "$found" ] || fail "the library is missing in $boundary: $(library_anew)"
 	# The name that only a library for the Go files' version of the boundary gives them.
-	[ "$(grep -ohE 'library_for_version_[0-9]+' "$shim"/*.go | sort -u | wc -l)" -le 1 ] ||
-		fail "the library in $shim speaks another version of the boundary than the Go files there: $(library_anew)"
-	[ -f "$shim/rustsubpath.h" ] || fail "the header rustsubpath.h is missing in $shim: restore it from git"
+	[ "$(grep -ohE 'library_for_version_[0-9]+' "$boundary"/*.go | sort -u | wc -l)" -le 1 ] ||
+		fail "the library in $boundary speaks another version of the boundary than the Go files there: $(library_anew)"
+	[ -f "$boundary/rustsubpath.h" ] || fail "the header rustsubpath.h is missing in $boundary: restore it from git"
 }
 
 # --- the plan: what goes where, rendered outside the tree ---------------------
@@ -210,14 +217,16 @@ only_ours() { # DIRECTORY
 	[ -z "$(cd "$tree" && find "$1" ! -type d ! -name "$TEMPORARY" 2>/dev/null | grep -vxF "$(printf '%s\n' "$MANIFEST" "${planned[@]}")")" ]
 }
 
-# Adds the tag to the constraint of a Go file, so that without it nothing of the port takes
-# part in a build, a vet or a type check of the whole tree, on whatever platform.
-tagged() {
-	awk '
+# Prints a Go file as the tree gets it. The tag is added to its constraint, so that without the tag nothing
+# of the port takes part in a build, a vet or a type check of the whole tree, on whatever platform. The
+# packages that it imports are named by their place in the tree.
+adapted() { # FILE
+	awk -v port="$PORT_PATH" '
 		/^package / { code = 1 }
 		!code && sub(/^\/\/go:build /, "") {
 			$0 = "//go:build rustsubpath && " (/\|\|/ ? "(" $0 ")" : $0)
 		}
+		/^(import |\t)"rustsubpath["\/]/ { sub(/rustsubpath/, port) }
 		{ print }' "$1"
 }
 
@@ -228,18 +237,19 @@ version() {
 }
 
 make_plan() {
-	local file path
+	local package file path
 	stage=$(mktemp -d)
-	for file in "$shim"/*.go "$shim"/*.h "$shim"/*.c "$shim"/librustsubpath_*.a; do
-		[ -f "$file" ] || continue
-		case $file in
-		*_test.go) continue ;;
-		*.go)
-			tagged "$file" >"$stage/tagged"
-			plan "$PORT_DIR/${file##*/}" "$stage/tagged"
-			;;
-		*) plan "$PORT_DIR/${file##*/}" "$file" ;;
-		esac
+	for package in "${PACKAGES[@]}"; do
+		path=$PORT_DIR/$package/
+		for file in "$shim/$package"/{*.go,*.h,librustsubpath_*.a}; do
+			[ -f "$file" ] || continue
+			case $file in
+			*_test.go) continue ;;
+			*.go) adapted "$file" >"$stage/adapted" ;;
+			*) cp "$file" "$stage/adapted" ;;
+			esac
+			plan "${path/\/.\//\/}${file##*/}" "$stage/adapted"
+		done
 	done
 	# kubernetes keeps a second copy of the notices below third_party in LICENSES.
 	if [ -f "$shim/../NOTICE" ]; then
@@ -250,7 +260,7 @@ make_plan() {
 	plan "$GLUE" "$stage/glue"
 	plan "$GLUE_TEST" "$here/subpath_rust_test.go.in"
 
-	for path in third_party "$PORT_DIR" LICENSES LICENSES/third_party "$LICENSES_DIR"; do
+	for path in "${DIRECTORIES[@]}"; do
 		[ -d "$stage/$path" ] || continue
 		if recorded "dir $path" || only_ours "$path"; then directories+=("$path"); fi
 	done
@@ -316,12 +326,17 @@ make_directory() {
 	[ "$EUID" != 0 ] || chown "$owner" "$tree/$1"
 }
 
-remove_leftovers() {
-	rm -f "$tree/$PACKAGE_DIR/$TEMPORARY" "$tree/$PORT_DIR/$TEMPORARY" "$tree/$LICENSES_DIR/$TEMPORARY"
+# Prints what an interrupted run left half written.
+leftovers() {
+	local path
+	for path in "$PACKAGE_DIR" "${DIRECTORIES[@]}"; do
+		[ ! -e "$tree/$path/$TEMPORARY" ] || say "$path/$TEMPORARY"
+	done
 }
 
-leftovers() {
-	[ -e "$tree/$PACKAGE_DIR/$TEMPORARY" ] || [ -e "$tree/$PORT_DIR/$TEMPORARY" ] || [ -e "$tree/$LICENSES_DIR/$TEMPORARY" ]
+remove_leftovers() {
+	local path
+	for path in $(leftovers); do rm -f "$tree/$path"; done
 }
 
 rewrite_original() { # narrow|widen
@@ -346,7 +361,7 @@ swap() {
 	stale=$(recorded_files | grep -vxF "$(printf '%s\n' "${planned[@]}")" || true)
 	# shellcheck disable=SC2086 # our own paths hold no spaces
 	check_ours $stale
-	if cmp -s "$stage/manifest" "$tree/$MANIFEST" && [ "$constraint" = narrow ] && ! leftovers; then
+	if cmp -s "$stage/manifest" "$tree/$MANIFEST" && [ "$constraint" = narrow ] && [ -z "$(leftovers)" ]; then
 		for path in "${planned[@]}"; do cmp -s "$stage/$path" "$tree/$path" || changed=1; done
 	else
 		changed=1
@@ -387,7 +402,8 @@ unswap() {
 	fi
 	# shellcheck disable=SC2046 # our own paths hold no spaces
 	check_ours $(recorded_files)
-	check_writable "$PACKAGE_DIR" "$PORT_DIR"
+	# shellcheck disable=SC2046 # our own paths hold no spaces
+	check_writable "$PACKAGE_DIR" "$PORT_DIR" $(recorded_files | sed 's|/[^/]*$||' | sort -u)
 	writing=1
 	if [ "$constraint" != narrow ] && [ ! -f "$tree/$MANIFEST" ]; then
 		remove_leftovers
@@ -427,16 +443,16 @@ report() {
 	if [ -n "$1" ]; then say "swapped $tree"; else say "$tree is swapped already: nothing to do"; fi
 	say "profile $profile, the port's version $(version); what a reviewer reads:"
 	if grep -qxF "$WIDE_OLD" "$tree/$ORIGINAL"; then old=1; fi
-	printf '  %-52s +%d -1\n' "$ORIGINAL" $((1 + old))
+	printf '  %-76s +%d -1\n' "$ORIGINAL" $((1 + old))
 	for path in "${planned[@]}" "$MANIFEST"; do
 		case $path in
 		*.a)
-			printf '  %-52s binary, %d bytes\n' "$path" "$(wc -c <"$tree/$path")"
+			printf '  %-76s binary, %d bytes\n' "$path" "$(wc -c <"$tree/$path")"
 			;;
 		*)
 			added=$(lines "$tree/$path")
 			total=$((total + added))
-			printf '  %-52s +%d\n' "$path" "$added"
+			printf '  %-76s +%d\n' "$path" "$added"
 			;;
 		esac
 	done
@@ -451,8 +467,8 @@ report() {
 # What a fork's maintainer otherwise finds out from a red build days later.
 notes() {
 	local library
-	for library in "$tree/$PORT_DIR"/librustsubpath_*.a; do
-		library=$PORT_DIR/${library##*/}
+	for library in "$tree/$PORT_DIR"/internal/boundary/librustsubpath_*.a; do
+		library=$PORT_DIR/internal/boundary/${library##*/}
 		if git -C "$tree" check-ignore -q "$library" 2>/dev/null; then
 			say "note: git ignores $library here; commit it with  git add -f"
 		fi

@@ -104,10 +104,10 @@ trial() { # VERSION PROFILE NAME WHAT COMMAND...
 	row "$version" "$profile" "$what" "$result" "$run" "$skipped"
 }
 
-with_tag() { made_of rust -tags rustsubpath && go vet -tags rustsubpath "$subpath" "$port" && run_tests -tags rustsubpath "$subpath"; }
+with_tag() { made_of rust -tags rustsubpath && go vet -tags rustsubpath "$subpath" "$port..." && run_tests -tags rustsubpath "$subpath"; }
 with_tag_race() { run_tests -race -tags rustsubpath "$subpath"; }
 as_user() { "$root/tests/as_user.sh" "$PWD"; }
-without_tag() { made_of linux && go vet "$subpath" "$port" && run_tests "$subpath"; }
+without_tag() { made_of linux && go vet "$subpath" "$port..." && run_tests "$subpath"; }
 without_tag_race() { run_tests -race "$subpath"; }
 without_cgo() { export CGO_ENABLED=0 && made_of linux -tags rustsubpath && run_tests -tags rustsubpath "$subpath"; }
 mount_utils() { "${namespace[@]}" go test -count=1 -timeout 300s -v -tags rustsubpath k8s.io/mount-utils; }

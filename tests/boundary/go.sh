@@ -1,5 +1,5 @@
 #!/bin/sh
-# The Go package's tests in every way they are to pass: plain, with the race detector, with the
+# The tests of the Go packages in every way they are to pass: plain, with the race detector, with the
 # newest mount-utils, and, when run by root, as an ordinary user in a user namespace.
 # Run by `make test-go`, after `make build`. COUNT=N repeats each test.
 set -eu
@@ -22,22 +22,24 @@ run() { # WHAT COMMAND...
 	echo "go-shim: the tests pass $what"
 }
 
-run "as they are" go test -count "$count" .
-run "with -race" go test -race -count "$count" .
+run "as they are" go test -count "$count" ./...
+run "with -race" go test -race -count "$count" ./...
 
 cp go.mod go.sum "$work"
 go get -modfile="$work/go.mod" "k8s.io/mount-utils@$newest" 2>"$work/output" || {
 	cat "$work/output"
 	exit 1
 }
-run "with mount-utils $newest" go test -modfile="$work/go.mod" -count "$count" .
+run "with mount-utils $newest" go test -modfile="$work/go.mod" -count "$count" ./...
 
 if [ "$(id -u)" = 0 ]; then
-	go test -c -o "$work/shim.test" .
-	mkdir "$work/tmp"
-	chmod 755 "$work" "$work/shim.test"
+	mkdir "$work/tmp" "$work/programs"
+	go test -c -o "$work/programs/" ./...
+	chmod 755 "$work" "$work/programs" "$work/programs"/*
 	chmod 777 "$work/tmp"
-	# 65534 is nobody.
-	run "as an ordinary user" env -C / TMPDIR="$work/tmp" \
-		setpriv --reuid 65534 --regid 65534 --clear-groups "$work/shim.test" -test.count "$count"
+	for program in "$work"/programs/*; do
+		# 65534 is nobody.
+		run "as an ordinary user, $(basename "$program")" env -C / TMPDIR="$work/tmp" \
+			setpriv --reuid 65534 --regid 65534 --clear-groups "$program" -test.count "$count"
+	done
 fi

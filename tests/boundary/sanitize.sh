@@ -28,27 +28,28 @@ nm "$library" 2>/dev/null | grep -q "U __asan_report" || {
 	exit 1
 }
 
-"${CC:-cc}" -g -std=c11 -fsanitize=address,undefined -fno-sanitize-recover -Igo-shim \
+"${CC:-cc}" -g -std=c11 -fsanitize=address,undefined -fno-sanitize-recover -Igo-shim/internal/boundary \
 	"$here/calls.c" "$library" -o "$work/calls"
 "$work/calls"
 echo "sanitize: the calls from C are clean"
 
 mkdir "$work/shim"
-cp go-shim/*.go go-shim/*.h go-shim/go.* "$work/shim"
+cp -R go-shim/*.go go-shim/go.* go-shim/internal go-shim/upstreamtest "$work/shim"
 # The library takes the linked one's place under its name. Go's build cache looks at the file that
 # names it, which therefore gets another hash.
 platform=$(go env GOHOSTOS)_$(go env GOHOSTARCH)
-cp "$library" "$work/shim/librustsubpath_$platform.a"
-sed -i "s/= \"[0-9a-f]*\"\$/= \"$(sha256sum "$library" | cut -d' ' -f1)\"/" "$work/shim/library_$platform.go"
-(cd "$work/shim" && go test -asan -count 1 .)
-echo "sanitize: the Go package's tests are clean under the address sanitizer"
+boundary=$work/shim/internal/boundary
+cp "$library" "$boundary/librustsubpath_$platform.a"
+sed -i "s/= \"[0-9a-f]*\"\$/= \"$(sha256sum "$library" | cut -d' ' -f1)\"/" "$boundary/library_$platform.go"
+(cd "$work/shim" && go test -asan -count 1 ./...)
+echo "sanitize: the Go tests are clean under the address sanitizer"
 
-(cd go-shim && GOEXPERIMENT=cgocheck2 go test -race -count 1 .)
-echo "sanitize: the Go package's tests are clean under -race and cgocheck2"
+(cd go-shim && GOEXPERIMENT=cgocheck2 go test -race -count 1 ./...)
+echo "sanitize: the Go tests are clean under -race and cgocheck2"
 
 # The log handle is an address that crosses as a number, as a C caller's would.
 MIRIFLAGS="-Zmiri-permissive-provenance -Zmiri-disable-isolation" \
-	cargo +nightly miri test --quiet --locked --target-dir target/miri --lib ffi::
+	cargo +nightly miri test --quiet --locked --target-dir target/miri -p rustsubpath-ffi --lib
 echo "sanitize: the boundary's own tests are clean under Miri"
 
 # One test reads lines of 70 kB again and again, which takes Miri longer than all others together.

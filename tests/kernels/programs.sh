@@ -64,21 +64,26 @@ done
 
 # --- the C boundary and Go, without shared libraries -----------------------------------
 
+boundary=go-shim/internal/boundary
 # This machine's own library too: the swap refuses one that is out of step.
 make --silent build
 if [ "$arch" != "$own" ]; then
 	library=${CARGO_TARGET_DIR:-$root/target}/library-$target
 	cargo rustc --quiet --locked --release -p rustsubpath-ffi --lib --crate-type staticlib "${flags[@]}" --target-dir "$library"
 	LD=${prefix}ld OBJCOPY=${prefix}objcopy NM=${prefix}nm AR=${prefix}ar go-shim/ffi/archive.sh \
-		"$library/$target/release/librustsubpath_ffi.a" go-shim linux "$arch"
+		"$library/$target/release/librustsubpath_ffi.a" $boundary linux "$arch"
 fi
-"${prefix}gcc" -std=c11 -static -Igo-shim tests/boundary/calls.c go-shim/librustsubpath_linux_"$arch".a -o "$out/calls"
+"${prefix}gcc" -std=c11 -static -I$boundary tests/boundary/calls.c $boundary/librustsubpath_linux_"$arch".a -o "$out/calls"
 add boundary calls CHECKOUT /programs/calls
 
 export GOARCH=$arch CGO_ENABLED=1 CC=${prefix}gcc
 static=(-tags 'netgo osusergo' -ldflags '-s -w -extldflags -static')
-(cd go-shim && go test -c "${static[@]}" -o "$out/go-shim" .)
-add go go-shim CHECKOUT/go-shim "/programs/go-shim -test.v -test.timeout 0"
+mkdir "$out/go-shim"
+(cd go-shim && go test -c "${static[@]}" -o "$out/go-shim/" ./...)
+for program in "$out"/go-shim/*; do
+	name=$(basename "$program")
+	add go "$name" CHECKOUT/go-shim "/programs/go-shim/$name -test.v -test.timeout 0"
+done
 (cd examples/demo && go build "${static[@]}" -o "$out/demo" .)
 add demo demo CHECKOUT /programs/demo
 

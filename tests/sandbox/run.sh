@@ -40,7 +40,8 @@ list_rust() { # CARGO-ARGUMENT...
 	[ "$what" = short ] || list_rust --features fault-injection --test faults
 } >"$out/rust"
 [ -s "$out/rust" ] || fail "no Rust test program was built"
-(cd go-shim && go test -c -o "$out/go-shim.test" .)
+rm -rf "$out/go-shim" && mkdir "$out/go-shim"
+(cd go-shim && go test -c -o "$out/go-shim/" ./...)
 if [ "$what" != short ]; then
 	for profile in v129 v137; do
 		(cd tests/golang/$profile && go build -o "$out/attack.$profile" ./attack && go test -c -o "$out/parity.$profile" .)
@@ -67,7 +68,9 @@ for without in $sets; do
 			name=$(basename "$program")
 			run "${name%-*}" "$dir" "$program" --quiet
 		done <"$out/rust"
-		run go-shim "$root/go-shim" "$out/go-shim.test" -test.timeout 300s
+		for program in "$out/go-shim"/*; do
+			run "$(basename "$program")" "$root/go-shim" "$program" -test.timeout 300s
+		done
 		if [ "$what" != short ]; then
 			rm -f "$out/attacks"
 			for profile in v129 v137; do

@@ -54,7 +54,8 @@ test_swap_changes_one_line_and_adds_files() {
 		esac
 		same "added files" "$(
 			for path in LICENSES/third_party/rustsubpath/NOTICE pkg/volume/util/subpath/subpath_rust{,_test}.go \
-				third_party/rustsubpath/{MANIFEST,NOTICE,doc.go,library_linux_amd64.go,librustsubpath_linux_amd64.a,port.go,rustsubpath.h}; do
+				third_party/rustsubpath/{MANIFEST,NOTICE,doc.go,port.go,upstreamtest/{doc,port}.go} \
+				third_party/rustsubpath/internal/boundary/{doc.go,library_linux_amd64.go,librustsubpath_linux_amd64.a,port.go,rustsubpath.h}; do
 				echo "$path"
 			done | sort
 		)" "$(git_here "$tree" ls-files --others | sort)"
@@ -126,13 +127,14 @@ test_swapped_tree_compiles_also_vendored() {
 			(
 				cd "$tree"
 				export GOFLAGS=$flags
-				go vet -tags rustsubpath ./pkg/volume/util/subpath ./third_party/rustsubpath
+				go vet -tags rustsubpath ./pkg/volume/util/subpath ./third_party/rustsubpath/...
 				go vet ./pkg/volume/util/subpath
 				CGO_ENABLED=0 go vet -tags rustsubpath ./pkg/volume/util/subpath
 				# Without the tag there is nothing of the port in any build of the whole tree, be the
 				# platform one that no library was made for.
 				go build ./...
-				same "the port without the tag" doc.go "$(GOARCH=riscv64 CGO_ENABLED=1 go list -f '{{join .GoFiles " "}}{{join .CgoFiles " "}}' ./third_party/rustsubpath)"
+				same "the port without the tag" "doc.go doc.go doc.go" "$(GOARCH=riscv64 CGO_ENABLED=1 go list -f '{{join .GoFiles " "}}{{join .CgoFiles " "}}' ./third_party/rustsubpath/... | paste -sd ' ')"
+				same "who imports the inner steps with the tag" "" "$(go list -tags rustsubpath -deps ./pkg/... | grep upstreamtest || true)"
 				same "with the tag" "subpath.go subpath_rust.go" "$(go list -tags rustsubpath -f '{{join .GoFiles " "}}' ./pkg/volume/util/subpath)"
 				same "without" "subpath.go subpath_linux.go" "$(go list -f '{{join .GoFiles " "}}' ./pkg/volume/util/subpath)"
 				same "without cgo" "subpath.go subpath_linux.go" "$(CGO_ENABLED=0 go list -tags rustsubpath -f '{{join .GoFiles " "}}' ./pkg/volume/util/subpath)"
@@ -201,8 +203,8 @@ test_interrupted_unswap_can_be_run_again_or_swapped() {
 
 # A newer port over an older one: other content, a file more, a file less.
 make_newer() {
-	rm "$shim/rustsubpath.h"
-	printf '// the newer header\n' >"$shim/rustsubpath.h"
+	rm "$shim/internal/boundary/rustsubpath.h"
+	printf '// the newer header\n' >"$shim/internal/boundary/rustsubpath.h"
 	printf '//go:build linux && cgo\n\npackage rustsubpath\n' >"$shim/more.go"
 	mv "$shim/port.go" "$shim/renamed.go"
 	make_library "$shim" amd64 'a newer library'
@@ -219,6 +221,34 @@ test_newer_port_replaces_an_older_one() {
 	same "the newer port over an older one" "$(snapshot "$fresh")" "$(snapshot "$tree")"
 	unswap "$tree"
 	pristine "$tree" "$version"
+}
+
+# Makes of a swapped tree what older versions of the swap left: a flat package, and the first profile's
+# former name.
+as_an_older_version_left_it() { # TREE
+	(
+		cd "$1/third_party/rustsubpath"
+		mv internal/boundary/{rustsubpath.h,library_linux_amd64.go,librustsubpath_linux_amd64.a} .
+		rm -r internal upstreamtest
+		sed -i -e '/boundary\/\(doc\|port\)\.go$/d' -e '/upstreamtest/d' -e '/^dir .*\/internal/d' \
+			-e 's/\/internal\/boundary\//\//' -e 's/^profile v1\.29$/profile seed/' MANIFEST
+	)
+}
+
+test_a_tree_swapped_by_an_older_version() {
+	local version=$oldest tree fresh
+	fresh=$(tree_of "$version" "$scratch/fresh")
+	swap "$fresh"
+	tree=$(tree_of "$version")
+	swap "$tree"
+	as_an_older_version_left_it "$tree"
+	cp -R "$tree" "$scratch/again"
+	unswap "$tree"
+	pristine "$tree" "$version"
+	swap "$scratch/again"
+	same "swapped again" "$(snapshot "$fresh")" "$(snapshot "$scratch/again")"
+	unswap "$scratch/again"
+	pristine "$scratch/again" "$version"
 }
 
 test_interrupted_replacement_can_be_run_again_or_unswapped() {
@@ -330,5 +360,5 @@ test_ignored_library_is_pointed_out() {
 	local tree
 	tree=$(tree_of "$newest")
 	echo '*.a' >>"$tree/.git/info/exclude"
-	swap "$tree" | grep 'note: git ignores third_party/rustsubpath/librustsubpath_linux_amd64.a here'
+	swap "$tree" | grep 'note: git ignores third_party/rustsubpath/internal/boundary/librustsubpath_linux_amd64.a here'
 }

@@ -14,7 +14,7 @@ root=$(dirname "$(dirname "$here")")
 version=${1:?usage: fork.sh VERSION}
 work=$root/target/fork
 tree=$work/$version
-library=third_party/rustsubpath/librustsubpath_$(go env GOHOSTOS)_$(go env GOHOSTARCH).a
+library=third_party/rustsubpath/internal/boundary/librustsubpath_$(go env GOHOSTOS)_$(go env GOHOSTARCH).a
 
 fail() {
 	printf 'fork: %s\n' "$*" >&2

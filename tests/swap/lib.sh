@@ -31,26 +31,35 @@ git_here() {
 		git -C "$1" -c user.name=test -c user.email=test@example.org -c safe.directory='*' "${@:2}"
 }
 
-# Makes a stand-in for go-shim at DIR: the real swap tool, a package with the port's API
+# Makes a stand-in for go-shim at DIR: the real swap tool, packages with the port's API
 # whose functions panic, and a file in the place of the library.
 make_shim() { # DIR
-	mkdir -p "$1"
+	mkdir -p "$1/internal/boundary" "$1/internal/testutil" "$1/upstreamtest"
 	cp -R "$repository/go-shim/swap" "$1/swap"
 	printf '[workspace.package]\nversion = "0.0.1"\n\n' >"$1/../Cargo.toml"
 	printf 'The notices of the port.\n' >"$1/../NOTICE"
 	cp "$repository/tests/swap/port.go.in" "$1/port.go"
-	printf '// Package rustsubpath stands in for the port.\npackage rustsubpath\n' >"$1/doc.go"
-	printf 'package rustsubpath\n' >"$1/port_test.go"
+	cp "$repository/tests/swap/upstreamtest.go.in" "$1/upstreamtest/port.go"
+	# As in the port, the package needs a name that comes with the library.
+	printf '//go:build cgo\n\npackage boundary\n\nconst Linked = runMakeBuild\n' >"$1/internal/boundary/port.go"
+	for package in . internal/boundary upstreamtest internal/testutil; do
+		printf '// Package %s stands in for the port.\npackage %s\n' "$(name_of $package)" "$(name_of $package)" >"$1/$package/doc.go"
+		printf 'package %s\n' "$(name_of $package)" >"$1/$package/port_test.go"
+	done
 	printf 'module rustsubpath\n' >"$1/go.mod"
-	printf '// the header\n' >"$1/rustsubpath.h"
+	printf '// the header\n' >"$1/internal/boundary/rustsubpath.h"
 	make_library "$1" amd64 'a library'
 	: >"$1/../Makefile"
 }
 
+name_of() { # PACKAGE-FOLDER
+	case $1 in .) echo rustsubpath ;; *) basename "$1" ;; esac
+}
+
 make_library() { # SHIM GOARCH CONTENT
-	local library=$1/librustsubpath_linux_$2.a
+	local library=$1/internal/boundary/librustsubpath_linux_$2.a
 	printf '%s\n' "$3" >"$library"
-	printf '//go:build cgo\n\npackage rustsubpath\n\nconst runMakeBuild = "%s"\n' "$(sha256sum "$library" | cut -d' ' -f1)" >"$1/library_linux_$2.go"
+	printf '//go:build cgo\n\npackage boundary\n\nconst runMakeBuild = "%s"\n' "$(sha256sum "$library" | cut -d' ' -f1)" >"${library%/*}/library_linux_$2.go"
 }
 
 # Prints every entry below DIR: kind, mode, owner, path and content.

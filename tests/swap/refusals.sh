@@ -24,7 +24,7 @@ test_a_release_archive_names_no_makefile() {
 	grep -qF "$shim/swap/swap.sh unswap $tree" "$scratch/report"
 	! grep -E 'make (build|swap|unswap)' "$scratch/report" "$tree/third_party/rustsubpath/MANIFEST" || return 1
 	refused "$shim/swap/swap.sh swap DIR" "$tree" swap ''
-	rm "$shim"/librustsubpath_*.a
+	rm "$shim"/internal/boundary/librustsubpath_*.a
 	refused 'unpack the release archive again' "$tree" swap "$tree"
 }
 
@@ -94,19 +94,19 @@ test_refuses_a_constraint_of_its_own() {
 test_refuses_without_a_library_that_fits() {
 	local tree
 	tree=$(tree_of "$newest")
-	mv "$shim/library_linux_amd64.go" "$scratch/kept"
+	mv "$shim/internal/boundary/library_linux_amd64.go" "$scratch/kept"
 	refused 'has no library_linux_amd64.go beside it: run  make build' "$tree" swap "$tree"
-	mv "$scratch/kept" "$shim/library_linux_amd64.go"
-	echo changed >>"$shim/librustsubpath_linux_amd64.a"
+	mv "$scratch/kept" "$shim/internal/boundary/library_linux_amd64.go"
+	echo changed >>"$shim/internal/boundary/librustsubpath_linux_amd64.a"
 	refused 'is not the library that library_linux_amd64.go was made for: run  make build' "$tree" swap "$tree"
 	make_library "$shim" amd64 'a library'
-	echo '// library_for_version_1' >>"$shim/port.go"
-	echo '// library_for_version_2' >>"$shim/library_linux_amd64.go"
+	echo '// library_for_version_1' >>"$shim/internal/boundary/port.go"
+	echo '// library_for_version_2' >>"$shim/internal/boundary/library_linux_amd64.go"
 	refused 'speaks another version of the boundary' "$tree" swap "$tree"
-	rm "$shim"/librustsubpath_*.a
+	rm "$shim"/internal/boundary/librustsubpath_*.a
 	refused 'the library is missing in' "$tree" swap "$tree"
 	make_library "$shim" amd64 'a library'
-	rm "$shim/rustsubpath.h"
+	rm "$shim/internal/boundary/rustsubpath.h"
 	refused 'the header rustsubpath.h is missing' "$tree" swap "$tree"
 }
 
@@ -131,12 +131,12 @@ test_refuses_without_go() {
 
 test_refuses_to_overwrite_the_work_of_others() {
 	local tree file
-	for file in pkg/volume/util/subpath/subpath_rust.go third_party/rustsubpath/port.go; do
+	for file in pkg/volume/util/subpath/subpath_rust.go third_party/rustsubpath/{port,upstreamtest/port}.go; do
 		tree=$(tree_of "$newest")
-		mkdir -p "$tree/third_party/rustsubpath"
+		mkdir -p "$tree/third_party/rustsubpath/upstreamtest"
 		echo mine >"$tree/$file"
 		refused "$file was not put there by swap" "$tree" swap "$tree"
-		[ "$file" = third_party/rustsubpath/port.go ] ||
+		[ "${file%%/*}" = third_party ] ||
 			refused 'MANIFEST is missing' "$tree" unswap "$tree"
 	done
 	for file in pkg/volume/util/subpath/subpath_rust_test.go third_party/rustsubpath/port.go; do

@@ -1,6 +1,7 @@
 //! The C boundary: the operations of the crates `subpath` and `subpath-mountinfo` as functions that a
-//! C, Go or C++ program can call. Its header is `go-shim/rustsubpath.h`, generated from this folder; the
-//! static library made of it is what the Go package links.
+//! C, Go or C++ program can call. Its header is
+//! `go-shim/internal/boundary/rustsubpath.h`, generated from this folder. The static library made of it
+//! is what the Go package links.
 //!
 //! | file | what it holds |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! go-shim/rustsubpath.h is what cbindgen makes of go-shim/ffi. `make header` writes it anew.
+//! The C header is what cbindgen makes of go-shim/ffi. `make header` writes it anew.
 
 #![allow(clippy::unwrap_used)]
 
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use cbindgen::{Builder, Config};
 
-const HEADER: &str = "../rustsubpath.h";
+const HEADER: &str = "../internal/boundary/rustsubpath.h";
 /// In the order a reader of the header wants.
 const SOURCES: [&str; 3] = ["src/abi.rs", "src/exports.rs", "src/mounts.rs"];
 
@@ -46,6 +46,6 @@ fn the_header_is_what_the_boundary_says() {
     let differs = committed.lines().zip(header.lines()).find(|(was, is)| was != is);
     assert!(
         committed == header,
-        "go-shim/rustsubpath.h is not what go-shim/ffi says, run `make header`; the first line that differs: {differs:?}"
+        "go-shim/internal/boundary/rustsubpath.h is not what go-shim/ffi says, run `make header`; the first line that differs: {differs:?}"
     );
 }

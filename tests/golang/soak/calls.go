@@ -18,6 +18,7 @@ import (
 	"k8s.io/mount-utils"
 
 	"rustsubpath"
+	"rustsubpath/upstreamtest"
 )
 
 // site is a volume and a pod's directory.
@@ -118,7 +119,7 @@ var kinds = []struct {
 	{"mount table", (*worker).table},
 	{"mount point checks", (*worker).checks},
 	{"clean a mount point up", (*worker).cleanUp},
-	{"open beneath, existing prefix", (*worker).whitebox},
+	{"open beneath, existing prefix", (*worker).innerSteps},
 }
 
 func (w *worker) prepareNative() error {
@@ -279,16 +280,16 @@ func (w *worker) cleanUp() error {
 	return err
 }
 
-func (w *worker) whitebox() error {
+func (w *worker) innerSteps() error {
 	w.count(3)
-	fd, err := rustsubpath.DoSafeOpen(w.volume+"/dir/deep", w.volume)
+	fd, err := upstreamtest.DoSafeOpen(w.volume+"/dir/deep", w.volume)
 	if err == nil {
 		err = syscall.Close(fd)
 	}
-	if _, refused := rustsubpath.DoSafeOpen(w.volume+"/link", w.volume); refused == nil {
+	if _, refused := upstreamtest.DoSafeOpen(w.volume+"/link", w.volume); refused == nil {
 		err = errors.Join(err, errors.New("a link was opened"))
 	}
-	prefix, missing, found := rustsubpath.FindExistingPrefix(w.volume, w.volume+"/dir/not/there")
+	prefix, missing, found := upstreamtest.FindExistingPrefix(w.volume, w.volume+"/dir/not/there")
 	if prefix != w.volume+"/dir" || len(missing) != 2 {
 		err = errors.Join(err, fmt.Errorf("existing is %q, missing %q", prefix, missing))
 	}

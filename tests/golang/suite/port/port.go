@@ -6,10 +6,11 @@ import (
 
 	mount "k8s.io/mount-utils"
 	"rustsubpath"
+	"rustsubpath/upstreamtest"
 	"suite/parity"
 )
 
-// Seed is the port as kubernetes v1.29 to v1.36 want it; V137 as v1.37 does.
+// The port with each profile.
 var (
 	V129 = bind("the port, profile v1.29", rustsubpath.ProfileV129)
 	V137 = bind("the port, v1.37 profile", rustsubpath.ProfileV137)
@@ -27,14 +28,14 @@ func bind(name string, profile rustsubpath.Profile) parity.Impl {
 		CleanSubPaths: func(m mount.Interface, podDir, volumeName string) error {
 			return rustsubpath.New(m, profile).CleanSubPaths(podDir, volumeName)
 		},
-		DoSafeOpen: rustsubpath.DoSafeOpen,
+		DoSafeOpen: upstreamtest.DoSafeOpen,
 		DoSafeMakeDir: func(pathname, base string, perm os.FileMode) error {
-			return rustsubpath.DoSafeMakeDir(pathname, base, perm, profile)
+			return upstreamtest.DoSafeMakeDir(pathname, base, perm, profile)
 		},
-		FindExistingPrefix: rustsubpath.FindExistingPrefix,
-		RemoveEmptyDirs:    rustsubpath.RemoveEmptyDirs,
+		FindExistingPrefix: upstreamtest.FindExistingPrefix,
+		RemoveEmptyDirs:    upstreamtest.RemoveEmptyDirs,
 		PrepareSubpathTarget: func(m mount.Interface, sp parity.Subpath, lazyUnmount func(string) error) (bool, string, error) {
-			return rustsubpath.PrepareSubpathTarget(m, rustsubpath.Subpath(sp), profile, lazyUnmount)
+			return upstreamtest.PrepareSubpathTarget(m, rustsubpath.Subpath(sp), profile, lazyUnmount)
 		},
 	}
 }

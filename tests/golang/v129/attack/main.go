@@ -2,9 +2,9 @@
 package main
 
 import (
-	"v129"
 	"suite/attack"
 	"suite/port"
+	"v129"
 )
 
 func main() {

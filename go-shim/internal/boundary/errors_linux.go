@@ -1,8 +1,9 @@
 //go:build cgo
 
-// Errors on their way out of the library: each becomes what the original would have returned.
+// The library's errors as Go errors: of the type, with the text and the wrapped error that the original
+// would have returned.
 
-package rustsubpath
+package boundary
 
 // #include "rustsubpath.h"
 import "C"
@@ -13,7 +14,7 @@ import (
 	"syscall"
 )
 
-// takeError makes a Go error of the operation's error and frees the library's.
+// takeError returns the step's error as a Go error, nil if it has none, and frees the library's.
 func (f *frame) takeError() error {
 	if f.step.error == nil {
 		return nil
@@ -24,6 +25,8 @@ func (f *frame) takeError() error {
 	return err
 }
 
+// rebuild returns the Go error for one of the library's. A mounter's error becomes the very value that
+// the mounter returned.
 func (f *frame) rebuild(e *C.struct_rsp_error) error {
 	switch e.kind {
 	case C.RSP_ERROR_ERRNO:
@@ -42,7 +45,7 @@ func (f *frame) rebuild(e *C.struct_rsp_error) error {
 	return errors.New(copied(e.text, e.text_len))
 }
 
-// wrapError is what fmt.Errorf makes of %w.
+// wrapError is an error with a text and the error it wraps, as fmt.Errorf returns it for %w.
 type wrapError struct {
 	text string
 	err  error

@@ -1,9 +1,9 @@
 //go:build cgo
 
-// The library's log lines on their way to klog. The file has the name of the original's, which klog
-// prints before each line and to which -vmodule=subpath_linux=5 applies.
+// The library's log lines on their way to klog. klog prints the name of this file before each line, and
+// -vmodule=subpath_linux=5 applies to it, so it has the name of the original's file.
 
-package rustsubpath
+package boundary
 
 // #include "rustsubpath.h"
 import "C"
@@ -13,10 +13,9 @@ import (
 	"sync"
 
 	"k8s.io/klog/v2"
-	"k8s.io/mount-utils"
 )
 
-// verbosity is the highest level of this package's lines that klog prints, or 0.
+// verbosity returns the highest of klog's levels 3 to 5 at which it prints lines of this file, or 0.
 func verbosity() klog.Level {
 	for level := klog.Level(5); level >= 3; level-- {
 		if klog.V(level).Enabled() {
@@ -26,13 +25,13 @@ func verbosity() klog.Level {
 	return 0
 }
 
-// printer prints the lines of one operation, in their order and at once, also while the operation
-// hangs in the library.
+// printer prints the lines of one operation in their order, each as soon as it comes, so that the lines of
+// an operation that hangs in the library are seen.
 //
-// It prints on a goroutine of its own. No panic and no runtime.Goexit of a logger may pass through
-// the library's frames, which would be lost with all they hold, and runtime.Goexit can be stopped in
-// no other way. The operation does not wait for a line, but for the last one whenever it is out of
-// the library; there it goes the way the logger went.
+// It prints on a goroutine of its own, because no panic and no runtime.Goexit of a logger may pass
+// through the library's frames, and runtime.Goexit cannot be stopped in another way. The operation does
+// not wait for each line, but whenever it is outside of the library for the last one. When the logger
+// panicked or exited, the operation does the same there.
 type printer struct {
 	mu      sync.Mutex
 	lines   []logLine
@@ -45,7 +44,7 @@ type logLine struct {
 	text  string
 }
 
-// rsp_go_log receives each line from the library.
+// rsp_go_log is called by the library for each line. handle is the frame's.
 //
 //export rsp_go_log
 func rsp_go_log(handle C.uint64_t, level C.int32_t, line *C.uint8_t, lineLen C.size_t) {
@@ -58,7 +57,7 @@ func (p *printer) add(line logLine) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.escaped != nil {
-		// The original would not have got here.
+		// The logger left: the original would not have come to this line.
 		return
 	}
 	p.lines = append(p.lines, line)
@@ -87,8 +86,8 @@ func (p *printer) print(done chan struct{}) {
 	way = nil
 }
 
-// next takes the next line. Without one the goroutine's end is settled under the same lock, so that
-// a line that comes later gets another.
+// next takes the next line. When there is none it marks the goroutine as ended, under the same lock, so
+// that a line that comes later starts another.
 func (p *printer) next() (logLine, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -101,7 +100,7 @@ func (p *printer) next() (logLine, bool) {
 	return line, true
 }
 
-// wait waits until every line is printed and tells how a logger left instead.
+// wait waits until every line is printed. It returns nil, or how the logger ended instead of returning.
 func (p *printer) wait() *escape {
 	p.mu.Lock()
 	done := p.done
@@ -127,19 +126,21 @@ func printLine(line logLine) {
 	}
 }
 
-// announce says once at V(2) for each way of mounting that it is used, and with which features of
-// the kernel; and once that the library does not fit.
-func announce(mounter mount.Interface, native bool) {
-	if libraryProblem != nil {
-		problemOnce.Do(func() { klog.Error(libraryProblem) })
+var nativeOnce, forwardOnce, problemOnce sync.Once
+
+// Announce logs, once for each way of mounting and at V(2), that the settings' way is used and with
+// which features of the kernel. When the library does not fit, it logs that instead, once, as an error.
+func Announce(s Settings) {
+	if Problem != nil {
+		problemOnce.Do(func() { klog.Error(Problem) })
 		return
 	}
-	if mounter == nil || !klog.V(2).Enabled() {
+	if s.Mounter == nil || !klog.V(2).Enabled() {
 		return
 	}
-	if native {
+	if s.Native {
 		nativeOnce.Do(func() { klog.V(2).Infof("%s; mounts and unmounts by system calls of its own", Info()) })
 	} else {
-		forwardOnce.Do(func() { klog.V(2).Infof("%s; mounts and unmounts by the caller's %T", Info(), mounter) })
+		forwardOnce.Do(func() { klog.V(2).Infof("%s; mounts and unmounts by the caller's %T", Info(), s.Mounter) })
 	}
 }
