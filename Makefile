@@ -80,7 +80,7 @@ test-go: build ## the C boundary and the Go package: [COUNT=1]
 
 .PHONY: mounts-test
 mounts-test: build ## the mount table against mount-utils, moby's parser and real mounts
-	@cd tests/golang/mountutils && go test -count=1 -timeout 5m
+	@cd tests/go/mountutils && go test -count=1 -timeout 5m
 
 .PHONY: sanitize
 sanitize: build ## Miri, the address sanitizer over library, C and Go, -race and cgocheck2
@@ -113,17 +113,17 @@ kubelet: build ## build a kubelet with the port and show what is in it: [VERSION
 
 .PHONY: e2e
 e2e: ## real kubelets, with the port and without, run pods by containerd: [TURNS=5] [PODS=regexp] [VERSION=v1.37.2]
-	@tests/e2e/run.sh check
+	@tests/kubernetes/e2e/run.sh check
 	@$(MAKE) build
-	@TURNS='$(TURNS)' PODS='$(PODS)' tests/e2e/run.sh run $(VERSION)
+	@TURNS='$(TURNS)' PODS='$(PODS)' tests/kubernetes/e2e/run.sh run $(VERSION)
 
 .PHONY: swap-test
 swap-test: ## test the swap itself on trees made from released versions
-	@tests/swap/run.sh
+	@tests/kubernetes/swap/run.sh
 
 .PHONY: fork-check
 fork-check: build ## kubernetes' own checks on a swapped git tree, the diff, the kubelet's size and start: [VERSION=v1.37.2]
-	@tests/swap/fork.sh $(VERSION)
+	@tests/kubernetes/swap/fork.sh $(VERSION)
 
 # --- speed -----------------------------------------------------------------------
 
@@ -137,18 +137,18 @@ PROFILES ?= v129 v137
 
 .PHONY: parity
 parity: build ## the original and the port side by side: [SEEDS=1:2000] [PROFILES="v129 v137"]
-	@for profile in $(PROFILES); do (cd tests/golang/$$profile && \
+	@for profile in $(PROFILES); do (cd tests/go/$$profile && \
 		PARITY_SEEDS=$(or $(SEEDS),1:2000) go test -count=1 -timeout 60m -v .) || exit 1; done
 
 # --- attacks ---------------------------------------------------------------------
 
 .PHONY: attack
 attack: build ## race every operation against a volume's owner: [SECONDS=0.3] [ORIGINAL=1] [ATTACKS=regexp]
-	@ATTACKS='$(ATTACKS)' tests/golang/attack.sh $(if $(filter command line environment override,$(origin SECONDS)),$(SECONDS),0.3) $(ORIGINAL)
+	@ATTACKS='$(ATTACKS)' tests/go/attack.sh $(if $(filter command line environment override,$(origin SECONDS)),$(SECONDS),0.3) $(ORIGINAL)
 
 .PHONY: soak
 soak: build ## a million mixed calls from 16 goroutines, then look for what grew: [CALLS=1000000]
-	@cd tests/golang/soak && go run . -calls $(or $(CALLS),1000000)
+	@cd tests/go/soak && go run . -calls $(or $(CALLS),1000000)
 
 MUSL = $(shell uname -m)-unknown-linux-musl
 
@@ -205,11 +205,11 @@ arm64: tools ## build the library for linux/arm64 and link the Go package's test
 
 .PHONY: dist
 dist: tools ## the release archive below target/dist: [REQUIRE=1]
-	@.ci/dist/dist.sh
+	@go-shim/dist/dist.sh
 
 .PHONY: dist-test
 dist-test: tools ## build the archive twice, compare the bytes, and use what is in it
-	@.ci/dist/test.sh
+	@go-shim/dist/test.sh
 
 .PHONY: package
 package: ## both crates as cargo publishes them, built from the packages

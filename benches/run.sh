@@ -12,7 +12,7 @@ for tool in strace unshare mount; do
 		exit 1
 	}
 done
-cargo build --quiet --locked --release --example bench-worker
+cargo build --quiet --locked --release -p bench-worker
 (cd benches/golang && go build -o "$target/bench" .)
 
 # An ordinary user gets a user namespace, in which mounting is allowed; root goes before the other
@@ -24,7 +24,7 @@ results=benches/results.json
 status=0
 # shellcheck disable=SC2086
 $first unshare $user --mount --propagation private -- \
-	"$target/bench" run "$target/release/examples/bench-worker" "$results" "${ROWS-}" || status=$?
+	"$target/bench" run "$target/release/bench-worker" "$results" "${ROWS-}" || status=$?
 if [ -n "${ROWS-}" ]; then
 	"$target/bench" table "$results"
 	rm "$results"

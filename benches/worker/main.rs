@@ -1,6 +1,7 @@
 //! The Rust half of the benchmarks: the bare system calls that each operation cannot do without, the
-//! port called from Rust, and the mount table's readers. `benches/golang` starts it, sends one request a line on its
-//! standard input, and reads one answer a line: the nanoseconds that the timed part took.
+//! port called from Rust, and the readers of the mount table. `benches/golang` starts it, sends requests
+//! on its standard input, one a line, and reads the answers, one a line: how many nanoseconds the timed
+//! part took.
 //!
 //! Requests: `NAME COUNT ROOT [ARGUMENT ...]`. With `BENCH_MARK` in the environment each timed part
 //! lies between two access(2) calls that a tracer can find.

@@ -56,7 +56,7 @@ fi
 export CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_OPT_LEVEL=1
 rust rust "${flags[@]}" --workspace --lib --tests
 rust faults "${flags[@]}" --features fault-injection --test faults
-(cd tests/golang/gosem && GOWORK=off CGO_ENABLED=0 GOARCH=$arch go build -o "$out/gosem" .)
+(cd tests/go/gosem && GOWORK=off CGO_ENABLED=0 GOARCH=$arch go build -o "$out/gosem" .)
 
 for name in $(tests/as_user.sh list); do
 	add user "$name" CHECKOUT "setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs /programs/rust/$name"
@@ -92,9 +92,9 @@ for version in v1.35.4 v1.37.2; do
 	add upstream $version /tmp "/programs/upstream-$version -test.v -test.timeout 0"
 done
 for profile in v129 v137; do
-	(cd tests/golang/$profile && go test -c "${static[@]}" -o "$out/parity-$profile" . &&
+	(cd tests/go/$profile && go test -c "${static[@]}" -o "$out/parity-$profile" . &&
 		go build "${static[@]}" -o "$out/attack-$profile" ./attack)
-	add parity $profile CHECKOUT/tests/golang/$profile \
+	add parity $profile CHECKOUT/tests/go/$profile \
 		"env PARITY_SEEDS=1:40 /programs/parity-$profile -test.v -test.run '^TestParity$' -test.timeout 0"
 done
 # The table of a container there, for testdata/.

@@ -44,7 +44,7 @@ rm -rf "$out/go-shim" && mkdir "$out/go-shim"
 (cd go-shim && go test -c -o "$out/go-shim/" ./...)
 if [ "$what" != short ]; then
 	for profile in v129 v137; do
-		(cd tests/golang/$profile && go build -o "$out/attack.$profile" ./attack && go test -c -o "$out/parity.$profile" .)
+		(cd tests/go/$profile && go build -o "$out/attack.$profile" ./attack && go test -c -o "$out/parity.$profile" .)
 	done
 fi
 
@@ -75,7 +75,7 @@ for without in $sets; do
 			rm -f "$out/attacks"
 			for profile in v129 v137; do
 				run "attack.$profile" "$out" "$out/attack.$profile" -seconds "${SECONDS_EACH:-0.2}" -players '^the port' -out "$out/attacks"
-				run "parity.$profile" "$root/tests/golang/$profile" \
+				run "parity.$profile" "$root/tests/go/$profile" \
 					env PARITY_SEEDS="${SEEDS:-1:40}" "$out/parity.$profile" -test.run '^TestParity$' -test.timeout 30m
 			done
 			# Under load an attacker may not get round to a move in so short a time; what counts is harm.

@@ -1,4 +1,4 @@
-//! Go's side: builds the program in tests/golang/gosem, and asks it.
+//! Go's side: builds the program in tests/go/gosem, and asks it.
 
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -167,7 +167,7 @@ impl Drop for Oracle {
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golang/gosem");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/go/gosem");
         let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("gosem");
         let status = Command::new("go")
             .args(["build", "-o"])

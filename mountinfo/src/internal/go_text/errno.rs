@@ -1,6 +1,6 @@
 //! What Go calls each errno on Linux: the texts of syscall.Errno's Error method.
 //!
-//! Printed by "go run . errno" in tests/golang/gosem with go1.26.8; a test compares every errno
+//! Printed by "go run . errno" in tests/go/gosem with go1.26.8; a test compares every errno
 //! with the Go at hand.
 
 /// The text of each errno by its number; empty where Go has none and prints "errno N".

@@ -1,6 +1,6 @@
 //! The code points that Go prints in %q as they are: strconv.IsPrint, as a table.
 //!
-//! Printed by "go run . isprint" in tests/golang/gosem with go1.26.8 (Unicode 15.0.0); a test
+//! Printed by "go run . isprint" in tests/go/gosem with go1.26.8 (Unicode 15.0.0); a test
 //! compares every code point with the Go at hand.
 
 /// The code points at which strconv.IsPrint changes its answer, from "no" at U+0000 on.

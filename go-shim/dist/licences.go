@@ -1,7 +1,7 @@
 // Writes what a release says about the crates inside the static library: each one's licence texts,
 // and an SPDX 2.3 list of them all. Run by dist.sh in the repository's root; usage:
 //
-//	go run .ci/dist/licences.go VERSION CREATED OUT < NAMES
+//	go run go-shim/dist/licences.go VERSION CREATED OUT < NAMES
 //
 // NAMES are lines "crate vX.Y.Z", as `cargo tree` prints them. CREATED is the time of the release,
 // so that a second run writes the same bytes.
@@ -31,7 +31,7 @@ type crate struct {
 
 func main() {
 	if len(os.Args) != 4 {
-		fail(errors.New("usage: go run .ci/dist/licences.go VERSION CREATED OUT < NAMES"))
+		fail(errors.New("usage: go run go-shim/dist/licences.go VERSION CREATED OUT < NAMES"))
 	}
 	version, created, out := os.Args[1], os.Args[2], os.Args[3]
 	crates, err := linked()

@@ -7,7 +7,7 @@ set -euo pipefail
 export LC_ALL=C
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-repository=$(dirname "$(dirname "$here")")
+repository=$(cd "$here/../../.." && pwd)
 unset PROFILE FORCE KUBERNETES
 export GOWORK=off
 
@@ -21,11 +21,11 @@ trap 'chmod -R u+w "$all"; rm -rf "$all"' EXIT
 # An ordinary user takes part in one test.
 chmod 755 "$all"
 
-# shellcheck source=tests/swap/lib.sh
+# shellcheck source=tests/kubernetes/swap/lib.sh
 source "$here/lib.sh"
-# shellcheck source=tests/swap/cases.sh
+# shellcheck source=tests/kubernetes/swap/cases.sh
 source "$here/cases.sh"
-# shellcheck source=tests/swap/refusals.sh
+# shellcheck source=tests/kubernetes/swap/refusals.sh
 source "$here/refusals.sh"
 
 for version in $versions; do make_tree "$all/released/$version" "$version"; done

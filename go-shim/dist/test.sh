@@ -16,7 +16,7 @@ fail() {
 
 for clone in one "another folder"; do
 	git clone --quiet "$root" "$work/$clone"
-	(cd "$work/$clone" && env -u CARGO_TARGET_DIR .ci/dist/dist.sh) >"$work/log" || { cat "$work/log"; exit 1; }
+	(cd "$work/$clone" && env -u CARGO_TARGET_DIR go-shim/dist/dist.sh) >"$work/log" || { cat "$work/log"; exit 1; }
 done
 cat "$work/log"
 archive=$(basename "$work"/one/target/dist/*.tar.gz)

@@ -10,7 +10,7 @@ set -euo pipefail
 export LC_ALL=C
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-root=$(dirname "$(dirname "$here")")
+root=$(cd "$here/../../.." && pwd)
 version=${1:?usage: fork.sh VERSION}
 work=$root/target/fork
 tree=$work/$version

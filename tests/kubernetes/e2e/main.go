@@ -1,5 +1,5 @@
 // Real kubelets, with the port and without it, on the same containerd: a table of pods with sub paths
-// from start to removal, and the time that pods take. tests/e2e/run.sh starts this in namespaces of
+// from start to removal, and the time that pods take. tests/kubernetes/e2e/run.sh starts this in namespaces of
 // its own.
 package main
 

@@ -14,7 +14,7 @@ set -euo pipefail
 export LC_ALL=C
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-root=$(dirname "$(dirname "$here")")
+root=$(cd "$here/../../.." && pwd)
 work=$root/target/e2e
 
 fail() {

@@ -27,7 +27,7 @@ func printTable(name string) {
 func printIsPrint() {
 	fmt.Printf(`//! The code points that Go prints in %%q as they are: strconv.IsPrint, as a table.
 //!
-//! Printed by "go run . isprint" in tests/golang/gosem with %s (Unicode %s); a test
+//! Printed by "go run . isprint" in tests/go/gosem with %s (Unicode %s); a test
 //! compares every code point with the Go at hand.
 
 /// The code points at which strconv.IsPrint changes its answer, from "no" at U+0000 on.
@@ -64,7 +64,7 @@ func printErrno() {
 	}
 	fmt.Printf(`//! What Go calls each errno on Linux: the texts of syscall.Errno's Error method.
 //!
-//! Printed by "go run . errno" in tests/golang/gosem with %s; a test compares every errno
+//! Printed by "go run . errno" in tests/go/gosem with %s; a test compares every errno
 //! with the Go at hand.
 
 /// The text of each errno by its number; empty where Go has none and prints "errno N".

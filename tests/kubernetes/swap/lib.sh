@@ -38,8 +38,8 @@ make_shim() { # DIR
 	cp -R "$repository/go-shim/swap" "$1/swap"
 	printf '[workspace.package]\nversion = "0.0.1"\n\n' >"$1/../Cargo.toml"
 	printf 'The notices of the port.\n' >"$1/../NOTICE"
-	cp "$repository/tests/swap/port.go.in" "$1/port.go"
-	cp "$repository/tests/swap/upstreamtest.go.in" "$1/upstreamtest/port.go"
+	cp "$repository/tests/kubernetes/swap/port.go.in" "$1/port.go"
+	cp "$repository/tests/kubernetes/swap/upstreamtest.go.in" "$1/upstreamtest/port.go"
 	# As in the port, the package needs a name that comes with the library.
 	printf '//go:build cgo\n\npackage boundary\n\nconst Linked = runMakeBuild\n' >"$1/internal/boundary/port.go"
 	for package in . internal/boundary upstreamtest internal/testutil; do
