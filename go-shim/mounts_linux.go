@@ -1,7 +1,7 @@
 //go:build cgo
 
-// The mount table and the mount point checks: mount-utils' functions under their own names, with
-// its types.
+// The mount table, the mount point checks and the clean-up of mount points: mount-utils' functions under
+// their own names, with its types.
 
 package rustsubpath
 
@@ -16,17 +16,19 @@ import (
 	"rustsubpath/internal/boundary"
 )
 
-// kernel is for what asks the kernel alone.
+// kernel are the settings of operations for which the library asks the kernel itself.
 var kernel = boundary.Settings{Native: true, Profile: int(ProfileV137)}
 
-// ParseMountInfo parses a mount table, /proc/self/mountinfo say. Every string is what the file
-// system holds: in each field the octal escapes that the kernel prints there are decoded, and bytes
-// that are no UTF-8 stay as they are. Only a file system that prints its options without escaping
-// them, as 9p does, cannot be told apart where it says \040 or another of these itself. Lists keep order and duplicates; a comma in a quoted or escaped value splits nothing; an empty
-// source is empty. The Root of a mount whose directory was deleted ends in "//deleted".
+// ParseMountInfo returns the mounts in a mount table such as /proc/self/mountinfo, in the table's order.
 //
-// A malformed line is an error that names file, line and field. All strings are parts of one: a
-// program that keeps one of them keeps the table, unless it keeps a strings.Clone.
+// Every string is decoded: it has the bytes of the path or name itself, valid UTF-8 or not, in place of
+// the octal escapes that the kernel prints. (A file system that prints its options without escaping them,
+// such as 9p, may have an option that contains \040 itself; it is decoded, too.) Lists keep their order
+// and duplicates. A comma in a quoted or escaped value does not split an option. An empty source is an
+// empty string. The Root of a mount whose directory was deleted ends in "//deleted".
+//
+// A malformed line is an error that names the file, the line and the field. All strings share one piece
+// of memory, so that keeping one of them keeps the whole table: keep a strings.Clone instead.
 func ParseMountInfo(filename string) ([]mount.MountInfo, error) {
 	result, err := kernel.Do(boundary.MountTable, 0, filename)
 	if err != nil {
@@ -54,8 +56,8 @@ func ParseMountInfo(filename string) ([]mount.MountInfo, error) {
 	return infos, nil
 }
 
-// List lists every mount that the calling thread sees, as the List of mount-utils' mounter does, its
-// strings decoded as those of ParseMountInfo.
+// List returns every mount that the calling thread sees, as the List method of mount-utils' mounter does.
+// Its strings are decoded as those of ParseMountInfo.
 func List() ([]mount.MountPoint, error) {
 	result, err := kernel.Do(boundary.ListMounts, 0)
 	if err != nil {
@@ -72,44 +74,47 @@ func List() ([]mount.MountPoint, error) {
 	return mounts, nil
 }
 
-// SearchMountPoints finds where else the directory or file at hostSource is mounted, by the mount
-// table in the file. hostSource is a mount point or lies on a mount; it has no symlinks in it.
+// SearchMountPoints returns the other paths at which the directory or file at hostSource is mounted,
+// according to the mount table in the file mountInfoPath. hostSource must not contain a symlink.
 func SearchMountPoints(hostSource, mountInfoPath string) ([]string, error) {
 	return paths(kernel.Do(boundary.SearchMountPoints, 0, hostSource, mountInfoPath))
 }
 
-// GetMountRefs finds where else the directory or file at a path is mounted, symlinks resolved, as
-// the GetMountRefs of mount-utils' mounter does. A path that is not there has none.
+// GetMountRefs returns the other paths at which the directory or file at pathname is mounted, as the
+// GetMountRefs method of mount-utils' mounter does. It follows symlinks. A path that does not exist has
+// no other mounts.
 //
-// They are found for a mount whose server is dead or hangs too, which is not asked: mount-utils takes a
-// dead one for mounted nowhere else, and waits for ever for one that hangs. What lies below such a mount
-// is an error, ETIMEDOUT after five seconds if its server hangs.
+// It does not contact the server of a network mount at pathname, so that it works for one that is dead or
+// hangs, where mount-utils returns nothing or waits for ever. A path below such a mount gives an error:
+// ETIMEDOUT after five seconds if the server hangs.
 func GetMountRefs(pathname string) ([]string, error) {
 	return paths(kernel.Do(boundary.MountRefs, 0, pathname))
 }
 
-// IsMountPoint says whether something is mounted at the path, as the IsMountPoint of mount-utils'
-// mounter does; symlinks are followed. When nothing is there the error is fs.ErrNotExist.
+// IsMountPoint reports whether something is mounted at the path, as the IsMountPoint method of
+// mount-utils' mounter does. It follows symlinks. If the path does not exist the error is fs.ErrNotExist.
 //
-// What is mounted is looked at: where its server is dead, or refuses, the error is what it answers,
-// and mount.IsCorruptedMnt is true of it if it is of mount-utils'. Where it does not answer, the error
-// is ETIMEDOUT after five seconds, and at once while the kernel still waits for it. What is no mount
-// point, or is on a disk, is one system call in a table of any length.
+// It checks the server of a network mount. If the server is dead or refuses, it returns the server's error,
+// of which mount.IsCorruptedMnt is true where it is true for mount-utils. If the server does not answer,
+// it returns ETIMEDOUT after five seconds, and at once as long as an earlier check still waits. For
+// everything else it takes one system call, however many mounts there are.
 func IsMountPoint(file string) (bool, error) {
 	result, err := kernel.Do(boundary.IsMountPoint, 0, file)
 	return err == nil && result.Number != 0, err
 }
 
-// IsLikelyNotMountPoint says whether nothing is mounted at the path. It has the signature of
-// mount-utils' method and misses no bind mount. As that does, it asks no server, and so does not tell
-// whether one is dead or hangs. Beside an error, which is the errno itself, it says true.
+// IsLikelyNotMountPoint reports whether nothing is mounted at the path. It has the signature of
+// mount-utils' method but, unlike it, recognises bind mounts. Like that method it contacts no server, so
+// that it does not tell whether one is dead or hangs. With an error, which is a bare syscall.Errno, it
+// returns true.
 func IsLikelyNotMountPoint(file string) (bool, error) {
 	result, err := kernel.Do(boundary.IsLikelyNotMountPoint, 0, file)
 	return err != nil || result.Number != 0, err
 }
 
-// IsNotMountPoint says whether the mounter knows of nothing mounted at the path. Beside an error it
-// says true. With mount-utils' own *mount.Mounter it is the opposite of IsMountPoint.
+// IsNotMountPoint reports whether the mounter finds nothing mounted at the path, as mount-utils' function
+// of that name does. With an error it returns true. With mount-utils' own *mount.Mounter it returns the
+// opposite of IsMountPoint.
 func IsNotMountPoint(mounter mount.Interface, file string) (bool, error) {
 	is := IsMountPoint
 	if !boundary.IsNative(mounter) {
@@ -119,14 +124,14 @@ func IsNotMountPoint(mounter mount.Interface, file string) (bool, error) {
 	return err != nil || !mounted, err
 }
 
-// CleanupMountPoint unmounts the path and removes what is left of it, as mount-utils' function of
-// that name does. With extensiveMountPointCheck the mounter's IsMountPoint decides whether it is a
-// mount point, else its IsLikelyNotMountPoint.
+// CleanupMountPoint unmounts mountPath and removes its directory or file, as mount-utils' function of
+// that name does. Whether mountPath is a mount point is decided by the mounter's IsMountPoint with
+// extensiveMountPointCheck, and by its IsLikelyNotMountPoint without.
 //
-// With mount-utils' own *mount.Mounter the library unmounts by system calls itself. It takes every
-// mount away that lies there, and waits for no server. Only where mount(8) noted something of the
-// mount in /run/mount/utab, for an option like _netdev, the mounter unmounts it, by umount(8), and is
-// waited for.
+// With mount-utils' own *mount.Mounter the library unmounts by system calls itself. It removes every mount
+// at the path, and does not wait for a server. The one exception is a mount of which mount(8) keeps a
+// record in /run/mount/utab, because of an option such as _netdev: the mounter unmounts it by umount(8),
+// which removes the record, and CleanupMountPoint waits for that.
 func CleanupMountPoint(mountPath string, mounter mount.Interface, extensiveMountPointCheck bool) error {
 	extensive := int64(0)
 	if extensiveMountPointCheck {
@@ -136,19 +141,19 @@ func CleanupMountPoint(mountPath string, mounter mount.Interface, extensiveMount
 	return err
 }
 
-// CleanupMountWithForce is CleanupMountPoint in bounded time: an unmount that takes longer than
-// umountTimeout, or that fails with EBUSY while the server does not answer, is tried again with force,
-// which aborts what waits for the server and may lose data; a warning says so. A mount that is busy
-// while its server answers stays.
+// CleanupMountWithForce does what CleanupMountPoint does, in bounded time. If an unmount takes longer than
+// umountTimeout, or fails with EBUSY while the server does not answer, it is repeated with MNT_FORCE. That
+// aborts requests to the server and may lose data, and is logged as a warning. A mount that is busy while
+// its server answers is not forced and stays.
 //
-// With mount-utils' own *mount.Mounter one mount takes three times the timeout at most, the whole ten
-// times. A timeout below 100 ms, zero and negative too, counts as 100 ms; nothing is forced at once. nil
-// means that umount2(2) has come back, and that the device may be detached, unless another mount
-// namespace or an open file keeps the file system. A thread that hangs in the kernel stays behind, one
-// for each mount; it touches nothing any more once the kernel lets it go, and Info counts it. While it
-// is there, further calls for its path fail with ETIMEDOUT at once.
+// With mount-utils' own *mount.Mounter it takes three times the timeout at most for one mount, and ten
+// times for all mounts at the path. A timeout below 100 ms counts as 100 ms. A nil error means that
+// umount2(2) has returned: the device may be detached, unless another mount namespace or an open file
+// still uses the file system. An unmount that hangs leaves one thread behind for each mount, until the
+// kernel ends its system call; the thread then does nothing more. Info counts such threads. As long as
+// there is one, further calls for its path fail with ETIMEDOUT at once.
 //
-// Any other mounter is used by mount-utils' function.
+// Any other mounter is passed to mount-utils' function of the same name.
 func CleanupMountWithForce(mountPath string, mounter mount.MounterForceUnmounter, extensiveMountPointCheck bool, umountTimeout time.Duration) error {
 	if !boundary.IsNative(mounter) {
 		return mount.CleanupMountWithForce(mountPath, mounter, extensiveMountPointCheck, umountTimeout)
@@ -160,8 +165,8 @@ func CleanupMountWithForce(mountPath string, mounter mount.MounterForceUnmounter
 	return err
 }
 
-// PathWithinBase says whether the path is the base or lies below it, by their names alone. It is
-// mount-utils' own function, which is right.
+// PathWithinBase reports whether fullPath is basePath or lies below it, without looking at the file
+// system. It calls mount-utils' function of the same name.
 func PathWithinBase(fullPath, basePath string) bool {
 	return mount.PathWithinBase(fullPath, basePath)
 }
@@ -174,7 +179,7 @@ func paths(result boundary.Result, err error) ([]string, error) {
 	return result.Fields(), nil
 }
 
-// packedMounts is a packed list of mounts on its way out; see rsp_mount_table() in the header.
+// packedMounts reads a packed list of mounts, whose form rsp_mount_table() in the header describes.
 type packedMounts struct {
 	rest   string
 	mounts int
@@ -210,7 +215,7 @@ func (p *packedMounts) number() uint64 {
 		uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
 }
 
-// count is a number of things that lie in the rest.
+// count reads a number of things that must all lie in the rest.
 func (p *packedMounts) count() int {
 	n := p.number()
 	if n > uint64(len(p.rest)) {

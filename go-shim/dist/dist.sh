@@ -3,8 +3,8 @@
 # libraries and header, the swap, all licences, an SPDX list and checksums. Run by `make dist`.
 #
 # Two runs on the same commit with the same tools give the same bytes, wherever the checkout lies
-# (`make dist-test` tries that): so no time, user, path or order of this machine may get in.
-# A platform whose tools are missing is left out and said; REQUIRE=1 makes that an error.
+# (`make dist-test` checks that): the archive has no time, user, path or directory order of this machine.
+# A platform whose tools are missing is left out with a message, or with REQUIRE=1 an error.
 set -euo pipefail
 export LC_ALL=C
 umask 022
@@ -35,7 +35,7 @@ mkdir -p "$stage"/go-shim/{swap,internal/boundary,upstreamtest}
 
 left_out=
 
-# Builds one library into a folder, or says what is missing for it.
+# Builds one library into a folder, or says which tool is missing for it.
 library() { # RUST-TARGET GOARCH TOOL-PREFIX FOLDER WHAT
 	local triple=$1 arch=$2 prefix=$3 folder=$4 what=$5 missing='' tool
 	local flags=''
@@ -52,7 +52,7 @@ library() { # RUST-TARGET GOARCH TOOL-PREFIX FOLDER WHAT
 	# A library for musl uses the program's libc, like any other.
 	case $triple in *-musl) flags=$'-Ctarget-feature=-crt-static\x1f' ;; esac
 	say "building: $what"
-	# Encoded, because a folder's name may have a space.
+	# As encoded flags, because the folder's name may contain a space.
 	CARGO_ENCODED_RUSTFLAGS=$flags--remap-path-prefix=$root=.$'\x1f'--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo \
 		cargo rustc --quiet --locked --release -p rustsubpath-ffi --lib --crate-type staticlib \
 		--target "$triple" --target-dir "$target/library-$triple"
@@ -80,7 +80,7 @@ for file in go-shim/{,internal/boundary/,upstreamtest/}*.go; do
 done
 cp go-shim/go.mod go-shim/go.sum "$stage/go-shim/"
 cp go-shim/internal/boundary/rustsubpath.h "$stage/go-shim/internal/boundary/"
-# Wins over a *.a in the .gitignore of whatever tree the folder is copied or vendored into.
+# Takes precedence over a *.a in the .gitignore of a tree that the folder is copied or vendored into.
 say '!librustsubpath_*.a' >"$stage/go-shim/internal/boundary/.gitignore"
 cp go-shim/swap/swap.sh go-shim/swap/subpath_rust.go.in go-shim/swap/subpath_rust_test.go.in "$stage/go-shim/swap/"
 cp LICENSE NOTICE CHANGELOG.md "$stage/"

@@ -57,7 +57,7 @@ func fail(err error) {
 	os.Exit(1)
 }
 
-// linked is what cargo knows of the crates named on standard input.
+// linked returns what cargo's metadata says about the crates named on standard input.
 func linked() ([]crate, error) {
 	output, err := exec.Command("cargo", "metadata", "--locked", "--format-version", "1").Output()
 	if err != nil {
@@ -99,7 +99,8 @@ func linked() ([]crate, error) {
 
 var licenceFile = regexp.MustCompile(`(?i)^(licen[cs]e|copying|copyright|notice|unlicense)`)
 
-// copyLicences copies a crate's licence texts. The project's own lie at the top of the archive.
+// copyLicences copies a crate's licence texts into a folder. A crate of this project has none: its licence
+// is at the top of the archive.
 func copyLicences(c crate, to string) error {
 	if c.Source == "" {
 		return nil
@@ -125,8 +126,8 @@ func copyLicences(c crate, to string) error {
 	return nil
 }
 
-// rustLicences copies the licence texts of Rust's standard library, which is linked too, and tells
-// the compiler's version.
+// rustLicences copies the licence texts of Rust's standard library, which is linked too, and returns the
+// compiler's version.
 func rustLicences(to string) (string, error) {
 	version, err := exec.Command("rustc", "--version").Output()
 	if err != nil {
@@ -230,7 +231,7 @@ func describe(id, name, version, licence string) entry {
 	}
 }
 
-// lockedSums are the checksums of Cargo.lock by "name version".
+// lockedSums returns the checksums in Cargo.lock by "name version".
 func lockedSums() (map[string]string, error) {
 	lock, err := os.ReadFile("Cargo.lock")
 	if err != nil {

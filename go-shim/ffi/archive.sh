@@ -4,9 +4,9 @@
 #
 #   go-shim/ffi/archive.sh CARGO_LIBRARY DIRECTORY GOOS GOARCH
 #
-# Cargo's library shows every symbol of Rust's runtime, so that a program that links two Rust
-# libraries fails with duplicates. Here the parts are linked into one object, what the exports do
-# not reach is dropped, and only rsp_* stays global.
+# Every symbol of Rust's runtime is global in cargo's library, so that a program that links two Rust
+# libraries fails with duplicate symbols. Here all objects are linked into one, without the code that
+# no export reaches, and only the symbols rsp_* stay global.
 set -eu
 
 library=$1 directory=$2 platform=$3_$4
@@ -22,7 +22,7 @@ done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# ld keeps what the named roots reach, no more.
+# ld keeps what these symbols reach.
 roots=$("${NM:-nm}" --defined-only --extern-only "$library" 2>/dev/null |
 	sed -n 's/^.* T \(rsp_[a-z_]*\)$/--undefined=\1/p' | sort -u)
 [ -n "$roots" ] || {
@@ -30,8 +30,8 @@ roots=$("${NM:-nm}" --defined-only --extern-only "$library" 2>/dev/null |
 	exit 1
 }
 
-# Groups are dissolved: a group that is local here but has its namesake in another Rust library
-# would be thrown away by the final link.
+# Section groups are dissolved, because the final link keeps one of several groups of the same name: it
+# would drop this library's for that of another Rust library.
 # shellcheck disable=SC2086
 "${LD:-ld}" -r --gc-sections --force-group-allocation $roots -o "$work/all.o" "$library"
 "${OBJCOPY:-objcopy}" --wildcard --keep-global-symbol='rsp_*' --strip-debug \
@@ -39,7 +39,7 @@ roots=$("${NM:-nm}" --defined-only --extern-only "$library" 2>/dev/null |
 	"$work/all.o" "$work/rustsubpath.o"
 "${AR:-ar}" rcsD "$work/$name" "$work/rustsubpath.o"
 
-# Go's build cache looks at Go files only, so that the file that names the library has its hash.
+# Go's build cache does not notice a new library, but a Go file that changed: so that file has its hash.
 hash=$(sha256sum "$work/$name" | cut -d' ' -f1)
 version=$(sed -n 's/^pub const RSP_ABI_VERSION: u32 = \([0-9]*\);$/\1/p' "$(dirname "$0")/src/abi.rs")
 cat >"$work/library.go" <<GO
@@ -55,7 +55,7 @@ package boundary
 // #endif
 import "C"
 
-// The hash of the library. Its name tells which version of the boundary the library speaks.
+// The SHA-256 of the library. The name of the constant has the library's version of the boundary.
 const run_make_build_to_get_a_library_for_version_$version = "$hash"
 GO
 mv "$work/$name" "$directory/$name"

@@ -6,16 +6,15 @@
 #   swap.sh unswap DIR    restore every byte
 #
 # Settings from the environment:
-#   PROFILE=v1.29|v1.37    for a tree whose subpath_linux.go carries a patch of its own,
-#                         or that is older than v1.29
-#   FORCE=1               overwrite or remove what was edited by hand since the swap
+#   PROFILE=v1.29|v1.37  for a tree whose subpath_linux.go carries a patch of its own,
+#                        or that is older than v1.29
+#   FORCE=1              overwrite or remove files that were edited by hand since the swap
 #
-# What it must never do: leave a tree that without the build tag builds anything
-# but the original, or touch a tree that it then refuses. So every check comes
-# before the first write, every file arrives by rename(2), the manifest that lists
-# what was put there is written before all else and removed after all else, and
-# subpath_linux.go is changed last and restored first. Whatever the moment of an
-# interruption, both commands can simply be run (again).
+# At every moment a tree builds the original without the build tag, and a tree that is
+# refused stays untouched. So every check comes before the first write; every file
+# arrives by rename(2); the manifest, which lists what the swap put there, is written
+# first and removed last; and subpath_linux.go is changed last and restored first. After
+# an interruption both commands can be run again.
 set -euo pipefail
 export LC_ALL=C
 
@@ -55,7 +54,7 @@ fail() {
 
 say() { printf '%s\n' "$*"; }
 
-# What to run, in words of where this copy lies: only a checkout has the Makefile.
+# Prints the command that swaps or unswaps: only a checkout of the repository has the Makefile.
 line() { # swap|unswap TREE
 	if [ -f "$shim/../Makefile" ]; then say "make $1 KUBERNETES=$2"; else say "$(printf %q "$here/swap.sh") $1 $2"; fi
 }
@@ -65,8 +64,8 @@ library_anew() {
 
 # --- what is known about subpath_linux.go -------------------------------------
 
-# Prints the checksum of the code alone: comments on lines of their own, blank lines
-# and the licence header differ between releases that behave alike.
+# Prints the checksum of a file's code, without the comments on lines of their own, the blank
+# lines and the licence header, which differ between releases that behave alike.
 code_sum() {
 	awk '/^\/\*$/ { header = 1 } !header { print } /^\*\/$/ { header = 0 }' "$1" |
 		sed -E '/^[[:space:]]*\/\//d; /^[[:space:]]*$/d' | sha256sum | cut -d' ' -f1
@@ -85,7 +84,7 @@ check_age() {
 	fail "$tree/go.mod $said, and v1.29, the oldest that the port was tried on, go 1.21: to swap it all the same, say PROFILE=v1.29"
 }
 
-# Prints the profile whose behaviour a known form of the code has.
+# Prints the profile of the releases that have the code of this checksum, nothing if none has.
 known_profile() {
 	case $1 in
 	5f869d9706c298f6eaaaaa39914fae2a1c26dc130bcb57661a9ddbfeb3afe8d8) say v1.29 ;; # v1.29 … v1.36
@@ -181,9 +180,8 @@ check_go() {
 	esac
 }
 
-# The library and the Go file that links it are made together by `make build`; the Go
-# file names the library's content, so a pair out of step is found here and not by
-# the linker (or, worse, by nobody).
+# Fails unless each library fits the Go file that links it. `make build` makes them together, and
+# the Go file has the library's checksum; the linker would not notice a pair out of step.
 check_library() {
 	local library link platform found=
 	for library in "$boundary"/librustsubpath_*.a; do
@@ -197,7 +195,8 @@ check_library() {
 		found=1
 	done
 	[ -n "$found" ] || fail "the library is missing in $boundary: $(library_anew)"
-	# The name that only a library for the Go files' version of the boundary gives them.
+	# version_linux.go names the version of the boundary that it needs, and the Go file beside the
+	# library the version that the library has.
 	[ "$(grep -ohE 'library_for_version_[0-9]+' "$boundary"/*.go | sort -u | wc -l)" -le 1 ] ||
 		fail "the library in $boundary speaks another version of the boundary than the Go files there: $(library_anew)"
 	[ -f "$boundary/rustsubpath.h" ] || fail "the header rustsubpath.h is missing in $boundary: restore it from git"
@@ -211,8 +210,8 @@ plan() { # PATH-IN-TREE SOURCE
 	planned+=("$1")
 }
 
-# A directory is the swap's own, to be removed with it, when it is not there yet or holds
-# nothing else. (A git checkout has no empty directories.)
+# Succeeds if the directory does not exist yet or holds nothing but the swap's files, so that unswap
+# may remove it. (A git checkout has no empty directories.)
 only_ours() { # DIRECTORY
 	[ -z "$(cd "$tree" && find "$1" ! -type d ! -name "$TEMPORARY" 2>/dev/null | grep -vxF "$(printf '%s\n' "$MANIFEST" "${planned[@]}")")" ]
 }
@@ -283,7 +282,7 @@ recorded_files() {
 	[ ! -f "$tree/$MANIFEST" ] || sed -n 's/^file [0-9a-f]* //p' "$tree/$MANIFEST" | sort -u
 }
 
-# Nothing that somebody else wrote or edited is overwritten or removed unasked.
+# Fails if one of the paths in the tree is not the swap's own, unedited file, unless FORCE=1.
 check_ours() {
 	local path sum
 	for path in "$@"; do
@@ -464,7 +463,7 @@ report() {
 	say "back:  $(line unswap "$(printf %q "$tree")")"
 }
 
-# What a fork's maintainer otherwise finds out from a red build days later.
+# Prints what else the fork's maintainer has to do before kubernetes' own checks pass.
 notes() {
 	local library
 	for library in "$tree/$PORT_DIR"/internal/boundary/librustsubpath_*.a; do

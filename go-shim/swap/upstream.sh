@@ -11,11 +11,11 @@
 #                                    needs no shared library, and run nothing
 #   upstream.sh tree VERSION         print the tree that the others work on, as it was released
 #
-# It must never write to the module cache, and never set a variable for the commands
-# under trial that the user of a real tree would not have to set.
+# It does not write to the module cache, and it sets no variable for the commands under test that
+# the user of a real tree would not have to set.
 set -euo pipefail
 export LC_ALL=C
-# The copies lie inside this repository; a go.work further up is none of their business.
+# The copies lie inside this repository: a go.work above must not apply to them.
 export GOWORK=off
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -56,8 +56,8 @@ copy() { # VERSION
 	mv "$tree.new" "$tree"
 }
 
-# Completes go.mod and go.sum for these packages, so that the commands under trial run
-# with no -mod flag.
+# Completes go.mod and go.sum for these packages, so that the commands under test run without a
+# -mod flag.
 resolve() { # VERSION PACKAGE...
 	local version=$1
 	shift
@@ -116,19 +116,19 @@ run_tests() { go test -count=1 -timeout 300s -v "$@"; }
 subpath=./pkg/volume/util/subpath/
 port=./third_party/rustsubpath/
 
-# mount-utils' tests mount for real: in a mount namespace that goes away with them, and
-# for an ordinary user in a user namespace where that user may mount.
+# mount-utils' tests mount for real: in a mount namespace of their own, and for an ordinary user in a
+# user namespace, too.
 declare -a namespace=(unshare --mount)
 [ "$EUID" = 0 ] || namespace+=(--map-root-user)
 
-# gofmt has to be content with every file that the swap put there or changed.
+# Fails if gofmt would change a file that the swap put there or changed.
 formatted() {
 	local found
 	found=$(cd "$work/$1" && gofmt -l "$subpath" "$port")
 	[ -z "$found" ] || { say "gofmt would change: $found" >&2; return 1; }
 }
 
-# After unswap the tree is what was released, apart from what `copy` did to it.
+# Fails if the unswapped tree differs from the release where the swap writes.
 restored() {
 	local source path
 	source=$(module "$1")
@@ -137,7 +137,7 @@ restored() {
 	done
 }
 
-# The port has to have run the very tests that the original runs.
+# Fails unless the port passed the very tests that the original passed.
 same_tests() { # VERSION LOG OTHER-LOG
 	diff <(passed "$work/$1.$2.log") <(passed "$work/$1.$3.log")
 }
@@ -234,7 +234,7 @@ program() { # VERSION FILE
 	"$here/swap.sh" unswap "$work/$version"
 }
 
-# Whatever the other commands left there.
+# Prints the tree, unswapped if one of the other commands left it swapped.
 tree() { # VERSION
 	copy "$1" >&2
 	"$here/swap.sh" unswap "$work/$1" >&2

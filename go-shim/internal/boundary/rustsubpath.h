@@ -5,18 +5,18 @@
  *
  * What all calls have in common:
  *
- * - They run on the calling thread, from any number of threads at once, and never unwind.
- * - Bytes are pointer and length. A NULL pointer is allowed where the length is 0. No string ends
- *   in NUL, and a NUL inside a path gets EINVAL, as in Go.
- * - Arguments travel packed, in the order the call names them: for each, its length as eight
- *   little-endian bytes, then its bytes.
- * - Everything passed in belongs to the caller, is only read, and is not looked at again after the
- *   call returned. The step is the caller's memory and need not be initialised.
- * - What a step holds afterwards, and whose it is, stands at its fields. Nothing else is owned by
- *   anybody.
- * - A NULL pointer, a length that no object has, a number that is none of those listed and another
- *   ABI version get RSP_FAILED with an error that wraps EINVAL; without a step, RSP_NO_STEP.
- *   Pointers to memory that is not there cannot be seen.
+ * - They run on the calling thread, on any number of threads at once, and never unwind.
+ * - Bytes are a pointer and a length. The pointer may be NULL where the length is 0. No string ends
+ *   in NUL. A NUL inside a path gives EINVAL, as in Go.
+ * - Arguments are packed into one run of bytes, in the order the call names them: for each, its
+ *   length as eight little-endian bytes, then its bytes.
+ * - Everything passed in belongs to the caller, is only read, and is not used after the call has
+ *   returned. The step is the caller's memory and need not be initialised.
+ * - The fields of rsp_step say what a call leaves there, and what of it the caller has to free.
+ *   Nothing else has to be freed.
+ * - A NULL pointer, a length longer than any object, a number that is not listed here, or another
+ *   ABI version gives RSP_FAILED with an error that wraps EINVAL; without a step it gives
+ *   RSP_NO_STEP. A pointer to memory that does not exist cannot be detected.
  */
 
 
@@ -26,8 +26,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// The version of this boundary. A caller compares it with what rsp_abi_version() answers and
-// passes it in rsp_options; any other number is refused.
+// The version of this boundary. A caller passes it in rsp_options, and any other number is refused. A
+// caller can compare it with rsp_abi_version() to see whether the header and the library fit.
 #define RSP_ABI_VERSION 3
 
 // rsp_options.profile: behave as kubernetes v1.29 … v1.36.
@@ -36,10 +36,10 @@
 // rsp_options.profile: behave as kubernetes v1.37.
 #define RSP_PROFILE_V137 1
 
-// rsp_options.mounter: the library mounts and unmounts itself.
+// rsp_options.mounter: the library mounts and unmounts by system calls.
 #define RSP_MOUNTER_KERNEL 0
 
-// rsp_options.mounter: the caller is asked, step by step.
+// rsp_options.mounter: the library asks the caller to mount and unmount (see RSP_QUESTION).
 #define RSP_MOUNTER_CALLER 1
 
 // A log line's level: klog's Error.
@@ -57,22 +57,22 @@
 // A log line's level: klog's V(5).
 #define RSP_LOG_V5 5
 
-// How a call went: it is done, and the result is in the step.
+// A state: the operation is done, and the step has its result.
 #define RSP_DONE 0
 
-// How a call went: it failed, and rsp_step.error says why. The error is the caller's to free by
+// A state: the operation failed, and rsp_step.error says why. The caller frees the error by
 // rsp_error_free().
 #define RSP_FAILED 1
 
-// How a call went: it has a question for the caller's mounter. rsp_step.operation is the caller's,
-// who must hand it to rsp_resume() or rsp_operation_drop().
+// A state: the operation has a question for the caller's mounter, rsp_step.question. The caller must
+// pass rsp_step.operation to rsp_resume() or rsp_operation_drop().
 #define RSP_QUESTION 2
 
-// How a call went: the caller gave it up by RSP_ANSWER_ABORTED and its clean-up is done. Nothing is
-// left to free.
+// A state: the caller gave the operation up by RSP_ANSWER_ABORTED, and the operation has cleaned up.
+// Nothing is left to free.
 #define RSP_ABORTED 3
 
-// How a call went: there was no step to write to.
+// A state: the step was NULL or not aligned, and nothing was done.
 #define RSP_NO_STEP 4
 
 // A question: is something mounted at `text`? Answered by a value, or an error.
@@ -81,32 +81,32 @@
 // A question: is `text` likely not a mount point? Answered by a value, or an error.
 #define RSP_ASK_IS_LIKELY_NOT_MOUNT_POINT 2
 
-// A question: may what is not mounted be unmounted all the same? Answered by a value.
+// A question: mount-utils' CanSafelySkipMountPointCheck, whether a path may be unmounted without a
+// check that it is a mount point. Answered by a value.
 #define RSP_ASK_CAN_SAFELY_SKIP_MOUNT_POINT_CHECK 3
 
-// A request: unmount what is topmost at `text`.
+// A request: unmount the topmost mount at `text`.
 #define RSP_ASK_UNMOUNT 4
 
-// A request: detach what is topmost at `text`, busy or not.
+// A request: detach the topmost mount at `text` even if it is busy (MNT_DETACH).
 #define RSP_ASK_UNMOUNT_LAZILY 5
 
-// A request: bind `source` (/proc/PID/fd/N; /proc/TID/fd/N where the calling thread has a descriptor table
-// of its own) to `text`.
+// A request: bind-mount `source` at `text`. `source` is /proc/PID/fd/N, or /proc/TID/fd/N where the
+// calling thread has a descriptor table of its own.
 #define RSP_ASK_BIND 6
 
 // The size of rsp_step.buffer: a result of up to this many bytes is written there and needs no
 // rsp_bytes_free().
 #define RSP_BUFFER_LEN 4096
 
-// An answer: the mounter did what it was asked; rsp_answer.value is what it said.
+// An answer: the mounter did what it was asked; rsp_answer.value answers a question.
 #define RSP_ANSWER_OK 0
 
 // An answer: the mounter returned an error.
 #define RSP_ANSWER_ERROR 1
 
-// An answer: the mounter will never answer, since the caller is unwinding. The operation cleans up
-// as the original's deferred functions do, which may ask further questions, and then ends in
-// RSP_ABORTED.
+// An answer: the mounter will never answer, because the caller is unwinding. The operation cleans up
+// as the original's deferred functions do, which may ask further questions, and ends with RSP_ABORTED.
 #define RSP_ANSWER_ABORTED 2
 
 // rsp_error.kind: `os_error` alone (Go: syscall.Errno).
@@ -121,17 +121,17 @@
 // rsp_error.kind: `text`, wrapping `source` (Go: fmt.Errorf with %w).
 #define RSP_ERROR_WRAP 4
 
-// rsp_error.kind: the mounter's own error, known by `token`.
+// rsp_error.kind: the mounter's own error, which `token` identifies.
 #define RSP_ERROR_FOREIGN 5
 
 // rsp_error.kind: Go's fs.ErrNotExist itself.
 #define RSP_ERROR_NOT_EXIST 6
 
-// An operation that asked its caller a question and waits for the answer.
+// An operation that asked the caller a question and waits for the answer.
 struct rsp_operation;
 
-// What a call needs to know besides its arguments. Read during the call only; a call that returns
-// a question keeps a copy.
+// What a call needs besides its arguments. It is read during the call only; an operation that asks a
+// question keeps a copy.
 struct rsp_options {
   // RSP_ABI_VERSION.
   uint32_t abi;
@@ -139,19 +139,19 @@ struct rsp_options {
   uint32_t profile;
   // One of RSP_MOUNTER_….
   uint32_t mounter;
-  // The highest of 3, 4 and 5 whose lines the caller wants, or less for none of them. Warnings
-  // and errors always come.
+  // The highest of the log levels 3, 4 and 5 that the caller wants, or a lower number for none of
+  // them. Warnings and errors are always passed to `log`.
   int32_t verbosity;
-  // Receives each log line while the call that made it is running, on the same thread; NULL for
-  // none. The line has no newline at its end, belongs to the library and is gone when the
-  // function returns. The function must return: it may neither unwind nor jump.
+  // Called for each log line during the call, on the calling thread; NULL for no log. `level` is one
+  // of RSP_LOG_…. The line has no newline at its end, belongs to the library and is valid until the
+  // function returns. The function must return: it may neither unwind nor longjmp.
   void (*log)(uint64_t handle, int32_t level, const uint8_t *line, size_t line_len);
-  // Passed to `log` as it is.
+  // Passed to `log` unchanged.
   uint64_t log_handle;
 };
 
-// Why a call failed. The head is the caller's to free by rsp_error_free(), which frees everything
-// that hangs on it; nothing of it is freed alone.
+// Why a call failed: a chain of errors, each wrapping the next. The caller frees the first by
+// rsp_error_free(), which frees the whole chain and all texts in it.
 struct rsp_error {
   // One of RSP_ERROR_….
   uint32_t kind;
@@ -171,51 +171,52 @@ struct rsp_error {
   const uint8_t *text;
   // Its length.
   size_t text_len;
-  // What RSP_ERROR_WRAP wraps, else NULL.
+  // The error that RSP_ERROR_WRAP wraps, else NULL.
   struct rsp_error *source;
 };
 
-// How a call went and what it says. The caller owns the memory, which may be uninitialised; a call
-// writes every field, and of `buffer` only what a result takes.
+// The outcome of a call. The caller owns the memory, which may be uninitialised. A call writes every
+// field, and in `buffer` only the bytes of a result.
 struct rsp_step {
-  // One of RSP_DONE, RSP_FAILED, RSP_QUESTION, RSP_ABORTED; the call returns the same.
+  // One of RSP_DONE, RSP_FAILED, RSP_QUESTION, RSP_ABORTED. The call returns it, too.
   uint32_t state;
   // One of RSP_ASK_… when the state is RSP_QUESTION, else 0.
   uint32_t question;
-  // The number a call results in, or 0.
+  // The number that is the call's result, or 0.
   int64_t number;
-  // A question's path, which belongs to the operation and is gone at the next rsp_resume(); or a
-  // result longer than RSP_BUFFER_LEN, which is the caller's to free by rsp_bytes_free(); or NULL:
-  // the result is in `buffer`.
+  // With RSP_QUESTION the path of the question, which belongs to the operation and is valid until
+  // it is resumed or dropped. Otherwise a result longer than RSP_BUFFER_LEN, which the caller frees
+  // by rsp_bytes_free(), or NULL: the result is in `buffer`.
   const uint8_t *text;
-  // The length of the path or result.
+  // The length of the question's path or of the result.
   size_t text_len;
-  // The source of RSP_ASK_BIND, owned as the path is; else NULL.
+  // The source of RSP_ASK_BIND, valid as long as the path is; else NULL.
   const uint8_t *source;
   // The source's length.
   size_t source_len;
-  // Why the call failed; the caller's to free by rsp_error_free(). NULL but for RSP_FAILED.
+  // With RSP_FAILED why the call failed, which the caller frees by rsp_error_free(); else NULL.
   struct rsp_error *error;
-  // What waits for an answer; the caller's to hand back. NULL but for RSP_QUESTION.
+  // With RSP_QUESTION the operation that waits for an answer, which the caller must pass on; else
+  // NULL.
   struct rsp_operation *operation;
-  // A result of up to RSP_BUFFER_LEN bytes, when `text` is NULL.
+  // A result of up to RSP_BUFFER_LEN bytes, where `text` is NULL.
   uint8_t buffer[RSP_BUFFER_LEN];
 };
 
-// What the caller's mounter said. Its texts travel beside it: as fields (see rsp_resume()), the
-// error's text as Go's %s prints it and, only where it differs, the text as %v prints it.
+// What the caller's mounter answered. The texts of an error are passed to rsp_resume() beside it, as
+// packed fields: the text as Go's %s prints it and, only where it differs, the text as %v prints it.
 struct rsp_answer {
   // One of RSP_ANSWER_….
   uint32_t kind;
-  // 0 or 1: what a question was answered, beside an error too.
+  // 0 or 1: the answer to a question, which a mounter may give beside an error.
   uint32_t value;
-  // The caller's own number for its error, handed back in rsp_error.token; not 0.
+  // The number by which the caller knows its error, not 0. It comes back in rsp_error.token.
   uint64_t token;
-  // The errno behind the error, 0 for none.
+  // The error's errno, 0 for none.
   int32_t os_error;
-  // 0 or 1: Go's os.IsNotExist holds for the error.
+  // 0 or 1: whether Go's os.IsNotExist is true of the error.
   uint32_t not_exist;
-  // 0 or 1: mount-utils' IsCorruptedMnt holds for the error.
+  // 0 or 1: whether mount-utils' IsCorruptedMnt is true of the error.
   uint32_t corrupted;
 };
 
