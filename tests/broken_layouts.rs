@@ -1,5 +1,5 @@
 //! Full disks, read-only volumes, files that are replaced, and directories that are covered, vanish,
-//! may not be changed or have too long names: what is done is undone, and no user's file is lost.
+//! may not be changed or have too long names: what is done is unanswered, and no user's file is lost.
 
 #![allow(clippy::unwrap_used)]
 

@@ -28,7 +28,7 @@ const SHORT: Duration = Duration::ZERO;
 const ENOUGH: Duration = Duration::from_secs(1);
 
 fn clean(path: &Path, timeout: Duration) -> Result<()> {
-    cleanup_mount_with_force(&KernelMounter, &bytes(path), true, timeout, Profile::V137)
+    cleanup_mount_with_force(&KernelMounter, path, true, timeout, Profile::V137)
 }
 
 #[track_caller]

@@ -46,7 +46,7 @@ fn clean(path: &Path) -> Result<()> {
 const LONG: Duration = Duration::from_secs(50);
 
 fn clean_with_force(path: &Path, timeout: Duration) -> Result<()> {
-    cleanup_mount_with_force(&KernelMounter, &bytes(path), true, timeout, Profile::V137)
+    cleanup_mount_with_force(&KernelMounter, path, true, timeout, Profile::V137)
 }
 
 /// Mounts of every kind below the layout's root.

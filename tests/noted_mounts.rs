@@ -29,7 +29,7 @@ fn clean(path: &Path) -> Result<()> {
 }
 
 fn clean_within(path: &Path, timeout: Duration) -> Result<()> {
-    cleanup_mount_with_force(&KernelMounter, &bytes(path), true, timeout, Profile::V137)
+    cleanup_mount_with_force(&KernelMounter, path, true, timeout, Profile::V137)
 }
 
 /// Both ways to clean up, which must do the same.

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::health;
 use crate::internal::go_path;
-use crate::internal::sys::{self, RawErrno, Root, Rooted, Sys};
+use crate::internal::sys::{self, MountRoot, RawErrno, RootCheck, Sys};
 use crate::mounter::{Mounter, Place};
 use crate::table::MountTable;
 
@@ -120,27 +120,27 @@ fn as_drivers_know(errno: RawErrno) -> RawErrno {
 /// By path alone links are followed, as mount-utils follows them; by descriptor they are not.
 pub(crate) fn is_mount_root(at: Place<'_>) -> Sys<bool> {
     match told(at) {
-        Ok(Root::Of(_)) => Ok(true),
-        Ok(Root::OfNone) => Ok(false),
+        Ok(RootCheck::Root(_)) => Ok(true),
+        Ok(RootCheck::NotRoot) => Ok(false),
         Err(errno @ (sys::ENOENT | sys::ENOTDIR | sys::EINVAL | sys::ELOOP)) => Err(errno),
         // The kernel is older than 5.8, or the mounted file system refused to be looked at.
-        Ok(Root::Untold) | Err(_) => root_by_number(at).map(|root| root.is_some()),
+        Ok(RootCheck::Unknown) | Err(_) => root_by_number(at).map(|root| root.is_some()),
     }
 }
 
 /// The mount whose root the place is, `None` where it is no mount's. No server is asked, but a file
 /// system that knows that it was shut down is an error.
-fn working_root(at: Place<'_>) -> Sys<Option<Rooted>> {
+fn working_root(at: Place<'_>) -> Sys<Option<MountRoot>> {
     match told(at) {
-        Ok(Root::Of(root)) => Ok(Some(root)),
-        Ok(Root::OfNone) => Ok(None),
+        Ok(RootCheck::Root(root)) => Ok(Some(root)),
+        Ok(RootCheck::NotRoot) => Ok(None),
         // A security module refused the look, or a sandbox the call.
-        Ok(Root::Untold) | Err(sys::EACCES | sys::EPERM) => root_by_number(at),
+        Ok(RootCheck::Unknown) | Err(sys::EACCES | sys::EPERM) => root_by_number(at),
         Err(errno) => Err(errno),
     }
 }
 
-fn told(at: Place<'_>) -> Sys<Root> {
+fn told(at: Place<'_>) -> Sys<RootCheck> {
     match at.dir {
         Some(dir) => sys::root_at(dir, at.name()),
         None => sys::root_path(go_path::without_trailing_slashes(at.path)),
@@ -148,7 +148,7 @@ fn told(at: Place<'_>) -> Sys<Root> {
 }
 
 /// The mount whose root the place is, where statx(2) does not tell.
-fn root_by_number(at: Place<'_>) -> Sys<Option<Rooted>> {
+fn root_by_number(at: Place<'_>) -> Sys<Option<MountRoot>> {
     match at.dir {
         Some(dir) => root_by_id(dir, at.name()),
         None => root_by_table(go_path::without_trailing_slashes(at.path)),
@@ -157,13 +157,13 @@ fn root_by_number(at: Place<'_>) -> Sys<Option<Rooted>> {
 
 /// By mount numbers: an entry that lies on another mount than its directory is the root of that
 /// mount. It opens nothing but the entry itself, and so waits for no file system either.
-fn root_by_id(dir: impl AsFd, name: &[u8]) -> Sys<Option<Rooted>> {
+fn root_by_id(dir: impl AsFd, name: &[u8]) -> Sys<Option<MountRoot>> {
     let entry = sys::openat(dir.as_fd(), name, OFlag::O_PATH | OFlag::O_NOFOLLOW, 0)?;
     let mount = sys::mount_id(&entry)?;
     // Without statx(2) the device could not be had without its server, and is left out.
     let is_other = sys::mount_id(dir)? != mount;
     let told = || if Features::get().statx { sys::cached_stat_fd(&entry).ok() } else { None };
-    Ok(is_other.then(|| Rooted {
+    Ok(is_other.then(|| MountRoot {
         mount,
         device: told().map_or(0, |quick| quick.stat.dev),
         local: false,
@@ -172,7 +172,7 @@ fn root_by_id(dir: impl AsFd, name: &[u8]) -> Sys<Option<Rooted>> {
 
 /// By path, where links are followed and there is no directory to compare with: the kernel tells on
 /// which mount the file lies and what its path is, the table where that mount is mounted.
-fn root_by_table(path: &[u8]) -> Sys<Option<Rooted>> {
+fn root_by_table(path: &[u8]) -> Sys<Option<MountRoot>> {
     let file = sys::open(path, OFlag::O_PATH)?;
     let id = sys::mount_id(&file)?;
     let real = sys::real_path_of(file.as_fd())?;
@@ -182,7 +182,7 @@ fn root_by_table(path: &[u8]) -> Sys<Option<Rooted>> {
     // The kernel marks the path of a file that was deleted, also of one that is mounted.
     let unmarked = real.strip_suffix(b" (deleted)").filter(|_| mount.is_deleted());
     let device = rustix::fs::makedev(mount.device.major, mount.device.minor);
-    let rooted = Rooted { mount: id, device, local: false };
+    let rooted = MountRoot { mount: id, device, local: false };
     Ok(mount.is_mounted_at(OsStr::from_bytes(unmarked.unwrap_or(&real))).then_some(rooted))
 }
 

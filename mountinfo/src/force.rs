@@ -1,17 +1,19 @@
-//! Clean-up of a mount point in bounded time (mount-utils' `CleanupMountWithForce`).
+//! Clean-up of a mount point in bounded time, by force if necessary (mount-utils' `CleanupMountWithForce`).
 //!
-//! umount2(2) can wait for ever: for a server on the way to the mount point, or for one that is to
-//! take data back first. The kernel has no timeout for that. So every step is made on a thread of its
-//! own, and a thread that does not come back is left behind; the caller goes on.
+//! umount2(2) may never return: it waits for a server on the way to the mount point, and for the server of
+//! the mount to write back data. The kernel has no timeout for that. So each step runs on its own thread, and
+//! the caller goes on without a thread that hangs.
 
 mod entry;
 mod unmount;
 
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Duration;
 
 use entry::Entry;
-use unmount::Taken;
+use unmount::Outcome;
 
 use crate::cleanup::{cleanup_mount_point, skip};
 use crate::error::{Error, Result};
@@ -22,35 +24,38 @@ use crate::kernel::KernelMounter;
 use crate::log;
 use crate::mounter::{MountPoint, Mounter, Place, Source};
 use crate::profile::Profile;
-use crate::utab::{self, Noted};
+use crate::utab::{self, UtabTarget};
 
-/// The shortest timeout: a shorter one, zero too, counts as this. A healthy unmount may take as long
-/// on a busy machine, and force may lose data.
+/// The shortest timeout. A shorter one, also zero, is raised to this, because force may lose data and a
+/// healthy unmount may take that long on a busy machine.
 pub const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// How many timeouts a whole clean-up takes at most, however many mounts lie on each other.
+/// The duration of a whole clean-up at most, in timeouts, however many mounts are stacked.
 pub const MOST_TIMEOUTS: u32 = 10;
 
-/// A mounter that can also unmount by force (mount-utils' `MounterForceUnmounter`).
+/// A [`Mounter`] that can unmount by force (mount-utils' `MounterForceUnmounter`).
 pub trait ForceMounter: Mounter {
-    /// Unmounts what is topmost at the place; by force when that takes longer than `timeout`
+    /// Unmounts the topmost mount at a place, by force if that takes longer than `timeout`
     /// (`UnmountWithForce`).
+    ///
+    /// # Errors
+    /// Those of the mounter. The kernel's returns ETIMEDOUT if force does not help either.
     fn unmount_with_force(&self, at: Place<'_>, timeout: Duration) -> Result<()>;
 }
 
 impl ForceMounter for KernelMounter {
     /// # Errors
-    /// ETIMEDOUT when the force does not help within `timeout` either; EBUSY while a process uses the
-    /// mount and its server answers; EPERM without `CAP_SYS_ADMIN`.
+    /// ETIMEDOUT if force does not help within another `timeout`; EBUSY if a process uses the mount and the
+    /// server responds; EPERM without `CAP_SYS_ADMIN`.
     fn unmount_with_force(&self, at: Place<'_>, timeout: Duration) -> Result<()> {
         let budget = Budget::new(at.path, timeout);
         let found = entry::find_at(at, budget.step()?)?;
         let mut entry = found.map_err(|errno| failed(at.path, errno))?;
         match entry.mounted {
             Some(_) => {
-                // What has an open directory is a sub path, which needs no program.
+                // Callers with an open directory unmount sub paths, which never need umount(8).
                 let noted = at.dir.is_none().then(|| noted(&entry, at.path)).flatten();
-                take_one_away(&mut entry, noted.as_ref(), at.path, &budget)?;
+                unmount_topmost(&mut entry, noted.as_ref(), at.path, &budget)?;
             }
             None if !entry.exists => return Err(failed(at.path, sys::ENOENT)),
             None => {}
@@ -59,42 +64,62 @@ impl ForceMounter for KernelMounter {
     }
 }
 
-/// Unmounts a path and removes what is left of it, in bounded time (`CleanupMountWithForce`).
+/// Unmounts everything at a path and removes the empty directory or file, in bounded time
+/// (`CleanupMountWithForce`).
 ///
-/// A mount that is not unmounted within `timeout`, or that is busy and whose server does not answer
-/// within it, is unmounted by force: requests to its server are aborted (umount2(2) with
-/// `MNT_FORCE`), which may lose data, and a warning says so. A mount that is busy while its server
-/// answers stays. Every mount that lies on the path is taken away so.
+/// Use it instead of [`cleanup_mount_point`] for volumes whose server may hang, such as NFS or FUSE.
 ///
-/// With the kernel's mounter no step takes longer than `timeout`, a mount no longer than three times
-/// that, and the whole no longer than [`MOST_TIMEOUTS`] times; the root directory is taken to answer. A timeout shorter than [`SHORTEST_TIMEOUT`],
-/// zero too, counts as that. Calls for the same mount wait for the same thread, each for its own
-/// timeout; once that was too long for one of them, later ones fail at once until the kernel lets the
-/// thread go. A thread that hangs in the kernel does no more than the call it hangs in: what is
-/// mounted there later is not touched, and the directory stays, unless the call hangs on the way there,
-/// in a directory whose server does not answer. [`crate::state`] counts them.
-/// A process that is killed does not end before the kernel lets go of them.
+/// A mount is unmounted by force (umount2(2) with `MNT_FORCE`) if the plain unmount takes longer than
+/// `timeout`, or if it is busy and its server does not respond within `timeout`. Force aborts the pending
+/// requests to the server, which may lose data; a warning is logged. A mount that is busy and whose server
+/// responds is left mounted. With `extensive`, a caller's own mounter is asked by its exact check whether the
+/// path is a mount point, else by its cheap one; the kernel's mounter ignores it.
 ///
-/// What mount(8) noted in /run/mount/utab is unmounted by umount(8), as [`cleanup_mount_point`] does it;
-/// it has half of the timeout, and is killed then.
+/// # Time
+/// With the kernel's mounter, no step takes longer than `timeout`, no mount longer than three timeouts, and
+/// the whole no longer than [`MOST_TIMEOUTS`] timeouts. The root directory is assumed to respond. A timeout
+/// below [`SHORTEST_TIMEOUT`] is raised to it.
 ///
-/// Success means that umount2(2) has come back: what it took out of the tree has been written back,
-/// unless another mount namespace or an open file keeps the file system.
+/// Calls for the same mount share a thread, each with its own timeout. Once one of them has timed out, later
+/// ones fail at once until the system call returns. A thread that hangs makes no further system call, so it
+/// does not touch what is mounted there later. (If it hangs on the way to the directory, it may still
+/// remove that.) [`crate::state`] counts such threads. If the process is killed, it cannot end before
+/// their system calls return.
 ///
-/// A server is taken to answer when the kernel answers for it: FUSE without `allow_other` refuses
-/// (EACCES) any other user, root too, at once, although the server hangs. Such a mount stays busy
-/// until whoever waits for the server ends.
+/// A mount with an entry in /run/mount/utab is unmounted by umount(8) first, as [`cleanup_mount_point`] does.
+/// umount(8) has half of the timeout and is then killed.
+///
+/// # Result
+/// Success means that umount2(2) has returned. The file system has then written back its data, unless it is
+/// still mounted in another mount namespace or has an open file.
+///
+/// A server counts as responding if the kernel answers for it: FUSE without `allow_other` refuses all other
+/// users, also root, at once (EACCES), even if the server hangs. Such a mount stays busy until the processes
+/// end that wait for the server.
 ///
 /// # Errors
-/// Those of [`cleanup_mount_point`]; ETIMEDOUT when the force did not help, or while an earlier
-/// unmount of what was mounted there has not come back.
+/// - Those of [`cleanup_mount_point`].
+/// - ETIMEDOUT if force did not help, or while an earlier unmount of the same mount still hangs.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use subpath_mountinfo::{KernelMounter, Profile, cleanup_mount_with_force};
+/// let path = std::env::temp_dir().join(format!("force-example-{}", std::process::id()));
+/// std::fs::create_dir(&path)?;
+/// let timeout = Duration::from_secs(10);
+/// cleanup_mount_with_force(&KernelMounter, &path, true, timeout, Profile::default())?;
+/// assert!(!path.exists());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn cleanup_mount_with_force<M: ForceMounter + ?Sized>(
     mounter: &M,
-    path: &[u8],
+    path: impl AsRef<Path>,
     extensive: bool,
     timeout: Duration,
     profile: Profile,
 ) -> Result<()> {
+    let path = path.as_ref().as_os_str().as_bytes();
     if !mounter.is_kernel() {
         return cleanup_mount_point(&Forcing { mounter, timeout }, path, extensive, profile);
     }
@@ -105,10 +130,10 @@ pub fn cleanup_mount_with_force<M: ForceMounter + ?Sized>(
         Err(errno) => return Err(failed(path, errno)),
     };
     let noted = noted(&entry, path);
-    // Each turn takes at least one mount away.
+    // Each turn unmounts at least one mount, or is the last one.
     loop {
         while entry.mounted.is_some() {
-            take_one_away(&mut entry, noted.as_ref(), path, &budget)?;
+            unmount_topmost(&mut entry, noted.as_ref(), path, &budget)?;
             log!(DEBUG, "Unmounted ", path);
         }
         unmount::wait_for_others(&entry.id, path, budget.step()?)?;
@@ -126,31 +151,32 @@ pub fn cleanup_mount_with_force<M: ForceMounter + ?Sized>(
     }
 }
 
-/// The mount point, if something is mounted there of which mount(8) noted something.
-fn noted(entry: &Entry, path: &[u8]) -> Option<Noted> {
+/// Returns the mount point if something is mounted there that has an entry in mount(8)'s table.
+fn noted(entry: &Entry, path: &[u8]) -> Option<UtabTarget> {
     entry.mounted?;
-    Noted::find_in(entry.dir.as_fd(), &entry.name, path).unwrap_or_else(|errno| {
+    UtabTarget::find_in(entry.dir.as_fd(), &entry.name, path).unwrap_or_else(|errno| {
         utab::warn_unread(path, errno);
         None
     })
 }
 
-/// Takes away what is topmost on an entry, which is a mount, and looks what is mounted there then.
-fn take_one_away(
+/// Unmounts the topmost mount at an entry, and updates what is mounted there.
+fn unmount_topmost(
     entry: &mut Entry,
-    noted: Option<&Noted>,
+    noted: Option<&UtabTarget>,
     path: &[u8],
     budget: &Budget<'_>,
 ) -> Result<()> {
     let Some(mount) = entry.mounted else { return Ok(()) };
-    let taken = unmount::unmount(entry, mount, noted, path, budget.whole_step()?)?;
+    let outcome = unmount::unmount(entry, mount, noted, path, budget.whole_step()?)?;
     look_again(entry, path, budget)?;
-    match taken {
-        Taken::NotThere(why) if entry.mounted == Some(mount) => Err(still_there(path, why)),
+    match outcome {
+        Outcome::NotMounted(why) if entry.mounted == Some(mount) => Err(still_there(path, why)),
         _ => Ok(()),
     }
 }
 
+/// Updates what is mounted at an entry. It is no error if the entry no longer exists.
 fn look_again(entry: &mut Entry, path: &[u8], budget: &Budget<'_>) -> Result<()> {
     match entry.look_again(path, budget.step()?)? {
         Err(sys::ENOENT) => {
@@ -161,6 +187,7 @@ fn look_again(entry: &mut Entry, path: &[u8], budget: &Budget<'_>) -> Result<()>
     }
 }
 
+/// Removes the entry. It is no error if the entry no longer exists.
 fn remove(entry: &Entry, path: &[u8], budget: &Budget<'_>) -> Result<Sys<()>> {
     log!(DEBUG, "Deleting path ", go_text::quote(path));
     let removed = entry.remove(path, budget.step()?)?;
@@ -171,7 +198,7 @@ fn remove(entry: &Entry, path: &[u8], budget: &Budget<'_>) -> Result<Sys<()>> {
     Ok(removed)
 }
 
-/// The error of a mount of which umount2(2) says that it is none.
+/// The error for a mount that is still there although umount2(2) reported that it is none.
 fn still_there(path: &[u8], why: Option<RawErrno>) -> Error {
     let errno = why.unwrap_or(sys::EBUSY);
     let what: &[u8] = match errno {
@@ -185,7 +212,7 @@ fn failed(path: &[u8], errno: RawErrno) -> Error {
     Error::of_call("unmount", path, errno)
 }
 
-/// The time that is left for a clean-up.
+/// The remaining time of a clean-up.
 struct Budget<'p> {
     path: &'p [u8],
     step: Duration,
@@ -199,7 +226,7 @@ impl<'p> Budget<'p> {
         Budget { path, step, deadline: whole.map(Deadline::after) }
     }
 
-    /// How long the next step may take.
+    /// Returns the timeout of the next step; ETIMEDOUT if no time is left.
     fn step(&self) -> Result<Duration> {
         match self.deadline.map_or(self.step, |deadline| deadline.left().min(self.step)) {
             Duration::ZERO => Err(failed(self.path, sys::ETIMEDOUT)),
@@ -207,14 +234,15 @@ impl<'p> Budget<'p> {
         }
     }
 
-    /// The time of a step that would be forced if it were shorter.
+    /// Returns the timeout of a step after which force is used; ETIMEDOUT if there is not enough time left
+    /// for a full one.
     fn whole_step(&self) -> Result<Duration> {
         let left = self.step()?;
         if left < self.step { Err(failed(self.path, sys::ETIMEDOUT)) } else { Ok(left) }
     }
 }
 
-/// A mounter whose every unmount is one with force.
+/// A mounter that unmounts by [`ForceMounter::unmount_with_force`] whatever it is asked to unmount.
 struct Forcing<'m, M: ?Sized> {
     mounter: &'m M,
     timeout: Duration,
@@ -258,11 +286,11 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    /// Notes what it is asked to unmount by force, and how long it may take.
+    /// Records what it is asked to unmount by force, and the timeout.
     #[derive(Default)]
-    struct Noting(FakeMounter, Mutex<Vec<(Vec<u8>, Duration)>>);
+    struct Recorder(FakeMounter, Mutex<Vec<(Vec<u8>, Duration)>>);
 
-    impl Mounter for Noting {
+    impl Mounter for Recorder {
         fn is_mount_point(&self, at: Place<'_>) -> Result<bool> {
             self.0.is_mount_point(at)
         }
@@ -280,7 +308,7 @@ mod tests {
         }
     }
 
-    impl ForceMounter for Noting {
+    impl ForceMounter for Recorder {
         fn unmount_with_force(&self, at: Place<'_>, timeout: Duration) -> Result<()> {
             self.1.lock().unwrap().push((at.path.to_vec(), timeout));
             self.0.unmount(at)
@@ -292,10 +320,10 @@ mod tests {
         let dir = std::env::temp_dir().canonicalize().unwrap();
         let dir = dir.join(format!("mountinfo-force-{}", std::process::id()));
         std::fs::create_dir(&dir).unwrap();
-        let path = dir.as_os_str().as_encoded_bytes();
-        let mounter = Noting(FakeMounter::with_mounts([path]), Mutex::default());
+        let path = dir.as_os_str().as_bytes();
+        let mounter = Recorder(FakeMounter::with_mounts([path]), Mutex::default());
         for extensive in [true, false] {
-            cleanup_mount_with_force(&mounter, path, extensive, LONG, Profile::V137).unwrap();
+            cleanup_mount_with_force(&mounter, &dir, extensive, LONG, Profile::V137).unwrap();
             assert!(!dir.exists());
         }
         assert_eq!(*mounter.1.lock().unwrap(), [(path.to_vec(), LONG)]);

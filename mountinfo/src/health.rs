@@ -5,7 +5,7 @@
 //! thread of its own: a server that hangs holds up the thread, and its caller only for
 //! [`PATIENCE`]. One thread looks at one mount, however many ask.
 //!
-//! Where a server may be is told by the file system's attributes ([`crate::internal::sys::Rooted`]) and not by
+//! Where a server may be is told by the file system's attributes ([`crate::internal::sys::MountRoot`]) and not by
 //! its type: that stands in the mount table alone, which takes longer to read than a thread to
 //! start as soon as there are more than a few mounts.
 
@@ -16,7 +16,7 @@ use nix::fcntl::AT_FDCWD;
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::internal::go_path;
-use crate::internal::sys::{self, Rooted, Sys};
+use crate::internal::sys::{self, MountRoot, Sys};
 use crate::internal::worker::Workers;
 use crate::mounter::Place;
 
@@ -30,7 +30,7 @@ static LOOKS: Workers<(u64, u64), Sys<()>> = Workers::new();
 ///
 /// # Errors
 /// A path error of `statx` with ETIMEDOUT; where no thread can be started, a sentence that says so.
-pub(crate) fn look(at: Place<'_>, root: Rooted) -> Result<Sys<()>> {
+pub(crate) fn look(at: Place<'_>, root: MountRoot) -> Result<Sys<()>> {
     let fail = |errno| Error::path("statx", at.path, errno);
     let held = at.dir.map(|dir| dir.try_clone_to_owned()).transpose();
     let held = held.map_err(|error| fail(error.raw_os_error().unwrap_or(sys::EINVAL)))?;
@@ -40,7 +40,7 @@ pub(crate) fn look(at: Place<'_>, root: Rooted) -> Result<Sys<()>> {
         Some(dir) => ask(dir.as_fd(), &name, false),
         None => ask(AT_FDCWD, &name, true),
     });
-    looked.map_err(|undone| undone.into_error("statx", at.path))
+    looked.map_err(|unanswered| unanswered.into_error("statx", at.path))
 }
 
 /// Asks by a copy of the mount that nobody else has: a call that waits keeps busy what it was made on,

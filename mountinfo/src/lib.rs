@@ -5,7 +5,6 @@ pub mod check;
 pub mod cleanup;
 pub mod error;
 pub mod fake;
-pub mod features;
 pub mod force;
 pub mod health;
 #[doc(hidden)]
@@ -23,8 +22,9 @@ pub use check::{is_likely_not_mount_point, is_mount_point, is_not_mount_point};
 pub use cleanup::{cleanup_mount_point, is_corrupted_mount, path_exists};
 pub use error::{Error, ErrorKind, Foreign, Result};
 pub use fake::FakeMounter;
-pub use features::Features;
 pub use force::{ForceMounter, cleanup_mount_with_force};
+#[doc(inline)]
+pub use internal::sys::{Features, features};
 pub use kernel::KernelMounter;
 pub use mounter::{MountPoint, Mounter, Place, Source};
 pub use profile::Profile;

@@ -1,5 +1,5 @@
-//! Runs umount(8), for a mount of which mount(8) noted what the kernel does not know (`utab.rs`). It
-//! is the only program that the library runs, and never for a sub path.
+//! Runs umount(8), for mounts with an entry in mount(8)'s own table (`utab.rs`). This is the only program
+//! that the library runs, and never for a sub path.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -13,25 +13,26 @@ use crate::error::{Error, Result};
 use crate::internal::sys;
 use crate::{log, text};
 
-/// Unmounts a path as mount-utils' `Unmount` does, and waits for as long as that takes. A path that
-/// could be an option is given as [`argument`] makes it.
+/// Unmounts a path as mount-utils' `Unmount` does, and waits for umount(8) without a timeout. The path must
+/// not look like an option; see [`argument`].
 ///
 /// # Errors
-/// What umount(8) printed, or why it could not be run.
+/// The exit status of umount(8) and what it printed, or the errno if it could not be run.
 pub(crate) fn umount(path: &[u8]) -> Result<()> {
     let mut child = spawn(&mut command(path), path)?;
     let status = child.wait().map_err(|error| failed("wait for", &error))?;
     outcome(status, &mut child)
 }
 
-/// The longest pause between two looks whether umount(8) has ended.
+/// The longest pause between two checks whether umount(8) has ended.
 const LONGEST_PAUSE: Duration = Duration::from_millis(16);
 
-/// [`umount`] that is killed, with the helper that it runs, after `timeout` or when it is not wanted
-/// any more. It comes back when both have ended, which is not before the kernel lets them go.
+/// Runs umount(8) as [`umount`] does, but kills it, and the helper that it may run, after `timeout` or once
+/// `is_wanted` returns `false`. It returns when both have ended. A process that hangs in the kernel does
+/// not end before the system call returns.
 ///
 /// # Errors
-/// Those of [`umount`]; ETIMEDOUT where it was killed.
+/// Those of [`umount`]; ETIMEDOUT if it was killed.
 pub(crate) fn umount_within(
     path: &[u8],
     timeout: Duration,
@@ -40,7 +41,7 @@ pub(crate) fn umount_within(
     let began = Instant::now();
     let mut child = spawn(command(path).process_group(0), path)?;
     let mut pause = Duration::from_millis(1);
-    // Ends with umount(8), or with the time.
+    // Ends when umount(8) does, or when the time is up.
     loop {
         if let Some(status) = child.try_wait().map_err(|error| failed("wait for", &error))? {
             return outcome(status, &mut child);
@@ -51,8 +52,8 @@ pub(crate) fn umount_within(
         std::thread::sleep(pause);
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    // Its helper too: they have a process group of their own. It has not been waited for, so that the
-    // number is still its own. Nothing can be done where it cannot be killed but wait.
+    // umount(8) and its helper are in a process group of their own. The ID is still that of umount(8),
+    // since nobody has waited for it. If it cannot be killed, all that is left is to wait.
     let _ = sys::kill_group(child.id());
     child.wait().map_err(|error| failed("wait for", &error))?;
     Err(Error::path("umount(8)", path, sys::ETIMEDOUT))
@@ -70,7 +71,7 @@ fn spawn(command: &mut Command, path: &[u8]) -> Result<Child> {
     command.spawn().map_err(|error| failed("exec", &error))
 }
 
-/// The path as an argument that is no option, for this module or a caller that runs umount(8).
+/// Returns a path as an argument for umount(8) that cannot be taken for an option.
 pub(crate) fn argument(path: &[u8]) -> Cow<'_, [u8]> {
     if path.starts_with(b"-") { text!("./", path).into() } else { path.into() }
 }
@@ -86,19 +87,20 @@ fn outcome(status: ExitStatus, child: &mut Child) -> Result<()> {
     if status.success() {
         return Ok(());
     }
-    let said = child.stderr.as_mut().map(said).unwrap_or_default();
+    let printed = child.stderr.as_mut().map(printed).unwrap_or_default();
     let status = status.to_string();
-    Err(Error::new(text!("umount(8): ", status, ": ", said.trim_ascii())))
+    Err(Error::new(text!("umount(8): ", status, ": ", printed.trim_ascii())))
 }
 
-/// What was printed so far, the first part of it. A helper that stays may hold the pipe open.
-fn said(pipe: &mut (impl Read + std::os::fd::AsFd)) -> Vec<u8> {
-    let mut said = vec![0; 4096];
+/// Returns the start of what was printed. It does not wait for the end of the pipe, which a helper that is
+/// still running may hold open.
+fn printed(pipe: &mut (impl Read + std::os::fd::AsFd)) -> Vec<u8> {
+    let mut text = vec![0; 4096];
     let length = match sys::do_not_wait(&*pipe) {
-        Ok(()) => pipe.read(&mut said).unwrap_or(0),
-        // The status says enough.
+        Ok(()) => pipe.read(&mut text).unwrap_or(0),
+        // The exit status has to do.
         Err(_) => 0,
     };
-    said.truncate(length);
-    said
+    text.truncate(length);
+    text
 }

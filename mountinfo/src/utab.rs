@@ -1,10 +1,11 @@
-//! What mount(8) notes of a mount beside the kernel's own table, in /run/mount/utab.
+//! mount(8)'s own mount table, /run/mount/utab, and unmounting what has an entry in it.
 //!
-//! libmount adds an entry where an option is not the kernel's: `_netdev`, `user`, `x-…`, and `helper=`
-//! and, for ordinary users, `uhelper=`, which name a program to unmount with. Only umount(8) takes the
-//! entry away and runs that program, so that a mount with an entry has to be unmounted by it. It is
-//! found by the mount point alone, as umount(8) finds what it takes away, also where source and root
-//! differ (libmount/src/update.c, `update_remove_entry`).
+//! libmount adds an entry for a mount with options that are not the kernel's: `_netdev`, `user`, `x-…`, and
+//! `helper=` and `uhelper=`, which name a program that unmounts. Only umount(8) removes the entry and runs that
+//! program, so a mount with an entry has to be unmounted by umount(8).
+//!
+//! An entry is found by its mount point alone, even if source and root differ. This is how umount(8) finds the
+//! entry that it removes (libmount/src/update.c, `update_remove_entry`).
 
 use std::borrow::Cow;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -19,35 +20,40 @@ use crate::table::unescape_name;
 use crate::umount::argument;
 use crate::{check, locate, log};
 
-/// The file. A process with a mount namespace of its own may have another one there, or none.
+/// The path of the table. A process in another mount namespace may see another file there, or none.
 pub(crate) const UTAB: &str = "/run/mount/utab";
 
-/// A mount point as an entry may name it.
+/// A mount point that has an entry: the paths by which an entry may name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Noted(Vec<Vec<u8>>);
+pub(crate) struct UtabTarget(Vec<Vec<u8>>);
 
-impl Noted {
-    /// The mount point at a path, if it has an entry. Where there is no such file, which is nearly
-    /// everywhere, that is found out by one open(2).
+impl UtabTarget {
+    /// Returns the mount point at a path if it has an entry. On most machines there is no such file, which
+    /// takes one open(2) to find out.
     ///
     /// # Errors
-    /// The errno of reading the file. That it is not there is none.
-    pub(crate) fn find(path: &[u8]) -> Sys<Option<Noted>> {
-        Noted::find_as(path, resolved)
+    /// The errno of reading the file. It is no error if the file does not exist.
+    pub(crate) fn find(path: &[u8]) -> Sys<Option<UtabTarget>> {
+        UtabTarget::find_as(path, resolved)
     }
 
-    /// The mount point that a path names, an entry of an open directory. Nothing is looked up.
+    /// Returns the mount point at an entry of an open directory if it has an entry in the table. `path` is
+    /// the path that the caller uses; it is not looked up.
     ///
     /// # Errors
-    /// As [`Noted::find`].
-    pub(crate) fn find_in(dir: BorrowedFd<'_>, name: &[u8], path: &[u8]) -> Sys<Option<Noted>> {
-        Noted::find_as(path, |_| entry_of(dir, name))
+    /// The errno of reading the file, as for [`UtabTarget::find`].
+    pub(crate) fn find_in(
+        dir: BorrowedFd<'_>,
+        name: &[u8],
+        path: &[u8],
+    ) -> Sys<Option<UtabTarget>> {
+        UtabTarget::find_as(path, |_| entry_of(dir, name))
     }
 
     fn find_as(
         path: &[u8],
         resolved: impl FnOnce(&[u8]) -> Sys<Option<Vec<u8>>>,
-    ) -> Sys<Option<Noted>> {
+    ) -> Sys<Option<UtabTarget>> {
         let text = read()?;
         if text.is_empty() {
             return Ok(None);
@@ -55,10 +61,10 @@ impl Noted {
         let path = go_path::without_trailing_slashes(path);
         let mut names = vec![path.to_vec()];
         names.extend(resolved(path)?.filter(|resolved| resolved != path));
-        Ok((count(&text, &names) > 0).then_some(Noted(names)))
+        Ok((count(&text, &names) > 0).then_some(UtabTarget(names)))
     }
 
-    /// How many entries there are: one for each mount that lies there, at most.
+    /// Returns the number of entries. There may be one for each mount of a stack.
     ///
     /// # Errors
     /// The errno of reading the file.
@@ -66,14 +72,14 @@ impl Noted {
         Ok(count(&read()?, &self.0))
     }
 
-    /// Whether there is an entry still, as far as that can be told.
-    pub(crate) fn is_there(&self) -> bool {
-        // What cannot be read is told of at the end.
+    /// Reports whether there still is an entry; `false` if the file cannot be read.
+    pub(crate) fn has_entry(&self) -> bool {
+        // The warning at the end reports a file that cannot be read.
         self.entries().is_ok_and(|entries| entries > 0)
     }
 
-    /// Warns if there is an entry still, to be called when everything is unmounted: nobody takes it
-    /// away any more.
+    /// Logs a warning if there still is an entry. It is called when everything is unmounted, after which
+    /// nothing removes the entry.
     pub(crate) fn warn_of_rest(&self, path: &[u8]) {
         match self.entries() {
             Ok(0) => {}
@@ -90,25 +96,26 @@ fn read() -> Sys<Vec<u8>> {
     }
 }
 
-/// That something is not there is no error.
+/// Takes the errno of a missing file for success.
 fn absent_or(errno: RawErrno) -> Sys<()> {
     if matches!(errno, sys::ENOENT | sys::ENOTDIR) { Ok(()) } else { Err(errno) }
 }
 
-/// The path without symlinks, as mount(8) notes it unless it is told not to. `None` where nothing is
-/// there, and without /proc: an entry is found by the path as it is then.
+/// Returns the path without symbolic links, which is what mount(8) writes by default. `None` if nothing is
+/// at the path, or /proc is not mounted; then only the path as it is can be searched for.
 fn resolved(path: &[u8]) -> Sys<Option<Vec<u8>>> {
     let dir = match locate::directory_of(path) {
         Ok(Some(dir)) => dir,
-        // A symlink, which has to be followed, or no entry of a directory.
+        // A symbolic link, which has to be followed, or a path without a name, such as `/`.
         Ok(None) => return target_of(path),
         Err(errno) => return absent_or(errno).map(|()| None),
     };
-    // What is mounted there is not looked up: its server may hang.
+    // The mount itself is not looked up, since its server may hang.
     entry_of(dir.as_fd(), Place::at(path).name())
 }
 
-/// Where a symlink leads to. What is there is not asked; while it is open it is busy.
+/// Returns the path to which a symbolic link leads. The server of a mount there is not asked, but the mount
+/// is busy while it is open here.
 fn target_of(path: &[u8]) -> Sys<Option<Vec<u8>>> {
     let target = sys::open(path, OFlag::O_PATH)
         .and_then(|target| sys::readlink(&sys::proc_path_of(target.as_fd(), None)));
@@ -118,7 +125,7 @@ fn target_of(path: &[u8]) -> Sys<Option<Vec<u8>>> {
     }
 }
 
-/// The path of an entry of an open directory; `None` without /proc.
+/// Returns the path of an entry of an open directory; `None` if /proc is not mounted.
 fn entry_of(dir: BorrowedFd<'_>, name: &[u8]) -> Sys<Option<Vec<u8>>> {
     let mut path = match sys::readlink(&sys::proc_path_of(dir, None)) {
         Ok(path) => path,
@@ -131,9 +138,9 @@ fn entry_of(dir: BorrowedFd<'_>, name: &[u8]) -> Sys<Option<Vec<u8>>> {
     Ok(Some(path))
 }
 
-/// How many lines have one of the names as their target.
+/// Counts the lines whose target is one of the names.
 ///
-/// A line is `SRC=… TARGET=… ROOT=… OPTS=…` in any order, with the octal escapes of a source in
+/// A line is `SRC=… TARGET=… ROOT=… OPTS=…` in any order. Values have the same escapes as a source in
 /// /proc/self/mountinfo (lib/mangle.c).
 fn count(text: &[u8], names: &[Vec<u8>]) -> usize {
     let targets = text.split(|&byte| byte == b'\n').filter_map(|line| {
@@ -142,65 +149,67 @@ fn count(text: &[u8], names: &[Vec<u8>]) -> usize {
     targets.filter(|target| names.contains(&unescape_name(target).into_owned())).count()
 }
 
-/// Unmounts by umount(8) what has an entry at a path, as far as that can: whoever has it runs the
-/// program as long as [`ByProgram::is_due`]. What is left, all of it where umount(8) fails or the
-/// server does not answer ([`crate::health::PATIENCE`]), is left to umount2(2): an entry that remains
-/// is a line in a file, a mount that remains a volume.
+/// Unmounting by umount(8) of the mounts at a path that have an entry. The caller runs the program while
+/// [`ByProgram::is_due`] returns `true`.
+///
+/// What is still mounted then is unmounted by umount2(2). That is everything if umount(8) fails, or if the
+/// server does not answer within [`crate::health::PATIENCE`]. An entry that stays behind is a line in a
+/// file, which is better than a volume that stays mounted.
 #[derive(Debug)]
 pub struct ByProgram<'p> {
     path: &'p [u8],
-    noted: Option<Noted>,
-    /// How many entries there were when the program was run last.
+    noted: Option<UtabTarget>,
+    /// The number of entries before the last run of the program.
     before: usize,
 }
 
 impl<'p> ByProgram<'p> {
-    /// Looks for entries of what is mounted at a path.
+    /// Looks for entries for what is mounted at a path.
     pub fn of(path: &'p [u8]) -> Self {
-        let noted = Noted::find(path).unwrap_or_else(|errno| {
+        let noted = UtabTarget::find(path).unwrap_or_else(|errno| {
             warn_unread(path, errno);
             None
         });
         ByProgram { path, noted, before: usize::MAX }
     }
 
-    /// Whether umount(8) is to be run now, with [`ByProgram::argument`]. It is not unless the last run
-    /// took at least one entry away.
+    /// Reports whether to run umount(8) now, with [`ByProgram::argument`]: there is an entry, and the last
+    /// run, if any, removed at least one.
     pub fn is_due(&mut self) -> bool {
         let Some(noted) = &self.noted else { return false };
         match noted.entries() {
             Ok(entries) if entries > 0 && entries < self.before => self.before = entries,
-            // What cannot be read now is told of at the end.
+            // The warning at the end reports a file that cannot be read.
             Ok(_) | Err(_) => return false,
         }
         match check::is_mount_point_at(Place::at(self.path)) {
-            // Somebody else took the mount away, and umount(8) would leave the entry, too.
+            // Somebody else unmounted it. umount(8) would not remove the entry either.
             Ok(false) => self.noted = None,
             Err(error) if error.is_not_exist() => self.noted = None,
-            // umount(8) looks at the mount, and would wait for ever.
+            // umount(8) accesses the mount, and would never return.
             Err(error) if error.errno() == Some(sys::ETIMEDOUT) => {
                 warn_failed(self.path, &error);
                 return false;
             }
-            // What cannot be told here, umount(8) finds out itself.
+            // If it is unknown, umount(8) finds out.
             Ok(true) | Err(_) => {}
         }
         self.noted.is_some()
     }
 
-    /// What umount(8) is given.
+    /// Returns the argument for umount(8).
     pub fn argument(&self) -> Cow<'p, [u8]> {
         argument(self.path)
     }
 
-    /// Hears how umount(8) ended.
+    /// Takes the outcome of umount(8), and logs a warning if it failed.
     pub fn ended(&self, outcome: Result<()>) {
         if let Err(error) = outcome {
             warn_failed(self.path, &error);
         }
     }
 
-    /// Warns if there is an entry still, to be called when everything is unmounted.
+    /// Logs a warning if there still is an entry. It is called when everything is unmounted.
     pub fn warn_of_rest(&self) {
         if let Some(noted) = &self.noted {
             noted.warn_of_rest(self.path);
@@ -208,11 +217,13 @@ impl<'p> ByProgram<'p> {
     }
 }
 
+/// Logs a warning that the table cannot be read.
 pub(crate) fn warn_unread(path: &[u8], errno: RawErrno) {
     let why = Error::path("read", UTAB.as_bytes(), errno);
     log!(WARN, "Unmounting ", path, " may leave an entry of mount(8): ", why.text());
 }
 
+/// Logs a warning that umount(8) failed.
 pub(crate) fn warn_failed(path: &[u8], why: &Error) {
     log!(WARN, "umount(8) of ", path, " failed, trying umount2(2): ", why.text());
 }

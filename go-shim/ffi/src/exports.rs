@@ -308,7 +308,7 @@ pub unsafe extern "C" fn rsp_resume(
     unsafe { call::resume(operation, answer, texts, texts_len, step) }
 }
 
-/// Frees an operation that asked, closing its descriptors. What it did is not undone: a caller that
+/// Frees an operation that asked, closing its descriptors. What it did is not unanswered: a caller that
 /// wants that answers RSP_ANSWER_ABORTED. NULL is allowed.
 ///
 /// # Safety

@@ -172,10 +172,10 @@ pub unsafe extern "C" fn rsp_cleanup_mount_with_force(
     // SAFETY: the caller's promise, passed on.
     unsafe {
         call::begin(doing, options, args, args_len, step, |call: Call<'_, 1>| {
-            let ([path], profile) = (call.fields, call.profile);
+            let ([file], profile) = (call.fields, call.profile);
             let timeout = Duration::from_nanos(timeout);
             let clean = subpath_mountinfo::cleanup_mount_with_force;
-            Ok(ended(clean(&KernelMounter, path, true, timeout, profile)))
+            Ok(ended(clean(&KernelMounter, path(file), true, timeout, profile)))
         })
     }
 }

@@ -1,5 +1,5 @@
-//! What a clean-up by path is about: an entry of an open directory, and what is mounted on it. Found
-//! and removed in bounded time, since the way there may lead through a server that hangs.
+//! [`Entry`]: what is cleaned up, as an entry of an open directory, and the mount on it. It is found and
+//! removed in bounded time, since a server on the way may hang.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -20,23 +20,23 @@ pub(super) struct Entry {
     pub(super) dir: Arc<OwnedFd>,
     pub(super) name: Vec<u8>,
     pub(super) id: EntryId,
-    /// What was topmost on it when it was looked at.
+    /// The topmost mount on it when it was last looked at.
     pub(super) mounted: Option<MountId>,
-    /// Whether there is such an entry in the directory.
+    /// Whether the directory has such an entry.
     pub(super) exists: bool,
-    /// Whether the path names it by a symlink, or by no name of its own (`..`).
+    /// Whether the path leads to it by a symbolic link, or does not end in a name (`..`).
     pub(super) indirect: bool,
 }
 
-/// Tells an entry from every other: its directory, and its name in there.
+/// The identity of an entry: its directory, and its name in it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct EntryId {
     dir: FileId,
     name: Vec<u8>,
 }
 
-/// A path means the same only to threads with the same root and working directory and the same user,
-/// and what it is opened to only to those with the same descriptor table.
+/// A path and all that its meaning depends on: where it starts, the user who looks it up, and the descriptor
+/// table in which it is opened.
 type PathKey = (Vec<u8>, PathOrigin, u32, Option<i32>);
 
 static FINDING: Workers<PathKey, Sys<Entry>> = Workers::new();
@@ -44,7 +44,7 @@ static LOOKING: Workers<EntryId, Sys<Option<MountId>>> = Workers::new();
 static REMOVING: Workers<EntryId, Sys<()>> = Workers::new();
 static REMOVING_PATHS: Workers<PathKey, Sys<()>> = Workers::new();
 
-/// Finds the entry that a path names, links followed, and what is mounted on it.
+/// Finds the entry that a path names and the mount on it. Symbolic links are followed.
 pub(super) fn find(path: &[u8], timeout: Duration) -> Result<Sys<Entry>> {
     let wanted = go_path::without_trailing_slashes(path).to_vec();
     let key = match path_key(&wanted) {
@@ -53,10 +53,10 @@ pub(super) fn find(path: &[u8], timeout: Duration) -> Result<Sys<Entry>> {
     };
     FINDING
         .run_anew(&key, timeout, move |caller| find_now(caller, &wanted))
-        .map_err(|undone| undone.into_error("unmount", path))
+        .map_err(|unanswered| unanswered.into_error("unmount", path))
 }
 
-/// Finds the entry at a place, by its directory where the caller has that open.
+/// Finds the entry at a place: by the open directory if the caller has it, else by the path.
 pub(super) fn find_at(at: Place<'_>, timeout: Duration) -> Result<Sys<Entry>> {
     let Some(dir) = at.dir else { return find(at.path, timeout) };
     let entry = dir
@@ -89,23 +89,23 @@ fn find_now(caller: &Caller<'_, Sys<Entry>>, path: &[u8]) -> Sys<Entry> {
     }
 }
 
-/// Finds what a symlink, or a path that ends in `..`, leads to. The kernel tells its path; that it is
-/// the same mount still is seen by its number.
+/// Finds the entry to which a symbolic link, or a path that ends in `..`, leads. /proc has its path; the ID
+/// of the mount shows whether that path still leads to the same mount.
 fn find_behind(caller: &Caller<'_, Sys<Entry>>, path: &[u8]) -> Sys<Entry> {
     caller.is_there()?;
-    // While it is open the mount is busy.
+    // The mount is busy while the file is open.
     let (mount, real) = {
         let file = sys::open(path, OFlag::O_PATH)?;
         (sys::mount_id(&file)?, sys::real_path_of(file.as_fd())?)
     };
-    // The kernel marks the path of a file that was deleted, also of one that is mounted.
+    // The kernel appends " (deleted)" to the path of a deleted file, also if it is mounted.
     let unmarked = real.strip_suffix(b" (deleted)");
     let mut errno = sys::ENOENT;
     for real in [Some(&real[..]), unmarked].into_iter().flatten() {
         caller.is_there()?;
         let name = Place::at(real).name();
         if name.is_empty() {
-            // umount2(2) of the root directory makes the whole file system read-only.
+            // umount2(2) of the root directory would remount the root file system read-only.
             return Err(sys::EBUSY);
         }
         let there = locate::directory_of(real).and_then(|dir| match dir {
@@ -124,7 +124,7 @@ fn find_behind(caller: &Caller<'_, Sys<Entry>>, path: &[u8]) -> Sys<Entry> {
 }
 
 impl Entry {
-    /// `mounted` is what [`sys::mount_on`] told.
+    /// Makes an entry. `mounted` is the result of [`sys::mount_on`].
     fn new(dir: OwnedFd, name: &[u8], mounted: Sys<Option<MountId>>, indirect: bool) -> Sys<Entry> {
         let (mounted, exists) = match mounted {
             Err(sys::ENOENT) => (None, false),
@@ -134,16 +134,16 @@ impl Entry {
         Ok(Entry { dir: Arc::new(dir), name: name.to_vec(), id, mounted, exists, indirect })
     }
 
-    /// Looks again what is mounted on it.
+    /// Updates which mount is on the entry.
     pub(super) fn look_again(&mut self, path: &[u8], timeout: Duration) -> Result<Sys<()>> {
         let (dir, name) = (Arc::clone(&self.dir), self.name.clone());
         let looked = LOOKING
             .run_anew(&self.id, timeout, move |_| sys::mount_on(&*dir, &name))
-            .map_err(|undone| undone.into_error("unmount", path))?;
+            .map_err(|unanswered| unanswered.into_error("unmount", path))?;
         Ok(looked.map(|mounted| self.mounted = mounted))
     }
 
-    /// Removes it, or the link by which `path` names it.
+    /// Removes the entry, or the symbolic link by which `path` names it.
     pub(super) fn remove(&self, path: &[u8], timeout: Duration) -> Result<Sys<()>> {
         let removed = if self.indirect {
             let link = go_path::without_trailing_slashes(path).to_vec();
@@ -171,6 +171,6 @@ impl Entry {
                 answer => answer,
             })
         };
-        removed.map_err(|undone| undone.into_error("remove", path))
+        removed.map_err(|unanswered| unanswered.into_error("remove", path))
     }
 }

@@ -1,5 +1,5 @@
-//! Automounts that fail. Each question to one may cost its daemon's whole time-out, so that what was
-//! answered once is not asked for again.
+//! Finds the automount that made a path fail, without triggering it again. Each attempt may take as long as
+//! the timeout of the automount daemon.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -7,21 +7,22 @@ use nix::fcntl::OFlag;
 
 use crate::internal::sys;
 
-/// An automount on which nothing is mounted.
+/// An automount point on which nothing is mounted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Automount<'p> {
-    /// It is the path itself, which can be opened as it is (`O_PATH`).
+    /// The path itself is one. It can be opened with `O_PATH` without triggering it.
     Itself,
-    /// It is on the way. This is the shortest prefix of the path that cannot be reached without asking:
-    /// lstat(2) of it would answer what whoever walked there before was answered.
+    /// One is on the way to the path. This is the shortest prefix of the path that cannot be reached
+    /// without triggering it: lstat(2) of the prefix would fail as the path did.
     OnTheWayTo(&'p [u8]),
 }
 
-/// The automount that a walk along a clean path has met, and that has failed. It is not asked.
+/// Returns the automount at which a walk along a path has just failed.
 ///
-/// The path was walked from `dir`, up to its first `walked` bytes and an automount at that place,
-/// through no symlink. `None` also where it cannot be told without asking: before Linux 5.12, and where
-/// the kernel has forgotten a part of the path.
+/// The path is clean, was walked from `dir` without following symbolic links, and the walk failed within
+/// its first `walked` bytes. The result is `None` if there is no automount on the way, and also if that
+/// cannot be found out without triggering one: before Linux 5.12, and if a part of the path is no longer in
+/// the kernel's cache.
 pub fn find(dir: impl AsFd, path: &[u8], walked: usize) -> Option<Automount<'_>> {
     let mut parent: Option<OwnedFd> = None;
     let mut begin = 0;
@@ -35,11 +36,11 @@ pub fn find(dir: impl AsFd, path: &[u8], walked: usize) -> Option<Automount<'_>>
                 {
                     return Some(Automount::OnTheWayTo(prefix));
                 }
-                // An automount that is there already is not asked by an open with `O_PATH`.
+                // Opening an automount point itself with `O_PATH` does not trigger it.
                 let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
                 Some(sys::open_at_without_symlinks(dir.as_fd(), prefix, flags).ok()?)
             }
-            // It is the answer for the whole path, whoever asks.
+            // Any other error is that of the whole path: no automount is involved.
             Err(_) => return None,
         };
         if end > walked {
@@ -50,14 +51,14 @@ pub fn find(dir: impl AsFd, path: &[u8], walked: usize) -> Option<Automount<'_>>
     parent.filter(sys::is_automount).map(|_| Automount::Itself)
 }
 
-/// Where in a clean path each of its names ends.
+/// Returns the position in a clean path at which each of its names ends.
 fn ends_of_names(path: &[u8]) -> impl Iterator<Item = usize> {
     let slashes = path.iter().enumerate().skip(1).filter(|(_, b)| **b == b'/').map(|(i, _)| i);
     slashes.chain([path.len()])
 }
 
-/// Whether an automount's directory holds a name, as one whose names are shown before they are mounted
-/// does. A name that it does not hold it would ask about.
+/// Reports whether a directory of autofs lists a name, as it does for names that are shown before they
+/// are mounted. Looking up a name that it does not list would trigger the automount.
 fn lists(dir: &OwnedFd, name: &[u8]) -> bool {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
     sys::openat(dir, b".", flags, 0)

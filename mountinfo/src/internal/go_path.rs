@@ -1,8 +1,8 @@
-//! Go's `path/filepath` on bytes, as it works on Unix (Go 1.26).
+//! The functions of Go's `path/filepath` for Unix (Go 1.26), on bytes.
 //!
-//! Lexical but for [`eval_symlinks`]; nothing here takes a path for UTF-8 or stops at a NUL.
-//! mount-utils' helpers on top of it, [`starts_with_backstep`] and [`path_within_base`], are here
-//! too.
+//! All except [`eval_symlinks`] work on the text of the path alone. Paths may contain any bytes: they need
+//! not be UTF-8, and do not end at a NUL. Two helpers of mount-utils are here too,
+//! [`starts_with_backstep`] and [`path_within_base`].
 
 mod eval_symlinks;
 
@@ -15,12 +15,12 @@ pub use eval_symlinks::eval_symlinks;
 pub use eval_symlinks::eval_symlinks_by_walk;
 pub(crate) use eval_symlinks::eval_symlinks_unasked;
 
-/// The shortest path that means the same by its text alone (`filepath.Clean`).
+/// Returns the shortest path that is lexically equivalent (`filepath.Clean`).
 pub fn clean(path: &[u8]) -> Vec<u8> {
     clean_cow(path).into_owned()
 }
 
-/// [`clean`] that borrows the path where only slashes at its end are to go, or nothing at all.
+/// Like [`clean`], but borrows the path if at most slashes at its end have to be removed.
 pub fn clean_cow(path: &[u8]) -> Cow<'_, [u8]> {
     let trimmed = without_trailing_slashes(path);
     if trimmed.is_empty() {
@@ -41,13 +41,13 @@ pub fn without_trailing_slashes(path: &[u8]) -> &[u8] {
     }
 }
 
-/// Whether [`clean`] leaves a path as it is that is not empty and has no slash to lose at its end.
+/// Reports whether a path is clean. It must not be empty or have unneeded slashes at its end.
 fn is_clean(path: &[u8]) -> bool {
     if path == b"." || path == b"/" {
         return true;
     }
     let (rooted, elements) = split_root(path);
-    // Only at the start of a relative path has ".." nothing to take away.
+    // ".." is clean only at the start of a relative path, where there is no name to remove.
     let mut may_go_up = !rooted;
     elements.split(|&b| b == b'/').all(|element| match element {
         b"" | b"." => false,
@@ -64,7 +64,7 @@ fn rebuild_clean(path: &[u8]) -> Vec<u8> {
     let root = usize::from(rooted);
     let mut out = Vec::with_capacity(path.len());
     out.extend_from_slice(&path[..root]);
-    // What ".." must not take away: the root, or the ".." that a relative path starts with.
+    // The part that ".." must not remove: the root, or the ".." at the start of a relative path.
     let mut floor = root;
     for element in elements.split(|&b| b == b'/') {
         match element {
@@ -98,8 +98,8 @@ fn split_root(path: &[u8]) -> (bool, &[u8]) {
     }
 }
 
-/// The elements joined by "/" and cleaned; empty elements do not count, and of nothing but empty
-/// elements comes the empty path (`filepath.Join`).
+/// Joins elements with "/" and cleans the result (`filepath.Join`). Empty elements are ignored; if all
+/// are empty, so is the result.
 pub fn join(elements: &[&[u8]]) -> Vec<u8> {
     let mut joined = Vec::with_capacity(elements.iter().map(|e| e.len() + 1).sum());
     for element in elements.iter().filter(|e| !e.is_empty()) {
@@ -121,12 +121,12 @@ pub fn join(elements: &[&[u8]]) -> Vec<u8> {
     }
 }
 
-/// The path that leads from `base` to `targ` by their texts alone (`filepath.Rel`).
+/// Returns the relative path that leads from `base` to `targ` lexically (`filepath.Rel`).
 ///
 /// # Errors
 ///
-/// `Rel: can't make TARG relative to BASE` where one is absolute and the other is not, or where
-/// the way up from `base` would need to know the current directory.
+/// `Rel: can't make TARG relative to BASE` if only one of them is absolute, or if the current directory
+/// would have to be known.
 pub fn rel(base: &[u8], targ: &[u8]) -> Result<Vec<u8>> {
     let (clean_base, clean_targ) = (clean_cow(base), clean_cow(targ));
     match Relation::of(&clean_base, &clean_targ) {
@@ -149,12 +149,12 @@ pub fn rel(base: &[u8], targ: &[u8]) -> Result<Vec<u8>> {
     }
 }
 
-/// How one clean path lies to another.
+/// How one clean path relates to another, the base.
 enum Relation<'a> {
     Same,
-    /// The target is what is left of it after the base.
+    /// The path is below the base; this is its part after the base.
     Below(&'a [u8]),
-    /// So many levels up from the base, then down what is left of the target.
+    /// The path is reached by going up this many levels from the base, then down the rest.
     Up {
         levels: usize,
         rest: &'a [u8],
@@ -184,8 +184,8 @@ impl<'a> Relation<'a> {
     }
 }
 
-/// How many bytes the elements that both paths start with take, the slash after them included:
-/// one more than a path has where it ends with the last of them.
+/// Returns the length of the elements with which both paths start, including the slash after them. It is
+/// one more than the length of a path that ends with the last of these elements.
 fn shared_elements(a: &[u8], b: &[u8]) -> usize {
     let same = a.iter().zip(b).take_while(|(x, y)| x == y).count();
     let ends = |path: &[u8]| path.get(same).is_none_or(|&byte| byte == b'/');
@@ -195,13 +195,14 @@ fn shared_elements(a: &[u8], b: &[u8]) -> usize {
     a[..same].iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1)
 }
 
-/// All but the last element of the path, cleaned (`filepath.Dir`).
+/// Returns all but the last element of a path, cleaned (`filepath.Dir`).
 pub fn dir(path: &[u8]) -> Vec<u8> {
     let end = path.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
     clean(&path[..end])
 }
 
-/// The last element of the path: "." of an empty path, "/" of slashes alone (`filepath.Base`).
+/// Returns the last element of a path: "." for an empty path, "/" for one of slashes only
+/// (`filepath.Base`).
 pub fn base(path: &[u8]) -> &[u8] {
     if path.is_empty() {
         return b".";
@@ -213,24 +214,24 @@ pub fn base(path: &[u8]) -> &[u8] {
     }
 }
 
-/// Whether the path starts at the root (`filepath.IsAbs`).
+/// Reports whether a path is absolute (`filepath.IsAbs`).
 pub fn is_abs(path: &[u8]) -> bool {
     path.starts_with(b"/")
 }
 
-/// What lies between the slashes, empty strings included (`strings.Split(path, "/")`).
+/// Splits a path at each slash, keeping empty strings (`strings.Split(path, "/")`).
 pub fn split_segments(path: &[u8]) -> Vec<&[u8]> {
     path.split(|&b| b == b'/').collect()
 }
 
-/// Whether a relative path leaves where it starts (mount-utils' `StartsWithBackstep`).
+/// Reports whether a clean relative path leads out of its start (mount-utils' `StartsWithBackstep`).
 pub fn starts_with_backstep(rel: &[u8]) -> bool {
     rel == b".." || rel.starts_with(b"../")
 }
 
-/// Whether `full` is `base` or lies in it, by their texts alone (mount-utils' `PathWithinBase`).
+/// Reports whether `full` is `base` or is below it, lexically (mount-utils' `PathWithinBase`).
 ///
-/// Allocates only for a path that is not clean.
+/// It allocates memory only if one of them is not clean.
 pub fn path_within_base(full: &[u8], base: &[u8]) -> bool {
     match Relation::of(&clean_cow(base), &clean_cow(full)) {
         Relation::Same => true,
@@ -259,7 +260,7 @@ mod tests {
         assert_eq!(without_trailing_slashes(b""), b"");
     }
 
-    /// Bytes in a message as a reader can take them in.
+    /// Bytes as readable text.
     fn show(bytes: &[u8]) -> String {
         bytes.escape_ascii().to_string()
     }

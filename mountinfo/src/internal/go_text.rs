@@ -1,14 +1,14 @@
-//! Go's texts: what it calls an errno, and how `%q` prints bytes.
+//! Go's text for an errno, and Go's quoting of strings (`%q`).
 //!
-//! The error texts that callers compare are made of these two, so both follow Go byte for byte;
-//! the tables come from Go itself.
+//! The texts of errors are made of these two and are compared with the original's, so both follow Go byte
+//! for byte. The tables come from Go.
 
 mod errno;
 mod isprint;
 
 use std::borrow::Cow;
 
-/// The text Go prints for an errno (`syscall.Errno.Error`): `errno N` where Go knows no other.
+/// Returns Go's text for an errno (`syscall.Errno.Error`). It is `errno N` if Go has no text for it.
 pub fn errno_text(errno: i32) -> Cow<'static, str> {
     match usize::try_from(errno).ok().and_then(|n| errno::TEXTS.get(n)) {
         Some(&text) if !text.is_empty() => Cow::Borrowed(text),
@@ -16,8 +16,9 @@ pub fn errno_text(errno: i32) -> Cow<'static, str> {
     }
 }
 
-/// The bytes as `%q` prints them (`strconv.Quote`).
+/// Quotes bytes as Go's `%q` does (`strconv.Quote`).
 ///
+/// # Examples
 /// ```
 /// assert_eq!(subpath_mountinfo::internal::go_text::quote(b"a\"\n\xff\xc3\xa9"), "\"a\\\"\\n\\xffé\"".as_bytes());
 /// ```
@@ -27,15 +28,15 @@ pub fn quote(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Appends what [`quote`] returns to `out`.
+/// Appends the bytes to `out`, quoted as [`quote`] does.
 pub fn quote_into(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
             quote_char(out, c);
         }
-        // An invalid run is one bad start byte and the continuation bytes that did not save it.
-        // Go takes each byte of it for an error of its own, and so comes to the same text.
+        // This is an invalid start byte and the continuation bytes after it. Go decodes each of them as a
+        // separate error, which gives the same text.
         for &byte in chunk.invalid() {
             push_hex(out, b"\\x", u32::from(byte), 2);
         }
@@ -71,7 +72,7 @@ fn push_hex(out: &mut Vec<u8>, prefix: &[u8], value: u32, digits: u32) {
     }
 }
 
-/// Go's `strconv.IsPrint`.
+/// Reports whether Go prints a character as it is (`strconv.IsPrint`).
 fn is_print(c: char) -> bool {
     match c {
         ' '..='~' => true,

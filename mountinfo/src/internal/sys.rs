@@ -22,6 +22,7 @@ mod fault {
         Ok(())
     }
 }
+pub mod features;
 mod identity;
 mod proc;
 mod statx;
@@ -35,14 +36,15 @@ use nix::{fcntl, libc};
 use rustix::fs::{OFlags, ResolveFlags, StatxAttributes, StatxFlags};
 use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 
+pub use features::Features;
 pub use identity::{FileId, MountId, PathOrigin, file_id, mount_id_at, mount_on, path_origin};
 pub(crate) use proc::or_no_proc;
 pub use proc::{own_table, proc_is_there, proc_path_for_others, proc_path_of, real_path_of};
 pub use read_dir::{Entry, is_empty, read_dir};
 pub use statx::{
-    CachedStat, Root, Rooted, cached_stat_at, cached_stat_fd, fs_magic, fs_user, inode_clock,
-    is_automount, mount_id, mount_root_at, mount_root_fd, root_at, root_path, server_answers,
-    umask,
+    CachedStat, MountRoot, RootCheck, cached_stat_at, cached_stat_fd, fs_magic, fs_user,
+    inode_clock, is_automount, mount_id, mount_root_at, mount_root_fd, root_at, root_path,
+    server_answers, umask,
 };
 
 /// The errno of a failed call, as the kernel numbers it.

@@ -1,21 +1,22 @@
-//! Threads for system calls that may hang in the kernel: at most one for each key, however often it
-//! is asked for. Every thread that the library starts is started here.
+//! Threads for system calls that may hang in the kernel: at most one thread for each key, however many
+//! callers there are. All threads of the library are started here.
 //!
 //! ```text
-//!             run                      done                      everybody has it
-//!   (none) ─────────▶ at work ──────────────────────▶ ended ───────────────────────▶ (none)
-//!                        │                              ▲
-//!                        │ somebody's time is up        │ the kernel answers at last
-//!                        ▼                              │
-//!                      late ── nobody waits any more ──▶ stuck
+//!             run                  work is done                all callers have it
+//!   (none) ─────────▶ working ─────────────────────▶ ended ──────────────────────────▶ (none)
+//!                        │                             ▲
+//!                        │ a caller's timeout expires  │ the system call returns at last
+//!                        ▼                             │
+//!                      late ── the last caller leaves ──▶ stuck
 //! ```
 //!
-//! - *at work*: whoever asks with the same key waits for the same answer, up to a time of its own.
-//! - *late*: whoever comes now is told `Undone::OthersTimedOut` at once; who waits already goes on.
-//! - *stuck*: the work learns it by `Caller::is_there`, and begins no further system call.
+//! - *working*: later callers with the same key wait for the same result, each with its own timeout.
+//! - *late*: later callers fail at once with `Unanswered::OthersTimedOut`. Callers that already wait go on
+//!   waiting.
+//! - *stuck*: nobody waits. The work finds that out by `Caller::is_there`, and makes no further system call.
 //!
-//! A thread that is done leaves the table before it tells its answer, so that a later call begins
-//! anew. When the process is killed, one that is stuck keeps it from ending until the kernel lets go.
+//! A thread that is done is removed from the table before its result is published, so that a later call
+//! starts a new one. If the process is killed, it cannot end before the system calls of stuck threads return.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,7 +30,7 @@ use crate::error::Error;
 use crate::internal::log::{self, Line};
 use crate::internal::sys::{self, RawErrno, Sys};
 
-/// How many threads of this process the kernel has not let go although nobody waits for them.
+/// Returns the number of threads of this process that hang in a system call and that nobody waits for.
 pub fn stuck() -> usize {
     STUCK.load(SeqCst)
 }
@@ -41,12 +42,12 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 
 static STUCK: AtomicUsize = AtomicUsize::new(0);
 
-/// Why there is no answer.
+/// Why there is no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Undone {
-    /// The time was up.
+pub(crate) enum Unanswered {
+    /// This caller started the work, and its timeout expired.
     TimedOut,
-    /// Another call began the work, and the time was up for this call, or had been for one before.
+    /// Another caller started the work. The timeout of this caller expired, or one had expired before.
     OthersTimedOut,
     /// No thread could be started.
     NotStarted(RawErrno),
@@ -54,21 +55,25 @@ pub(crate) enum Undone {
     Panicked,
 }
 
-impl Undone {
-    /// The error of an operation on a path.
+impl Unanswered {
+    /// Converts this into the error of an operation on a path: ETIMEDOUT, or a text.
     pub(crate) fn into_error(self, op: &'static str, path: &[u8]) -> Error {
         match self {
-            Undone::TimedOut | Undone::OthersTimedOut => Error::path(op, path, sys::ETIMEDOUT),
-            Undone::NotStarted(errno) => {
+            Unanswered::TimedOut | Unanswered::OthersTimedOut => {
+                Error::path(op, path, sys::ETIMEDOUT)
+            }
+            Unanswered::NotStarted(errno) => {
                 let cause = Error::from_errno(errno);
                 Error::wrap(crate::text!(op, " ", path, ": cannot start a thread: "), cause)
             }
-            Undone::Panicked => Error::new(crate::text!(op, " ", path, ": its thread panicked")),
+            Unanswered::Panicked => {
+                Error::new(crate::text!(op, " ", path, ": its thread panicked"))
+            }
         }
     }
 }
 
-/// The threads of one kind of work.
+/// The threads for one kind of work, by key.
 pub(crate) struct Workers<K, T>(Mutex<BTreeMap<K, Arc<Worker<T>>>>);
 
 impl<K: Ord + Clone + Send + 'static, T: Clone + Send + 'static> Workers<K, T> {
@@ -76,24 +81,25 @@ impl<K: Ord + Clone + Send + 'static, T: Clone + Send + 'static> Workers<K, T> {
         Workers(Mutex::new(BTreeMap::new()))
     }
 
-    /// The key of a thread that is at work, one that fits.
+    /// Returns a key with a running thread for which `fits` is true.
     pub(crate) fn find(&self, mut fits: impl FnMut(&K) -> bool) -> Option<K> {
         self.table().keys().find(|key| fits(key)).cloned()
     }
 
-    /// Does the work on the key's thread and waits for it, but no longer than `timeout`; where the
-    /// key has a thread already, waits for that one's answer.
+    /// Does the work on a thread and waits for it, for at most `timeout`. If the key already has a thread,
+    /// waits for the result of that one instead.
     ///
-    /// The thread has the namespaces and the rights of the one that starts it. When this returns it has
-    /// a working directory and a root directory of its own, as the caller has again: setns(2) refuses a
-    /// thread that shares them. What it logs is logged by the thread that started it, while that waits.
+    /// The thread has the namespaces and the credentials of the caller that starts it. By the time this
+    /// returns, the thread no longer shares the working directory and the root directory of the process:
+    /// setns(2) would fail for a caller that still shared them. What the thread logs is logged by the
+    /// caller that started it, while that one waits.
     pub(crate) fn run(
         &'static self,
         key: &K,
         timeout: Duration,
         work: impl FnOnce(&Caller<'_, T>) -> T + Send + 'static,
-    ) -> Result<T, Undone> {
-        // Asked before the lock is taken: a subscriber may call back.
+    ) -> Result<T, Unanswered> {
+        // Before the lock is taken: a subscriber may call this function.
         let wanted = log::wanted();
         let table = self.table();
         match table.get(key).map(Arc::clone) {
@@ -105,14 +111,14 @@ impl<K: Ord + Clone + Send + 'static, T: Clone + Send + 'static> Workers<K, T> {
         }
     }
 
-    /// Like [`Workers::run`], but takes no answer of work that began before this call: waits for its end
-    /// first.
+    /// Like [`Workers::run`], but does not take the result of work that started before this call: it waits
+    /// for the end of that first, and then does the work anew.
     pub(crate) fn run_anew(
         &'static self,
         key: &K,
         timeout: Duration,
         work: impl FnOnce(&Caller<'_, T>) -> T + Send + 'static,
-    ) -> Result<T, Undone> {
+    ) -> Result<T, Unanswered> {
         let deadline = Deadline::after(timeout);
         let before = self.table().get(key).map(Arc::clone);
         if let Some(worker) = before {
@@ -121,14 +127,14 @@ impl<K: Ord + Clone + Send + 'static, T: Clone + Send + 'static> Workers<K, T> {
         self.run(key, deadline.left(), work)
     }
 
-    /// Waits for the answer of the key's thread, if it has one.
-    pub(crate) fn join(&self, key: &K, timeout: Duration) -> Option<Result<T, Undone>> {
+    /// Waits for the result of the key's thread; `None` if the key has no thread.
+    pub(crate) fn join(&self, key: &K, timeout: Duration) -> Option<Result<T, Unanswered>> {
         let worker = self.table().get(key).map(Arc::clone)?;
         Some(worker.join(timeout))
     }
 
-    /// Waits until the thread that is at work for the key has ended, late or not.
-    pub(crate) fn end_of(&self, key: &K, deadline: Deadline) -> Result<(), Undone> {
+    /// Waits until the thread of the key has ended, even if it is late.
+    pub(crate) fn end_of(&self, key: &K, deadline: Deadline) -> Result<(), Unanswered> {
         let worker = self.table().get(key).map(Arc::clone);
         worker.map_or(Ok(()), |worker| worker.await_end(deadline, true))
     }
@@ -139,7 +145,7 @@ impl<K: Ord + Clone + Send + 'static, T: Clone + Send + 'static> Workers<K, T> {
         key: &K,
         wanted: LevelFilter,
         work: impl FnOnce(&Caller<'_, T>) -> T + Send + 'static,
-    ) -> Result<Arc<Worker<T>>, Undone> {
+    ) -> Result<Arc<Worker<T>>, Unanswered> {
         let worker = Arc::new(Worker::new());
         let (at_work, key_of_it) = (Arc::clone(&worker), key.clone());
         std::thread::Builder::new()
@@ -149,7 +155,7 @@ impl<K: Ord + Clone + Send + 'static, T: Clone + Send + 'static> Workers<K, T> {
                 self.table().remove(&key_of_it);
                 at_work.end(result);
             })
-            .map_err(|error| Undone::NotStarted(error.raw_os_error().unwrap_or(sys::EINVAL)))?;
+            .map_err(|error| Unanswered::NotStarted(error.raw_os_error().unwrap_or(sys::EINVAL)))?;
         table.insert(key.clone(), Arc::clone(&worker));
         Ok(worker)
     }
@@ -159,22 +165,23 @@ impl<K: Ord + Clone + Send + 'static, T: Clone + Send + 'static> Workers<K, T> {
     }
 }
 
-/// One thread, as those see it that wait for it.
+/// A thread, as its callers see it.
 struct Worker<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
 }
 
 struct State<T> {
-    /// Whether the thread shares no directories with the one that started it any more.
+    /// Whether the thread has its own working directory and root directory by now.
     apart: bool,
-    /// How many wait.
+    /// The number of callers that wait.
     waiting: usize,
-    /// Whether the thread that started it waits, which logs its lines.
+    /// Whether the caller that started the thread still waits. It logs the thread's lines.
     listening: bool,
     lines: Vec<Line>,
+    /// Whether the timeout of a caller has expired.
     late: bool,
-    result: Option<Result<T, Undone>>,
+    result: Option<Result<T, Unanswered>>,
 }
 
 impl<T: Clone + Send + 'static> Worker<T> {
@@ -194,15 +201,15 @@ impl<T: Clone + Send + 'static> Worker<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does the work, on the thread that was started for it.
+    /// Does the work. Runs on the thread that was started for it.
     fn work(
         self: &Arc<Self>,
         wanted: LevelFilter,
         work: impl FnOnce(&Caller<'_, T>) -> T,
-    ) -> Result<T, Undone> {
-        // Where a sandbox refuses it, it refuses the setns(2) that it is for.
+    ) -> Result<T, Unanswered> {
+        // A sandbox that refuses this also refuses setns(2), for which it is done.
         let _ = sys::unshare_directories();
-        // A signal for the process is for a thread that comes back.
+        // Signals for the process must go to threads that do not hang.
         let _ = sys::block_signals();
         let listener = Arc::clone(self);
         log::capture_all(wanted, move |line| {
@@ -214,10 +221,10 @@ impl<T: Clone + Send + 'static> Worker<T> {
         });
         self.state().apart = true;
         self.changed.notify_all();
-        catch_unwind(AssertUnwindSafe(|| work(&Caller(self)))).map_err(|_| Undone::Panicked)
+        catch_unwind(AssertUnwindSafe(|| work(&Caller(self)))).map_err(|_| Unanswered::Panicked)
     }
 
-    fn end(&self, result: Result<T, Undone>) {
+    fn end(&self, result: Result<T, Unanswered>) {
         let mut state = self.state();
         if state.waiting == 0 {
             STUCK.fetch_sub(1, SeqCst);
@@ -226,20 +233,19 @@ impl<T: Clone + Send + 'static> Worker<T> {
         self.changed.notify_all();
     }
 
-    /// Waits for the answer that another caller asked for.
-    fn join(&self, timeout: Duration) -> Result<T, Undone> {
+    /// Waits for the result of work that another caller started.
+    fn join(&self, timeout: Duration) -> Result<T, Unanswered> {
         let mut state = self.state();
         if state.late && state.result.is_none() {
-            return Err(Undone::OthersTimedOut);
+            return Err(Unanswered::OthersTimedOut);
         }
         state.waiting += 1;
         drop(state);
         self.wait(timeout, false)
     }
 
-    /// Waits for the answer, and logs the lines that come before it if this is the call that `began`
-    /// the work.
-    fn wait(&self, timeout: Duration, began: bool) -> Result<T, Undone> {
+    /// Waits for the result. If this caller `began` the work, it also logs the thread's lines.
+    fn wait(&self, timeout: Duration, began: bool) -> Result<T, Unanswered> {
         let deadline = Deadline::after(timeout);
         // A subscriber may panic.
         let _leaving = Leaving { worker: self, began };
@@ -256,26 +262,26 @@ impl<T: Clone + Send + 'static> Worker<T> {
                 return result.clone();
             }
             if state.apart && deadline.is_over() {
-                return Err(if began { Undone::TimedOut } else { Undone::OthersTimedOut });
+                return Err(if began { Unanswered::TimedOut } else { Unanswered::OthersTimedOut });
             }
             let deadline = if state.apart { deadline } else { Deadline(None) };
             state = self.pause(state, deadline);
         }
     }
 
-    /// Waits for the end of work without being one of those that it is done for.
-    fn await_end(&self, deadline: Deadline, though_late: bool) -> Result<(), Undone> {
+    /// Waits for the end of the work without counting as one of its callers.
+    fn await_end(&self, deadline: Deadline, though_late: bool) -> Result<(), Unanswered> {
         let mut state = self.state();
         while state.result.is_none() {
             if deadline.is_over() || (state.late && !though_late) {
-                return Err(Undone::OthersTimedOut);
+                return Err(Unanswered::OthersTimedOut);
             }
             state = self.pause(state, deadline);
         }
         Ok(())
     }
 
-    /// Waits for a change, or until the time.
+    /// Waits for a change of the state, until the deadline at most.
     fn pause<'s>(
         &self,
         state: MutexGuard<'s, State<T>>,
@@ -291,7 +297,7 @@ impl<T: Clone + Send + 'static> Worker<T> {
     }
 }
 
-/// One who waits, and leaves when this is dropped.
+/// A caller that waits. It stops being one when this is dropped.
 struct Leaving<'w, T: Clone + Send + 'static> {
     worker: &'w Worker<T>,
     began: bool,
@@ -314,7 +320,7 @@ impl<T: Clone + Send + 'static> Drop for Leaving<'_, T> {
     }
 }
 
-/// A moment after which nobody waits any more; none where it lies beyond what the clock can tell.
+/// The time until which a caller waits; `None` if that is later than the clock can represent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline(Option<Instant>);
 
@@ -332,12 +338,12 @@ impl Deadline {
     }
 }
 
-/// Those who wait for the work, as the work sees them.
+/// The callers that wait for the work, as the work sees them.
 pub(crate) struct Caller<'w, T>(&'w Worker<T>);
 
 impl<T: Clone + Send + 'static> Caller<'_, T> {
-    /// That somebody waits still; ETIMEDOUT where nobody does. To be asked before each system call
-    /// but the first.
+    /// Returns ETIMEDOUT if no caller waits any more. The work checks this before each system call except
+    /// the first.
     pub(crate) fn is_there(&self) -> Sys<()> {
         if self.0.state().waiting == 0 { Err(sys::ETIMEDOUT) } else { Ok(()) }
     }
@@ -353,8 +359,8 @@ mod tests {
 
     type Answers = Workers<&'static str, u32>;
 
-    /// Work that waits until it is told its answer.
-    fn told(answers: Receiver<u32>) -> impl FnOnce(&Caller<'_, u32>) -> u32 {
+    /// Work that waits until the test sends its result.
+    fn answer_from(answers: Receiver<u32>) -> impl FnOnce(&Caller<'_, u32>) -> u32 {
         move |_| answers.recv().unwrap_or(0)
     }
 
@@ -368,7 +374,7 @@ mod tests {
     fn a_second_caller_gets_the_answer_of_the_first() {
         static WORKERS: Answers = Workers::new();
         let (answer, answers) = channel();
-        let first = std::thread::spawn(move || WORKERS.run(&"key", LONG, told(answers)));
+        let first = std::thread::spawn(move || WORKERS.run(&"key", LONG, answer_from(answers)));
         until(|| WORKERS.find(|_| true).is_some());
         let second = std::thread::spawn(|| WORKERS.run(&"key", LONG, |_| unreachable!()));
         let other = WORKERS.run(&"another key", LONG, |_| 2);
@@ -384,11 +390,11 @@ mod tests {
     fn a_time_that_is_up_is_up_for_all_who_come_later_and_for_nobody_who_waits() {
         static WORKERS: Answers = Workers::new();
         let (answer, answers) = channel();
-        let first = std::thread::spawn(move || WORKERS.run(&"key", LONG, told(answers)));
+        let first = std::thread::spawn(move || WORKERS.run(&"key", LONG, answer_from(answers)));
         until(|| WORKERS.find(|_| true).is_some());
         for timeout in [SHORT, LONG] {
             let late = WORKERS.run(&"key", timeout, |_| unreachable!());
-            assert_eq!(late, Err(Undone::OthersTimedOut), "{timeout:?}");
+            assert_eq!(late, Err(Unanswered::OthersTimedOut), "{timeout:?}");
         }
         answer.send(1).unwrap();
         assert_eq!(first.join().unwrap(), Ok(1));
@@ -405,7 +411,7 @@ mod tests {
             tell.send(caller.is_there()).unwrap();
             1
         });
-        assert_eq!(result, Err(Undone::TimedOut));
+        assert_eq!(result, Err(Unanswered::TimedOut));
         assert!(stuck() > 0);
         drop(go_on);
         assert_eq!(heard.recv().unwrap(), Err(sys::ETIMEDOUT));
@@ -416,10 +422,10 @@ mod tests {
     fn twenty_calls_for_one_key_start_one_thread() {
         static WORKERS: Answers = Workers::new();
         let (go_on, gone): (Sender<u32>, _) = channel();
-        assert_eq!(WORKERS.run(&"key", SHORT, told(gone)), Err(Undone::TimedOut));
+        assert_eq!(WORKERS.run(&"key", SHORT, answer_from(gone)), Err(Unanswered::TimedOut));
         for _ in 0..20 {
             let result = WORKERS.run(&"key", LONG, |_| unreachable!());
-            assert_eq!(result, Err(Undone::OthersTimedOut));
+            assert_eq!(result, Err(Unanswered::OthersTimedOut));
         }
         assert_eq!(WORKERS.table().len(), 1);
         drop(go_on);
@@ -429,10 +435,10 @@ mod tests {
     fn work_done_anew_takes_no_answer_from_before() {
         static WORKERS: Answers = Workers::new();
         let (answer, answers) = channel();
-        let first = std::thread::spawn(move || WORKERS.run(&"key", LONG, told(answers)));
+        let first = std::thread::spawn(move || WORKERS.run(&"key", LONG, answer_from(answers)));
         until(|| WORKERS.find(|_| true).is_some());
         let early = WORKERS.run_anew(&"key", SHORT, |_| unreachable!());
-        assert_eq!(early, Err(Undone::OthersTimedOut));
+        assert_eq!(early, Err(Unanswered::OthersTimedOut));
         let second = std::thread::spawn(|| WORKERS.run_anew(&"key", LONG, |_| 2));
         // It is late for nobody: only those wait for it that want its answer.
         answer.send(1).unwrap();
@@ -445,8 +451,8 @@ mod tests {
         static WORKERS: Answers = Workers::new();
         let (answer, answers) = channel();
         assert_eq!(WORKERS.end_of(&"key", Deadline::after(LONG)), Ok(()));
-        assert_eq!(WORKERS.run(&"key", SHORT, told(answers)), Err(Undone::TimedOut));
-        assert_eq!(WORKERS.end_of(&"key", Deadline::after(SHORT)), Err(Undone::OthersTimedOut));
+        assert_eq!(WORKERS.run(&"key", SHORT, answer_from(answers)), Err(Unanswered::TimedOut));
+        assert_eq!(WORKERS.end_of(&"key", Deadline::after(SHORT)), Err(Unanswered::OthersTimedOut));
         answer.send(1).unwrap();
         assert_eq!(WORKERS.end_of(&"key", Deadline::after(LONG)), Ok(()));
     }
@@ -466,11 +472,11 @@ mod tests {
         assert_eq!(std::env::current_dir().unwrap(), here);
     }
 
-    /// Notes the lines that are logged while it is a thread's subscriber, and on which thread.
+    /// A subscriber that records the lines that are logged, and on which thread.
     #[derive(Clone, Default)]
-    struct Noting(Arc<Mutex<Vec<(String, std::thread::ThreadId)>>>);
+    struct Recorder(Arc<Mutex<Vec<(String, std::thread::ThreadId)>>>);
 
-    impl tracing::Subscriber for Noting {
+    impl tracing::Subscriber for Recorder {
         fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
             *metadata.level() <= tracing::Level::DEBUG
         }
@@ -505,7 +511,7 @@ mod tests {
             crate::log!(DEBUG, "said ", what);
             crate::log!(TRACE, "not wanted: ", what);
         }
-        let noted = Noting::default();
+        let noted = Recorder::default();
         let here = std::thread::current().id();
         tracing::dispatcher::with_default(&tracing::Dispatch::new(noted.clone()), || {
             let mut time = SHORT;
@@ -523,7 +529,7 @@ mod tests {
                     drop(ended);
                     1
                 });
-                assert_eq!(result, Err(Undone::TimedOut));
+                assert_eq!(result, Err(Unanswered::TimedOut));
                 drop(go_on);
                 let _ = end.recv();
                 until(|| WORKERS.find(|_| true).is_none());
@@ -539,7 +545,7 @@ mod tests {
     fn a_panic_is_an_error() {
         static WORKERS: Answers = Workers::new();
         let done = WORKERS.run(&"key", LONG, |_| panic!("for the test"));
-        assert_eq!(done, Err(Undone::Panicked));
+        assert_eq!(done, Err(Unanswered::Panicked));
         assert_eq!(WORKERS.find(|_| true), None);
     }
 }

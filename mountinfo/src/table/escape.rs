@@ -18,7 +18,7 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use memchr::memchr;
+use memchr::memchr_iter;
 use regex::bytes::Regex;
 
 /// The bytes of a root or a mount point that are printed as escapes.
@@ -32,11 +32,17 @@ static PATH: LazyLock<Regex> = LazyLock::new(|| pattern(PATH_BYTES));
 static NAME: LazyLock<Regex> = LazyLock::new(|| pattern(NAME_BYTES));
 static OPTION: LazyLock<Regex> = LazyLock::new(|| pattern(OPTION_BYTES));
 
-/// Makes a pattern that finds the escapes of these bytes and no others.
+/// Makes a pattern for the escapes of these bytes and no others, at the start of the text.
+///
+/// [`unescape`] finds the backslashes by memchr and lets the pattern check only what follows them. So the
+/// crate regex needs none of its features `perf` and `unicode`, which are for searching long texts and for
+/// characters. With `std` alone it is 260 KB of the code in the static library, a fifth of all. `perf` would
+/// add 450 KB of code (1.1 MB in the file) and decode no field faster than this by more than 0.2 µs; a
+/// search by the pattern itself would take 10 to 20 µs for a long field without `perf`.
 #[allow(clippy::expect_used)] // of three constants; the tests below compile them
 fn pattern(bytes: &[u8]) -> Regex {
     let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:03o}")).collect();
-    Regex::new(&format!(r"(?-u)\\(?:{})", digits.join("|"))).expect("a valid pattern")
+    Regex::new(&format!(r"(?-u)^\\(?:{})", digits.join("|"))).expect("a valid pattern")
 }
 
 /// Decodes the printed form of a root or a mount point.
@@ -80,18 +86,22 @@ pub fn unescape_option(option: &[u8]) -> Cow<'_, [u8]> {
     unescape(option, &OPTION)
 }
 
-fn unescape<'a>(field: &'a [u8], escapes: &LazyLock<Regex>) -> Cow<'a, [u8]> {
-    // Hardly any field has an escape, and searching for a backslash is faster than the pattern.
-    if memchr(b'\\', field).is_none() {
-        return Cow::Borrowed(field);
-    }
-    let mut decoded = Vec::with_capacity(field.len());
+fn unescape<'a>(field: &'a [u8], escape: &LazyLock<Regex>) -> Cow<'a, [u8]> {
+    let mut decoded = Vec::new();
     let mut copied = 0;
-    for escape in escapes.find_iter(field) {
-        decoded.extend_from_slice(&field[copied..escape.start()]);
-        let digit = |at: usize| field[escape.start() + at] - b'0';
+    for start in memchr_iter(b'\\', field) {
+        let found = field.get(start..start + 4).filter(|text| escape.is_match(text));
+        let Some(found) = found else { continue };
+        let digit = |at: usize| found[at] - b'0';
+        if decoded.is_empty() {
+            decoded.reserve(field.len());
+        }
+        decoded.extend_from_slice(&field[copied..start]);
         decoded.push((digit(1) << 6) | (digit(2) << 3) | digit(3));
-        copied = escape.end();
+        copied = start + 4;
+    }
+    if copied == 0 {
+        return Cow::Borrowed(field);
     }
     decoded.extend_from_slice(&field[copied..]);
     Cow::Owned(decoded)

@@ -10,9 +10,8 @@ use super::MountTable;
 use super::filter::Filter;
 use super::record::{MountRecord, ROOT_DELETED, bytes};
 use crate::error::{Error, Result};
-use crate::features::Features;
 use crate::internal::go_path::{self, eval_symlinks_unasked};
-use crate::internal::sys::{self, PathOrigin};
+use crate::internal::sys::{self, Features, PathOrigin};
 use crate::internal::worker::{PATIENCE, Workers};
 use crate::text;
 
@@ -99,7 +98,7 @@ pub fn mount_refs(path: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
         let path = path.to_vec();
         move |_| resolve(&path)
     });
-    match resolved.map_err(|undone| undone.into_error("lstat", path))?? {
+    match resolved.map_err(|unanswered| unanswered.into_error("lstat", path))?? {
         Some(real) => {
             MountTable::current()?.search_mount_points(PathBuf::from(OsString::from_vec(real)))
         }

@@ -1,9 +1,9 @@
-//! Go's `filepath.EvalSymlinks`: where a path leads when every link in it is followed.
+//! Go's `filepath.EvalSymlinks`: resolves the symbolic links in a path.
 //!
-//! Two ways to one answer. The walk asks lstat(2) about each element, as Go does, and is what
-//! every error comes from. Before it, one openat2(2) that refuses links (Linux 5.6) asks the
-//! kernel about all elements at once: where it succeeds no element is a link and the path is its
-//! own answer. It must never say anything that the walk would not say.
+//! There are two ways with the same result. The walk calls lstat(2) for each element, as Go does, and all
+//! errors come from it. Before the walk, a single openat2(2) that refuses links (Linux 5.6) checks all
+//! elements at once: if it succeeds, no element is a link, and the path itself is the result. It must never
+//! return anything else than the walk would.
 
 use std::borrow::Cow;
 
@@ -11,25 +11,25 @@ use nix::fcntl::{AT_FDCWD, OFlag};
 
 use super::clean_cow;
 use crate::error::{Error, Result};
-use crate::features::Features;
 use crate::internal::automount::{self, Automount};
-use crate::internal::sys::{self, Kind};
+use crate::internal::sys::{self, Features, Kind};
 
-/// How many links one path may lead through: Go's limit, not the kernel's 40.
+/// How many links may be followed for one path. This is the limit of Go; that of the kernel is 40.
 const MAX_LINKS: usize = 255;
 
-/// After how many links the walk asks for the rest at once: more than a kubelet directory or a
-/// ConfigMap has on the way, and few enough that a long chain costs no more than it did.
+/// After how many links at most the walk tries openat2(2) for the rest of the path. This is more than a
+/// kubelet directory or a ConfigMap has, and few enough not to slow down a long chain of links.
 const LINKS_WORTH_ASKING: usize = 4;
 
-/// The clean path that `path` leads to when every symbolic link in it is followed
-/// (`filepath.EvalSymlinks`). A relative path gives a relative one, unless a link is absolute.
+/// Resolves all symbolic links in a path and returns a clean one (`filepath.EvalSymlinks`). The result for
+/// a relative path is relative, unless a link is absolute.
 ///
 /// # Errors
 ///
-/// `lstat PATH: …` or `readlink PATH: …` with the first element that fails and what the kernel
-/// said (EINVAL for a NUL); ENOTDIR alone where something that is no directory has more of the
-/// path after it; `EvalSymlinks: too many links` beyond 255 of them.
+/// - `lstat PATH: …` or `readlink PATH: …` for the first element that fails, with its errno (EINVAL for a
+///   NUL byte).
+/// - ENOTDIR alone if an element that is not the last one is no directory.
+/// - `EvalSymlinks: too many links` after 255 links.
 pub fn eval_symlinks(path: &[u8]) -> Result<Vec<u8>> {
     match without_links(path)? {
         Some(cleaned) => Ok(cleaned.to_vec()),
@@ -37,50 +37,49 @@ pub fn eval_symlinks(path: &[u8]) -> Result<Vec<u8>> {
     }
 }
 
-/// [`eval_symlinks`] by the walk alone.
+/// Does what [`eval_symlinks`] does by the walk alone, for tests that compare the two ways.
 pub fn eval_symlinks_by_walk(path: &[u8]) -> Result<Vec<u8>> {
     walk(path, 0, lstat)
 }
 
-/// [`eval_symlinks`] that asks no server about a mount point, be it the path itself or on the way to
-/// it: a link is known by readlink(2), for which a directory is not looked at. What lies below a mount
-/// point is looked up where that is served.
+/// Resolves symbolic links as [`eval_symlinks`] does, but does not ask the server of a mount point, neither
+/// of one on the way nor at the path itself: links are recognized by readlink(2), which does not request
+/// attributes. Only names below a mount point are looked up by its server.
 pub(crate) fn eval_symlinks_unasked(path: &[u8]) -> Result<Vec<u8>> {
     walk(path, 0, |element| match sys::is_symlink_at(AT_FDCWD, element) {
         Ok(true) => Ok(Kind::Symlink),
-        // Or no directory either: the kernel says so of what comes after it.
+        // It may be no directory. Then the lookup of the next element fails.
         Ok(false) => Ok(Kind::Directory),
         Err(errno) => Err(Error::path("lstat", element, errno)),
     })
 }
 
-/// The path itself, cleaned, where the kernel vouches in one call that no element of it is a link.
+/// Returns the cleaned path if one openat2(2) shows that no element of it is a link. `None` means that
+/// the walk has to decide, for example because there is a link or the call failed.
 ///
-/// `None` says nothing: the walk has to tell, and to find the words for what is wrong.
+/// Why the result is what the walk would return:
+/// - The path is only tried if it is clean except for slashes at its end. The rules for ".." after a name,
+///   for "." and for "//" are left to the walk.
+/// - The call resolves the same prefixes as the walk: with the same search permission for each, the same
+///   limits of length (ENAMETOOLONG) and the same automounts. Automounts in the middle are triggered, and
+///   the last one is not (open(2), `O_PATH`). Slashes at the end would trigger it, so they are removed.
+/// - The call fails if the last element is a link (ELOOP), since it has no `O_NOFOLLOW`.
+/// - Opening with `O_PATH` does not ask the file system, but the fstat(2) after it does, as lstat(2)
+///   would: it fails for a dead FUSE server (ENOTCONN) and a stale NFS handle (ESTALE).
+/// - If the last element is no directory and more follows, even a slash, the walk returns ENOTDIR.
 ///
-/// Why this is what the walk would return:
-/// - Only a path that is clean but for slashes at its end is asked about. ".." after a name, "."
-///   and "//" have rules of their own, which stay the walk's alone.
-/// - The open resolves the prefixes that the walk calls lstat on, with the same search permission
-///   on each, the same limits on lengths (ENAMETOOLONG) and the same automounts: those in the
-///   middle are mounted, the last one is not (open(2), `O_PATH`; slashes at the end would mount
-///   it, so they are left out).
-/// - Without `O_NOFOLLOW` a link as the last element fails too (ELOOP), magic links included.
-/// - An `O_PATH` open does not ask the file system. The fstat(2) does, as lstat would: a dead FUSE
-///   server (ENOTCONN) or a stale NFS handle (ESTALE) must not look well.
-///   What stays apart: an element in the middle that may be searched but refuses a look (a security
-///   module's getattr hook, a server that died while what lies below it was still cached) ends
-///   only the walk.
-/// - More after a last element that is no directory is ENOTDIR, even if it is only a slash.
+/// One difference remains: if an element in the middle may be searched but its attributes may not be read,
+/// only the walk fails. This can happen with a security module, or if a server died while the elements below
+/// it were still cached.
 ///
 /// # Errors
-/// What the walk would answer, where finding it would ask an automount again that has just failed.
+/// The error of the walk if an automount has just failed, which the walk would trigger once more.
 fn without_links(path: &[u8]) -> Result<Option<&[u8]>> {
     if !Features::get().openat2 {
         return Ok(None);
     }
     let Cow::Borrowed(cleaned) = clean_cow(path) else { return Ok(None) };
-    // The walk makes no call for a path without a name in it.
+    // The walk makes no system call for a path without a name.
     if matches!(cleaned, b"/" | b"." | b"..") {
         return Ok(None);
     }
@@ -98,14 +97,14 @@ fn without_links(path: &[u8]) -> Result<Option<&[u8]>> {
     Ok((stat.kind == Kind::Directory || !more_follows).then_some(cleaned))
 }
 
-/// Element by element. After each of the first `ask` links the kernel is asked whether what lies
-/// behind it and what is left of the path has no more of them.
+/// Resolves a path element by element. After each of the first `ask` links it tries [`without_links`] for
+/// the path that is left.
 fn walk(path: &[u8], ask: usize, kind: impl Fn(&[u8]) -> Result<Kind>) -> Result<Vec<u8>> {
     let mut path = Cow::Borrowed(path);
     let mut links = 0;
-    // Where in `path` the walk stands.
+    // The position in `path` of the next element.
     let mut at = usize::from(path.starts_with(b"/"));
-    // What lies behind it, without links, and the root it started from: "/" or nothing.
+    // The resolved part, and the length of its root: 1 for "/", 0 for a relative path.
     let mut dest = path[..at].to_vec();
     let mut root = at;
 
@@ -156,15 +155,15 @@ fn walk(path: &[u8], ask: usize, kind: impl Fn(&[u8]) -> Result<Kind>) -> Result
     }
 }
 
-/// What the walk has behind it and what it has before it, as one path.
+/// Joins the resolved part of a path and the rest.
 fn put_together(dest: &[u8], rest: &[u8]) -> Vec<u8> {
     let slash = if dest.is_empty() || dest.ends_with(b"/") { &b""[..] } else { b"/" };
     [dest, slash, rest.strip_prefix(b"/").unwrap_or(rest)].concat()
 }
 
-/// Takes the last element of `dest` away, or adds ".." where that would need to know more: at the
-/// root, which has a ".." of its own, and at the start of a relative path, whose first element
-/// Go keeps too ("a/.." stays, for the final clean to resolve).
+/// Removes the last element of `dest`, or appends ".." if there is none to remove: at the root, and at the
+/// start of a relative path. Go also keeps the first element of a relative path ("a/.."); the final
+/// clean removes it.
 fn go_up(dest: &mut Vec<u8>, root: usize) {
     match last_slash(dest, root) {
         Some(slash) if &dest[slash + 1..] != b".." => dest.truncate(slash),
@@ -177,7 +176,7 @@ fn go_up(dest: &mut Vec<u8>, root: usize) {
     }
 }
 
-/// The last slash of `dest` that is not its root.
+/// Returns the position of the last slash of `dest` after its root.
 fn last_slash(dest: &[u8], root: usize) -> Option<usize> {
     dest[root..].iter().rposition(|&b| b == b'/').map(|slash| root + slash)
 }

@@ -5,8 +5,7 @@ use std::os::fd::AsFd;
 use nix::fcntl::{AT_FDCWD, OFlag};
 use rustix::fs::{AtFlags, Statx, StatxAttributes, StatxFlags};
 
-use super::{Sys, mount_id, openat, retry};
-use crate::features::Features;
+use super::{Features, Sys, mount_id, openat, retry};
 
 /// The identity of a mount: its unique ID (`STATX_MNT_ID_UNIQUE`, Linux 6.8) and its device. Before Linux
 /// 6.8 the ID is one that another mount may get later.

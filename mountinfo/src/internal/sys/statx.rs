@@ -7,8 +7,7 @@ use nix::{fcntl, libc};
 use rustix::fs::{StatxAttributes, StatxFlags};
 
 use super::proc::{or_no_proc, proc_info_of};
-use super::{Stat, Sys, fault, kind_of, retry};
-use crate::features::Features;
+use super::{Features, Stat, Sys, fault, kind_of, retry};
 
 /// The attributes of a file that the kernel knows without asking a server or triggering an automount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,18 +63,18 @@ fn mount_root(dir: impl AsFd, name: &[u8], flags: rustix::fs::AtFlags) -> Sys<Op
 
 /// Whether a place is the root of a mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Root {
+pub enum RootCheck {
     /// It is the root of this mount.
-    Of(Rooted),
+    Root(MountRoot),
     /// It is not the root of a mount.
-    OfNone,
+    NotRoot,
     /// The kernel does not say: it is older than 5.8, or statx(2) is refused.
-    Untold,
+    Unknown,
 }
 
 /// A mount, as statx(2) of its root describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rooted {
+pub struct MountRoot {
     /// The ID of the mount. A later mount may get the same one.
     pub mount: u64,
     /// The device number of the file system. No other gets the same one while the file system is in use.
@@ -91,20 +90,20 @@ pub struct Rooted {
 /// Finds out whether an entry is the root of a mount, and of which. A symbolic link is not followed. No
 /// attributes are requested, as in [`mount_root_at`]. A file system that was shut down may still return an
 /// error (XFS: EIO).
-pub fn root_at(dir: impl AsFd, name: &[u8]) -> Sys<Root> {
+pub fn root_at(dir: impl AsFd, name: &[u8]) -> Sys<RootCheck> {
     root(dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
 }
 
 /// Finds out whether a path is the root of a mount, and of which, as [`root_at`] does for an entry.
 /// Symbolic links are followed.
-pub fn root_path(path: &[u8]) -> Sys<Root> {
+pub fn root_path(path: &[u8]) -> Sys<RootCheck> {
     root(fcntl::AT_FDCWD, path, rustix::fs::AtFlags::empty())
 }
 
-fn root(dir: impl AsFd, name: &[u8], flags: rustix::fs::AtFlags) -> Sys<Root> {
+fn root(dir: impl AsFd, name: &[u8], flags: rustix::fs::AtFlags) -> Sys<RootCheck> {
     let features = Features::get();
     if !features.statx {
-        return Ok(Root::Untold);
+        return Ok(RootCheck::Unknown);
     }
     let flags = flags | rustix::fs::AtFlags::NO_AUTOMOUNT | rustix::fs::AtFlags::STATX_DONT_SYNC;
     // Not even the unique ID (Linux 6.8) is requested: FUSE would refuse that to other users (EACCES).
@@ -115,9 +114,9 @@ fn root(dir: impl AsFd, name: &[u8], flags: rustix::fs::AtFlags) -> Sys<Root> {
         && x.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT)
         && mask.contains(StatxFlags::MNT_ID);
     Ok(match (is_known, x.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)) {
-        (false, _) => Root::Untold,
-        (true, false) => Root::OfNone,
-        (true, true) => Root::Of(Rooted {
+        (false, _) => RootCheck::Unknown,
+        (true, false) => RootCheck::NotRoot,
+        (true, true) => RootCheck::Root(MountRoot {
             mount: x.stx_mnt_id,
             device: rustix::fs::makedev(x.stx_dev_major, x.stx_dev_minor),
             local: x.stx_attributes_mask.contains(StatxAttributes::NODUMP),

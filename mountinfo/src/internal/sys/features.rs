@@ -1,35 +1,43 @@
-//! Which of the newer system calls this kernel, and the sandbox around this process, allow.
+//! Which of the newer system calls are available in this process.
 //!
-//! Each is probed once; ENOSYS (an old kernel), EPERM (a seccomp profile that refuses what it does not
-//! know) and EACCES (a security module) all mean "not here". A fallback can be forced by naming the
-//! calls to do without in the environment variable `SUBPATH_WITHOUT`, separated by commas.
+//! Each is tried once. ENOSYS (an old kernel), EPERM (a seccomp profile) and EACCES (a security module) all
+//! mean that it is not available, and a fallback is used. Tests can force a fallback: the environment variable
+//! `SUBPATH_WITHOUT` is a list of features not to use, separated by commas.
 //!
-//! | feature | kernel | without it |
+//! | feature | since Linux | fallback |
 //! |---|---|---|
-//! | `openat2` | 5.6 | component by component with openat(2) |
-//! | `statx_mount_root` | 5.8 | `mnt_id` of /proc/thread-self/fdinfo of the entry and its directory |
-//! | `open_tree`, `move_mount` | 5.2 | mount(2) of /proc/thread-self/fd/N |
+//! | `openat2` | 5.6 | openat(2) for each component of the path |
+//! | `statx_mount_root` | 5.8 | `mnt_id` in /proc/thread-self/fdinfo, of the entry and of its directory |
+//! | `open_tree`, `move_mount` | 5.2 | mount(2) with /proc/thread-self/fd/N |
 //! | `statx` | 4.11 | fstatat(2) |
 
 use std::sync::OnceLock;
 
-use crate::internal::sys;
+use super::{probe_open_tree, probe_openat2, probe_statx};
 
-/// The newer system calls in use; see the module's table.
+/// The newer system calls that this process uses. Each has a fallback with the same results.
+///
+/// Use it to report what a node supports, or why something is slow there.
+///
+/// # Examples
+/// ```
+/// let features = subpath_mountinfo::Features::get();
+/// assert!(features.to_string().starts_with("openat2="));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Features {
-    /// openat2(2) with its `RESOLVE_` flags.
+    /// openat2(2), Linux 5.6.
     pub openat2: bool,
-    /// statx(2).
+    /// statx(2), Linux 4.11.
     pub statx: bool,
-    /// statx(2) that tells `STATX_ATTR_MOUNT_ROOT`.
+    /// statx(2) with `STATX_ATTR_MOUNT_ROOT`, Linux 5.8.
     pub statx_mount_root: bool,
-    /// open_tree(2) and move_mount(2).
+    /// open_tree(2) and move_mount(2), Linux 5.2.
     pub open_tree: bool,
 }
 
 impl Features {
-    /// What is in use in this process.
+    /// Returns the features of this process. They are determined at the first call and do not change.
     pub fn get() -> Features {
         static FEATURES: OnceLock<Features> = OnceLock::new();
         *FEATURES.get_or_init(|| {
@@ -38,15 +46,15 @@ impl Features {
         })
     }
 
-    /// Asks the kernel, except for the calls that `without` names.
+    /// Tries each feature that `without` does not name.
     fn probe(without: &str) -> Features {
         let allowed = |name: &str| !without.split(',').any(|w| w.trim() == name);
-        let statx = allowed("statx").then(sys::probe_statx).flatten();
+        let statx = allowed("statx").then(probe_statx).flatten();
         Features {
-            openat2: allowed("openat2") && sys::probe_openat2(),
+            openat2: allowed("openat2") && probe_openat2(),
             statx: statx.is_some(),
             statx_mount_root: allowed("statx_mount_root") && statx == Some(true),
-            open_tree: allowed("open_tree") && allowed("move_mount") && sys::probe_open_tree(),
+            open_tree: allowed("open_tree") && allowed("move_mount") && probe_open_tree(),
         }
     }
 }
