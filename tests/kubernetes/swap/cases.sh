@@ -25,14 +25,10 @@ pristine() { # TREE VERSION
 # Runs the rest of a test hundreds of times without a page of output for each.
 quietly() { "$@" >/dev/null; }
 
-# The same without the git directory, for what only snapshots look at.
+# As tree_of, without the git directory, for tests that compare snapshots alone.
 bare_tree_of() { # VERSION [DIR]
 	tree_of "$@"
 	rm -rf "${2:-$scratch/tree}/.git"
-}
-
-restored() { # WHAT TREE VERSION
-	same "$1" "$(snapshot "$all/released/$3")" "$(snapshot "$2")"
 }
 
 test_swap_changes_one_line_and_adds_files() {
@@ -162,43 +158,38 @@ keep_modules_of() { # TREE
 	(cd "$tree" && go mod tidy)
 }
 
-test_interrupted_swap_can_be_run_again_or_unswapped() {
-	local version=$oldest tree swapped number=1
-	tree=$(bare_tree_of "$version")
-	quietly swap "$tree"
-	swapped=$(snapshot "$tree")
-	while tree=$(bare_tree_of "$version") && killed_at "$number" "$tree" "$shim/swap/swap.sh" swap "$tree"; do
-		# At every moment a build without the tag takes the whole original.
+# Kills a swap or an unswap of a copy of START in the place of each change that it would make. Whenever it
+# was killed, a build without the tag takes the whole original, a swap makes the tree whose snapshot is
+# WANTED, and an unswap the released one.
+interrupt_everywhere() { # LEAST-CHANGES VERSION START WANTED swap|unswap
+	local least=$1 version=$2 start=$3 wanted=$4 command=$5 tree=$scratch/killed number=1
+	while rm -rf "$tree" && cp -R "$start" "$tree" && killed_at "$number" "$tree" "$shim/swap/swap.sh" "$command" "$tree"; do
 		diff <(sed '/^\/\/go:build/d; /^\/\/ +build/d' "$tree/$linux_go") \
 			<(sed '/^\/\/go:build/d; /^\/\/ +build/d' "$all/released/$version/$linux_go")
 		cp -R "$tree" "$scratch/again"
 		quietly swap "$scratch/again"
-		same "step $number: swapped again" "$swapped" "$(snapshot "$scratch/again")"
+		same "step $number: swapped again" "$wanted" "$(snapshot "$scratch/again")"
 		rm -rf "$scratch/again"
 		quietly unswap "$tree"
-		restored "step $number: unswapped" "$tree" "$version"
+		same "step $number: unswapped" "$(snapshot "$all/released/$version")" "$(snapshot "$tree")"
 		number=$((number + 1))
 	done
-	# Two for each of ten files, the directories, the manifest's second version.
-	[ "$number" -gt 20 ]
+	[ "$number" -gt "$least" ]
+}
+
+test_interrupted_swap_can_be_run_again_or_unswapped() {
+	local tree
+	tree=$(bare_tree_of "$oldest")
+	quietly swap "$tree"
+	# Two changes for each of 14 files, the directories, the manifest's second version.
+	interrupt_everywhere 30 "$oldest" "$(bare_tree_of "$oldest" "$scratch/fresh")" "$(snapshot "$tree")" swap
 }
 
 test_interrupted_unswap_can_be_run_again_or_swapped() {
-	local version=$oldest tree swapped number=1
-	tree=$(bare_tree_of "$version" "$scratch/swapped")
+	local tree
+	tree=$(bare_tree_of "$oldest")
 	quietly swap "$tree"
-	swapped=$(snapshot "$tree")
-	while rm -rf "$scratch/tree" && cp -R "$scratch/swapped" "$scratch/tree" &&
-		killed_at "$number" "$scratch/tree" "$shim/swap/swap.sh" unswap "$scratch/tree"; do
-		cp -R "$scratch/tree" "$scratch/again"
-		quietly swap "$scratch/again"
-		same "step $number: swapped again" "$swapped" "$(snapshot "$scratch/again")"
-		rm -rf "$scratch/again"
-		quietly unswap "$scratch/tree"
-		restored "step $number: unswapped" "$scratch/tree" "$version"
-		number=$((number + 1))
-	done
-	[ "$number" -gt 12 ]
+	interrupt_everywhere 14 "$oldest" "$tree" "$(snapshot "$tree")" unswap
 }
 
 # A newer port over an older one: other content, a file more, a file less.
@@ -252,24 +243,13 @@ test_a_tree_swapped_by_an_older_version() {
 }
 
 test_interrupted_replacement_can_be_run_again_or_unswapped() {
-	local version=$newest tree newer number=1
-	tree=$(bare_tree_of "$version" "$scratch/older")
-	quietly swap "$tree"
+	local older newer
+	older=$(bare_tree_of "$newest" "$scratch/older")
+	quietly swap "$older"
 	make_newer
-	newer=$(bare_tree_of "$version")
+	newer=$(bare_tree_of "$newest")
 	quietly swap "$newer"
-	newer=$(snapshot "$newer")
-	while rm -rf "$scratch/tree" && cp -R "$scratch/older" "$scratch/tree" &&
-		killed_at "$number" "$scratch/tree" "$shim/swap/swap.sh" swap "$scratch/tree"; do
-		cp -R "$scratch/tree" "$scratch/again"
-		quietly swap "$scratch/again"
-		same "step $number: swapped again" "$newer" "$(snapshot "$scratch/again")"
-		rm -rf "$scratch/again"
-		quietly unswap "$scratch/tree"
-		restored "step $number: unswapped" "$scratch/tree" "$version"
-		number=$((number + 1))
-	done
-	[ "$number" -gt 10 ]
+	interrupt_everywhere 10 "$newest" "$older" "$(snapshot "$newer")" swap
 }
 
 test_tree_path_may_hold_anything() {
