@@ -1,8 +1,8 @@
 //! The functions of Go's `path/filepath` for Unix (Go 1.26), on bytes.
 //!
-//! All except [`eval_symlinks`] work on the text of the path alone. Paths may contain any bytes: they need
+//! All except `eval_symlinks` work on the text of the path alone. Paths may contain any bytes: they need
 //! not be UTF-8, and do not end at a NUL. Two helpers of mount-utils are here too,
-//! [`starts_with_backstep`] and [`path_within_base`].
+//! `starts_with_backstep` and `path_within_base`.
 
 mod eval_symlinks;
 

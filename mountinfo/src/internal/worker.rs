@@ -440,7 +440,7 @@ mod tests {
         let early = WORKERS.run_anew(&"key", SHORT, |_| unreachable!());
         assert_eq!(early, Err(Unanswered::OthersTimedOut));
         let second = std::thread::spawn(|| WORKERS.run_anew(&"key", LONG, |_| 2));
-        // It is late for nobody: only those wait for it that want its answer.
+        // That timeout does not make the first work late: the call only waited for its end.
         answer.send(1).unwrap();
         assert_eq!(first.join().unwrap(), Ok(1));
         assert_eq!(second.join().unwrap(), Ok(2));

@@ -110,9 +110,8 @@ impl Filter {
         Filter(Condition::Under(Wanted::cleaned(path.as_ref())))
     }
 
-    /// Matches the mounts whose mount point is this path or one of its parents. At least one of them
-    /// is the mount that the path is on; [`MountTable::covering`](super::MountTable::covering) tells
-    /// which.
+    /// Matches the mounts whose mount point is this path or one of its parents. One of them is
+    /// the mount that the path is on; [`MountTable::covering`](super::MountTable::covering) returns it.
     pub fn covering(path: impl AsRef<Path>) -> Self {
         Filter(Condition::Covering(Wanted::cleaned(path.as_ref())))
     }

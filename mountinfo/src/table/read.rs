@@ -22,8 +22,8 @@ use crate::internal::sys;
 /// Use it to walk once over a long table, or to read from something other than a file. For lookups,
 /// [`MountTable`](super::MountTable) is faster.
 ///
-/// The iterator ends after the first error. An item that is an error tells the errno of read(2), or
-/// the line and the field that are malformed.
+/// The iterator ends after the first error: one with the errno of read(2), or one that names the line
+/// and the field that are malformed.
 ///
 /// Before Linux 5.8, mounts that are there all the time may be missing from a table that changes while
 /// it is read. `MountTable` reads such a table until two reads agree; this type does not.
@@ -177,8 +177,8 @@ impl<R: BufRead> Lines<R> {
                 Some(0) => self.taken = 1,
                 Some(end) => {
                     self.taken = end + 1;
-                    // This returns the same buffer once more. The borrow checker does not accept the
-                    // first one here, although the other arms do not use it.
+                    // This returns the same buffer again. The borrow checker does not accept the first
+                    // one here, although the other arms do not use it.
                     let text = &fill(&mut self.input, &self.name)?[..end];
                     return Ok(Some(text));
                 }
