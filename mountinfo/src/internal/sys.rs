@@ -9,8 +9,8 @@
 //! |---|---|---|
 //! | openat2, statx, open_tree, move_mount | rustix | Newer calls of Linux on a descriptor. rustix makes them itself, so they do not depend on the age of the C library; nix lacks all but openat2. |
 //! | getdents64, fstatfs, fstatvfs, `CLOCK_REALTIME_COARSE` | rustix | It lists a directory from a borrowed descriptor into a buffer; nix has only `opendir`, which takes the descriptor over. The others come with the same feature. |
-//! | openat, fstatat, readlinkat, faccessat, mkdirat, mknodat, unlinkat, fchmod, ftruncate, pipe2 | nix | The calls of POSIX, through the C library. faccessat with `AT_EACCESS` and mknodat are complete only there. |
-//! | mount, umount2, unshare, setfsuid, sigprocmask, killpg, fcntl | nix | No descriptor is involved, and rustix has no safe function for most of them. |
+//! | openat, fstatat, readlinkat, faccessat, mkdirat, mknodat, unlinkat, fchmod, ftruncate, pipe2 | nix | The calls of POSIX, through the C library. It emulates what an old kernel lacks: faccessat with `AT_EACCESS` before Linux 5.8. |
+//! | mount, umount2, unshare, setfsuid, sigprocmask, killpg, fcntl | nix | Calls on a path, a thread or a process. rustix has no setfsuid and no signal masks, and deprecates its safe unshare; the others stay with these. |
 
 #[cfg(feature = "fault-injection")]
 pub mod fault;
