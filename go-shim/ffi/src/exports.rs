@@ -16,14 +16,14 @@ use subpath::internal::{asking, steps};
 use subpath::{FileMode, Subpath};
 use subpath_mountinfo::internal::coroutine::AsyncMounter;
 
-/// The version of the boundary this library was built with.
+/// Returns the version of the boundary that the library was built with.
 #[unsafe(no_mangle)]
 pub extern "C" fn rsp_abi_version() -> u32 {
     abi::RSP_ABI_VERSION
 }
 
-/// Results in one line of text: the library's version, the kernel features it uses, and how many of
-/// its threads the kernel does not let go. No arguments.
+/// Describes the library. The result is one line of text: its version, the kernel features it uses,
+/// and how many of its threads hang in a system call. No arguments.
 ///
 /// # Safety
 /// See the top of the header.
@@ -43,8 +43,8 @@ pub unsafe extern "C" fn rsp_info(options: *const Options, step: *mut Step) -> u
     }
 }
 
-/// Makes a directory and its parents below a base (SafeMakeDir). Arguments: subdir, base. `perm`
-/// is Go's os.FileMode. Asks nothing.
+/// Makes a directory and its missing parents below a base, as kubernetes' SafeMakeDir. Arguments:
+/// subdir, base. `perm` is Go's os.FileMode. No result. Never asks a question.
 ///
 /// # Safety
 /// See the top of the header.
@@ -66,8 +66,8 @@ pub unsafe extern "C" fn rsp_safe_make_dir(
     }
 }
 
-/// Binds a sub path below the pod's directory (PrepareSafeSubpath) and results in the path it is
-/// bound to. Arguments: path, volume name, volume path, pod directory, container name.
+/// Mounts a sub path below the pod's directory, as kubernetes' PrepareSafeSubpath. Arguments: path,
+/// volume name, volume path, pod directory, container name. The result is the path of the mount.
 ///
 /// # Safety
 /// See the top of the header.
@@ -94,8 +94,8 @@ pub unsafe extern "C" fn rsp_prepare_safe_subpath(
     }
 }
 
-/// Unmounts and removes the sub paths of a pod's volume (CleanSubPaths). Arguments: pod directory,
-/// volume name.
+/// Unmounts and removes the sub paths of a pod's volume, as kubernetes' CleanSubPaths. Arguments: pod
+/// directory, volume name. No result.
 ///
 /// # Safety
 /// See the top of the header.
@@ -127,9 +127,10 @@ pub unsafe extern "C" fn rsp_clean_sub_paths(
     }
 }
 
-/// Unmounts a path and removes what is left of it (mount-utils' CleanupMountPoint). Argument: the
-/// path. `extensive` is 0 or 1. With RSP_MOUNTER_KERNEL it asks RSP_ASK_UNMOUNT, to be done by
-/// umount(8), where mount(8) noted in /run/mount/utab what only that takes away.
+/// Unmounts a path and removes its directory or file, as mount-utils' CleanupMountPoint. Argument: the
+/// path. `extensive` is 0 or 1 and stands for extensiveMountPointCheck. No result. With
+/// RSP_MOUNTER_KERNEL it asks RSP_ASK_UNMOUNT for a mount that mount(8) recorded in /run/mount/utab;
+/// the caller runs umount(8), which removes the record.
 ///
 /// # Safety
 /// See the top of the header.
@@ -164,8 +165,9 @@ pub unsafe extern "C" fn rsp_cleanup_mount_point(
     }
 }
 
-/// Opens a path below a base, following no link (doSafeOpen), and results in a descriptor opened
-/// with O_PATH, the caller's to close. Arguments: path, base. Asks nothing.
+/// Opens a path below a base with O_PATH, without following a symlink, as kubernetes' doSafeOpen.
+/// Arguments: path, base. rsp_step.number is the descriptor, which the caller closes. Never asks a
+/// question.
 ///
 /// # Safety
 /// See the top of the header.
@@ -189,8 +191,9 @@ pub unsafe extern "C" fn rsp_open_beneath(
     }
 }
 
-/// Makes a directory below a base, neither with a link in it (doSafeMakeDir). Arguments: path,
-/// base. `perm` is Go's os.FileMode. Asks nothing.
+/// Makes a directory and its missing parents below a base, as kubernetes' doSafeMakeDir. Arguments:
+/// path, base; neither may contain a symlink. `perm` is Go's os.FileMode. No result. Never asks a
+/// question.
 ///
 /// # Safety
 /// See the top of the header.
@@ -212,9 +215,9 @@ pub unsafe extern "C" fn rsp_make_dir_resolved(
     }
 }
 
-/// Finds how much of a path exists (findExistingPrefix). Results in packed fields: the part that
-/// exists, and each directory that does not. A failure has the part beside its error. Arguments:
-/// base, path. Asks nothing.
+/// Finds out how much of a path exists, as kubernetes' findExistingPrefix. Arguments: base, path. The
+/// result is packed strings: the part that exists, then the name of each directory that does not. With
+/// RSP_FAILED the step has the first string beside the error. Never asks a question.
 ///
 /// # Safety
 /// See the top of the header.
@@ -237,8 +240,8 @@ pub unsafe extern "C" fn rsp_existing_prefix(
     }
 }
 
-/// Removes empty directories from one up to a base (removeEmptyDirs). Arguments: base, end. Asks
-/// nothing.
+/// Removes a directory and its parents up to but without a base, as long as they are empty, as
+/// kubernetes' removeEmptyDirs. Arguments: base, directory. No result. Never asks a question.
 ///
 /// # Safety
 /// See the top of the header.
@@ -259,8 +262,9 @@ pub unsafe extern "C" fn rsp_remove_empty_dirs(
     }
 }
 
-/// Makes what a sub path is to be bound to (prepareSubpathTarget). Results in its path, and in
-/// number 1 when the sub path is bound there already. Arguments as rsp_prepare_safe_subpath().
+/// Makes the file or directory that a sub path is to be mounted on, as kubernetes'
+/// prepareSubpathTarget. Arguments as of rsp_prepare_safe_subpath(). The result is its path;
+/// rsp_step.number is 1 if the sub path is mounted there already, else 0.
 ///
 /// # Safety
 /// See the top of the header.
@@ -287,12 +291,12 @@ pub unsafe extern "C" fn rsp_prepare_subpath_target(
     }
 }
 
-/// Goes on with an operation that asked, whose place is taken by `step`: it may be done, have
-/// failed, or ask again. `texts` holds the texts of RSP_ANSWER_ERROR as packed fields, one or two
-/// (see rsp_answer), and is ignored for any other answer.
+/// Resumes an operation with the answer to its question. It writes a new outcome to `step`: the
+/// operation may be done, have failed, or ask again. `texts` are the texts of RSP_ANSWER_ERROR, one or
+/// two packed strings (see rsp_answer); with other answers they are ignored.
 ///
-/// The operation is the library's again from the moment of the call, whatever comes of it. It may
-/// be resumed on another thread than the one that began it.
+/// The operation belongs to the library from the start of the call on, whatever the call returns.
+/// Another thread than the one that began the operation may resume it.
 ///
 /// # Safety
 /// See the top of the header; and `operation` comes from a step and is handed back once.
@@ -308,8 +312,8 @@ pub unsafe extern "C" fn rsp_resume(
     unsafe { call::resume(operation, answer, texts, texts_len, step) }
 }
 
-/// Frees an operation that asked, closing its descriptors. What it did is not unanswered: a caller that
-/// wants that answers RSP_ANSWER_ABORTED. NULL is allowed.
+/// Frees an operation that asked a question, and closes its descriptors, but undoes nothing: a caller
+/// that wants a clean-up answers RSP_ANSWER_ABORTED instead. NULL is allowed.
 ///
 /// # Safety
 /// `operation` comes from a step and is handed back once.
@@ -319,7 +323,7 @@ pub unsafe extern "C" fn rsp_operation_drop(operation: *mut Operation) {
     call::discard(unsafe { memory::take_operation(operation) }.ok());
 }
 
-/// Frees an error and all that hangs on it. NULL is allowed.
+/// Frees the error of a step, and all errors and texts that belong to it. NULL is allowed.
 ///
 /// # Safety
 /// `error` comes from a step and is used for the last time.
@@ -329,7 +333,8 @@ pub unsafe extern "C" fn rsp_error_free(error: *mut ErrorNode) {
     unsafe { memory::free_error(error) };
 }
 
-/// Frees a result longer than RSP_BUFFER_LEN, which did not fit the step's buffer. NULL is allowed.
+/// Frees a result that is longer than RSP_BUFFER_LEN: `bytes` and `len` are the step's `text` and
+/// `text_len`. NULL is allowed.
 ///
 /// # Safety
 /// Pointer and length are the `text` and `text_len` of a step whose state was RSP_DONE or

@@ -16,8 +16,8 @@ use crate::call::{self, Call, ended};
 use crate::memory;
 use crate::reply::Reply;
 
-/// Whether something is mounted at a path (mount-utils' IsMountPoint), 0 or 1 in number. Argument:
-/// the path.
+/// Finds out whether something is mounted at a path, as mount-utils' IsMountPoint. Argument: the path.
+/// rsp_step.number is 1 if so, else 0.
 ///
 /// # Safety
 /// See the top of the header.
@@ -38,8 +38,8 @@ pub unsafe extern "C" fn rsp_is_mount_point(
     }
 }
 
-/// Whether nothing is mounted at a path (mount-utils' IsLikelyNotMountPoint), 0 or 1 in number. An
-/// error is the bare errno. Argument: the path.
+/// Finds out whether nothing is mounted at a path, as mount-utils' IsLikelyNotMountPoint. Argument:
+/// the path. rsp_step.number is 1 if so, else 0. An error is a bare errno.
 ///
 /// # Safety
 /// See the top of the header.
@@ -60,15 +60,15 @@ pub unsafe extern "C" fn rsp_is_likely_not_mount_point(
     }
 }
 
-/// The mount table in a file (mount-utils' ParseMountInfo), as many mounts as number says. Argument:
-/// the path of the file.
+/// Reads the mount table in a file, as mount-utils' ParseMountInfo. Argument: the path of the file.
+/// rsp_step.number is how many mounts the result has.
 ///
-/// The result is one run of bytes. A number in it is eight little-endian bytes; a string is its
-/// length as a number, then its bytes; a list is the number of its strings, then the strings. First
-/// comes a number: how many strings are in all lists together. Then for each mount, in the table's
-/// order: the numbers mount id, parent id, major and minor; the strings root, mount point, file
-/// system type and source; the lists optional fields, mount options and super options. The kernel's
-/// escapes are decoded.
+/// The result is one run of bytes. A number in it is eight little-endian bytes; a string is its length
+/// as a number, then its bytes; a list is the number of its strings, then the strings. First comes a
+/// number: how many strings all lists have together. Then for each mount, in the table's order: the
+/// numbers mount id, parent id, major and minor; the strings root, mount point, file system type and
+/// source; the lists optional fields, mount options and super options. The kernel's escapes are
+/// decoded.
 ///
 /// # Safety
 /// See the top of the header.
@@ -89,11 +89,11 @@ pub unsafe extern "C" fn rsp_mount_table(
     }
 }
 
-/// Every mount that the calling thread sees, as /proc/mounts tells of them (mount-utils' List), as
-/// many as number says. No arguments.
+/// Lists every mount that the calling thread sees, with the fields of /proc/mounts, as mount-utils'
+/// List. No arguments. rsp_step.number is how many mounts the result has.
 ///
-/// The result is packed as that of rsp_mount_table(). For each mount: the strings source, mount
-/// point and file system type; the list of the options.
+/// The result is packed as that of rsp_mount_table(). For each mount it has the strings source, mount
+/// point and file system type, and the list of the options.
 ///
 /// # Safety
 /// See the top of the header.
@@ -108,9 +108,9 @@ pub unsafe extern "C" fn rsp_list_mounts(options: *const Options, step: *mut Ste
     }
 }
 
-/// Where else the directory or file at a path is mounted, by the mount table in a file (mount-utils'
-/// SearchMountPoints). Results in packed fields. Arguments: the path, without links; the path of the
-/// file.
+/// Finds the other paths at which the directory or file at a path is mounted, according to the mount
+/// table in a file, as mount-utils' SearchMountPoints. Arguments: the path, which must not contain a
+/// symlink; the path of the file. The result is packed strings.
 ///
 /// # Safety
 /// See the top of the header.
@@ -131,8 +131,8 @@ pub unsafe extern "C" fn rsp_search_mount_points(
     }
 }
 
-/// Where else the directory or file at a path is mounted, links resolved (mount-utils'
-/// GetMountRefs). Results in packed fields. Argument: the path.
+/// Finds the other paths at which the directory or file at a path is mounted, as mount-utils'
+/// GetMountRefs. It follows symlinks. Argument: the path. The result is packed strings.
 ///
 /// # Safety
 /// See the top of the header.
@@ -153,10 +153,11 @@ pub unsafe extern "C" fn rsp_mount_refs(
     }
 }
 
-/// Unmounts a path and removes what is left of it, by force when that takes longer than a number of
-/// nanoseconds, 100 ms at least (mount-utils' CleanupMountWithForce). Comes back after ten times that
-/// time at the latest, three times for one mount, whatever hangs. Argument: the path. Uses the library's own
-/// mounter, whatever rsp_options says.
+/// Unmounts a path and removes its directory or file, as mount-utils' CleanupMountWithForce. An
+/// unmount that takes longer than `timeout` nanoseconds, and 100 ms at least, is repeated with
+/// MNT_FORCE. The call returns after three times that time at the latest for one mount, and after ten
+/// times for all mounts at the path. Argument: the path. No result. It uses the library's own mounter,
+/// whatever rsp_options says.
 ///
 /// # Safety
 /// See the top of the header.

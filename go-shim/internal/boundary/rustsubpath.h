@@ -224,159 +224,166 @@ struct rsp_answer {
 extern "C" {
 #endif // __cplusplus
 
-// The version of the boundary this library was built with.
+// Returns the version of the boundary that the library was built with.
 uint32_t rsp_abi_version(void);
 
-// Results in one line of text: the library's version, the kernel features it uses, and how many of
-// its threads the kernel does not let go. No arguments.
+// Describes the library. The result is one line of text: its version, the kernel features it uses,
+// and how many of its threads hang in a system call. No arguments.
 uint32_t rsp_info(const struct rsp_options *options, struct rsp_step *step);
 
-// Makes a directory and its parents below a base (SafeMakeDir). Arguments: subdir, base. `perm`
-// is Go's os.FileMode. Asks nothing.
+// Makes a directory and its missing parents below a base, as kubernetes' SafeMakeDir. Arguments:
+// subdir, base. `perm` is Go's os.FileMode. No result. Never asks a question.
 uint32_t rsp_safe_make_dir(const struct rsp_options *options,
                            const uint8_t *args,
                            size_t args_len,
                            uint32_t perm,
                            struct rsp_step *step);
 
-// Binds a sub path below the pod's directory (PrepareSafeSubpath) and results in the path it is
-// bound to. Arguments: path, volume name, volume path, pod directory, container name.
+// Mounts a sub path below the pod's directory, as kubernetes' PrepareSafeSubpath. Arguments: path,
+// volume name, volume path, pod directory, container name. The result is the path of the mount.
 uint32_t rsp_prepare_safe_subpath(const struct rsp_options *options,
                                   const uint8_t *args,
                                   size_t args_len,
                                   int64_t volume_mount_index,
                                   struct rsp_step *step);
 
-// Unmounts and removes the sub paths of a pod's volume (CleanSubPaths). Arguments: pod directory,
-// volume name.
+// Unmounts and removes the sub paths of a pod's volume, as kubernetes' CleanSubPaths. Arguments: pod
+// directory, volume name. No result.
 uint32_t rsp_clean_sub_paths(const struct rsp_options *options,
                              const uint8_t *args,
                              size_t args_len,
                              struct rsp_step *step);
 
-// Unmounts a path and removes what is left of it (mount-utils' CleanupMountPoint). Argument: the
-// path. `extensive` is 0 or 1. With RSP_MOUNTER_KERNEL it asks RSP_ASK_UNMOUNT, to be done by
-// umount(8), where mount(8) noted in /run/mount/utab what only that takes away.
+// Unmounts a path and removes its directory or file, as mount-utils' CleanupMountPoint. Argument: the
+// path. `extensive` is 0 or 1 and stands for extensiveMountPointCheck. No result. With
+// RSP_MOUNTER_KERNEL it asks RSP_ASK_UNMOUNT for a mount that mount(8) recorded in /run/mount/utab;
+// the caller runs umount(8), which removes the record.
 uint32_t rsp_cleanup_mount_point(const struct rsp_options *options,
                                  const uint8_t *args,
                                  size_t args_len,
                                  uint32_t extensive,
                                  struct rsp_step *step);
 
-// Opens a path below a base, following no link (doSafeOpen), and results in a descriptor opened
-// with O_PATH, the caller's to close. Arguments: path, base. Asks nothing.
+// Opens a path below a base with O_PATH, without following a symlink, as kubernetes' doSafeOpen.
+// Arguments: path, base. rsp_step.number is the descriptor, which the caller closes. Never asks a
+// question.
 uint32_t rsp_open_beneath(const struct rsp_options *options,
                           const uint8_t *args,
                           size_t args_len,
                           struct rsp_step *step);
 
-// Makes a directory below a base, neither with a link in it (doSafeMakeDir). Arguments: path,
-// base. `perm` is Go's os.FileMode. Asks nothing.
+// Makes a directory and its missing parents below a base, as kubernetes' doSafeMakeDir. Arguments:
+// path, base; neither may contain a symlink. `perm` is Go's os.FileMode. No result. Never asks a
+// question.
 uint32_t rsp_make_dir_resolved(const struct rsp_options *options,
                                const uint8_t *args,
                                size_t args_len,
                                uint32_t perm,
                                struct rsp_step *step);
 
-// Finds how much of a path exists (findExistingPrefix). Results in packed fields: the part that
-// exists, and each directory that does not. A failure has the part beside its error. Arguments:
-// base, path. Asks nothing.
+// Finds out how much of a path exists, as kubernetes' findExistingPrefix. Arguments: base, path. The
+// result is packed strings: the part that exists, then the name of each directory that does not. With
+// RSP_FAILED the step has the first string beside the error. Never asks a question.
 uint32_t rsp_existing_prefix(const struct rsp_options *options,
                              const uint8_t *args,
                              size_t args_len,
                              struct rsp_step *step);
 
-// Removes empty directories from one up to a base (removeEmptyDirs). Arguments: base, end. Asks
-// nothing.
+// Removes a directory and its parents up to but without a base, as long as they are empty, as
+// kubernetes' removeEmptyDirs. Arguments: base, directory. No result. Never asks a question.
 uint32_t rsp_remove_empty_dirs(const struct rsp_options *options,
                                const uint8_t *args,
                                size_t args_len,
                                struct rsp_step *step);
 
-// Makes what a sub path is to be bound to (prepareSubpathTarget). Results in its path, and in
-// number 1 when the sub path is bound there already. Arguments as rsp_prepare_safe_subpath().
+// Makes the file or directory that a sub path is to be mounted on, as kubernetes'
+// prepareSubpathTarget. Arguments as of rsp_prepare_safe_subpath(). The result is its path;
+// rsp_step.number is 1 if the sub path is mounted there already, else 0.
 uint32_t rsp_prepare_subpath_target(const struct rsp_options *options,
                                     const uint8_t *args,
                                     size_t args_len,
                                     int64_t volume_mount_index,
                                     struct rsp_step *step);
 
-// Goes on with an operation that asked, whose place is taken by `step`: it may be done, have
-// failed, or ask again. `texts` holds the texts of RSP_ANSWER_ERROR as packed fields, one or two
-// (see rsp_answer), and is ignored for any other answer.
+// Resumes an operation with the answer to its question. It writes a new outcome to `step`: the
+// operation may be done, have failed, or ask again. `texts` are the texts of RSP_ANSWER_ERROR, one or
+// two packed strings (see rsp_answer); with other answers they are ignored.
 //
-// The operation is the library's again from the moment of the call, whatever comes of it. It may
-// be resumed on another thread than the one that began it.
+// The operation belongs to the library from the start of the call on, whatever the call returns.
+// Another thread than the one that began the operation may resume it.
 uint32_t rsp_resume(struct rsp_operation *operation,
                     const struct rsp_answer *answer,
                     const uint8_t *texts,
                     size_t texts_len,
                     struct rsp_step *step);
 
-// Frees an operation that asked, closing its descriptors. What it did is not undone: a caller that
-// wants that answers RSP_ANSWER_ABORTED. NULL is allowed.
+// Frees an operation that asked a question, and closes its descriptors, but undoes nothing: a caller
+// that wants a clean-up answers RSP_ANSWER_ABORTED instead. NULL is allowed.
 void rsp_operation_drop(struct rsp_operation *operation);
 
-// Frees an error and all that hangs on it. NULL is allowed.
+// Frees the error of a step, and all errors and texts that belong to it. NULL is allowed.
 void rsp_error_free(struct rsp_error *error);
 
-// Frees a result longer than RSP_BUFFER_LEN, which did not fit the step's buffer. NULL is allowed.
+// Frees a result that is longer than RSP_BUFFER_LEN: `bytes` and `len` are the step's `text` and
+// `text_len`. NULL is allowed.
 void rsp_bytes_free(const uint8_t *bytes, size_t len);
 
-// Whether something is mounted at a path (mount-utils' IsMountPoint), 0 or 1 in number. Argument:
-// the path.
+// Finds out whether something is mounted at a path, as mount-utils' IsMountPoint. Argument: the path.
+// rsp_step.number is 1 if so, else 0.
 uint32_t rsp_is_mount_point(const struct rsp_options *options,
                             const uint8_t *args,
                             size_t args_len,
                             struct rsp_step *step);
 
-// Whether nothing is mounted at a path (mount-utils' IsLikelyNotMountPoint), 0 or 1 in number. An
-// error is the bare errno. Argument: the path.
+// Finds out whether nothing is mounted at a path, as mount-utils' IsLikelyNotMountPoint. Argument:
+// the path. rsp_step.number is 1 if so, else 0. An error is a bare errno.
 uint32_t rsp_is_likely_not_mount_point(const struct rsp_options *options,
                                        const uint8_t *args,
                                        size_t args_len,
                                        struct rsp_step *step);
 
-// The mount table in a file (mount-utils' ParseMountInfo), as many mounts as number says. Argument:
-// the path of the file.
+// Reads the mount table in a file, as mount-utils' ParseMountInfo. Argument: the path of the file.
+// rsp_step.number is how many mounts the result has.
 //
-// The result is one run of bytes. A number in it is eight little-endian bytes; a string is its
-// length as a number, then its bytes; a list is the number of its strings, then the strings. First
-// comes a number: how many strings are in all lists together. Then for each mount, in the table's
-// order: the numbers mount id, parent id, major and minor; the strings root, mount point, file
-// system type and source; the lists optional fields, mount options and super options. The kernel's
-// escapes are decoded.
+// The result is one run of bytes. A number in it is eight little-endian bytes; a string is its length
+// as a number, then its bytes; a list is the number of its strings, then the strings. First comes a
+// number: how many strings all lists have together. Then for each mount, in the table's order: the
+// numbers mount id, parent id, major and minor; the strings root, mount point, file system type and
+// source; the lists optional fields, mount options and super options. The kernel's escapes are
+// decoded.
 uint32_t rsp_mount_table(const struct rsp_options *options,
                          const uint8_t *args,
                          size_t args_len,
                          struct rsp_step *step);
 
-// Every mount that the calling thread sees, as /proc/mounts tells of them (mount-utils' List), as
-// many as number says. No arguments.
+// Lists every mount that the calling thread sees, with the fields of /proc/mounts, as mount-utils'
+// List. No arguments. rsp_step.number is how many mounts the result has.
 //
-// The result is packed as that of rsp_mount_table(). For each mount: the strings source, mount
-// point and file system type; the list of the options.
-uint32_t rsp_list_mounts(const struct rsp_options *options, struct rsp_step *step);
+// The result is packed as that of rsp_mount_table(). For each mount it has the strings source, mount
+// point and file system type, and the list of the options.
+uint32_t rsp_list_mounts(const struct rsp_options *options,
+                         struct rsp_step *step);
 
-// Where else the directory or file at a path is mounted, by the mount table in a file (mount-utils'
-// SearchMountPoints). Results in packed fields. Arguments: the path, without links; the path of the
-// file.
+// Finds the other paths at which the directory or file at a path is mounted, according to the mount
+// table in a file, as mount-utils' SearchMountPoints. Arguments: the path, which must not contain a
+// symlink; the path of the file. The result is packed strings.
 uint32_t rsp_search_mount_points(const struct rsp_options *options,
                                  const uint8_t *args,
                                  size_t args_len,
                                  struct rsp_step *step);
 
-// Where else the directory or file at a path is mounted, links resolved (mount-utils'
-// GetMountRefs). Results in packed fields. Argument: the path.
+// Finds the other paths at which the directory or file at a path is mounted, as mount-utils'
+// GetMountRefs. It follows symlinks. Argument: the path. The result is packed strings.
 uint32_t rsp_mount_refs(const struct rsp_options *options,
                         const uint8_t *args,
                         size_t args_len,
                         struct rsp_step *step);
 
-// Unmounts a path and removes what is left of it, by force when that takes longer than a number of
-// nanoseconds, 100 ms at least (mount-utils' CleanupMountWithForce). Comes back after ten times that
-// time at the latest, three times for one mount, whatever hangs. Argument: the path. Uses the library's own
-// mounter, whatever rsp_options says.
+// Unmounts a path and removes its directory or file, as mount-utils' CleanupMountWithForce. An
+// unmount that takes longer than `timeout` nanoseconds, and 100 ms at least, is repeated with
+// MNT_FORCE. The call returns after three times that time at the latest for one mount, and after ten
+// times for all mounts at the path. Argument: the path. No result. It uses the library's own mounter,
+// whatever rsp_options says.
 uint32_t rsp_cleanup_mount_with_force(const struct rsp_options *options,
                                       const uint8_t *args,
                                       size_t args_len,
