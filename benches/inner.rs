@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use divan::Bencher;
 use subpath::internal::steps;
 use subpath::mountinfo::internal::{go_path, go_text};
-use subpath::{FakeMounter, FileMode, Profile, Subpath};
+use subpath::{FakeMounter, Profile, Subpath, Subpather};
+use subpath_mountinfo::internal::paths::path_of;
 
 const LONG: &[u8] =
     b"/var/lib/kubelet/pods/6b1f4a8e-9c55-4a8e-0242-ac120002/volumes/kubernetes.io~csi/pvc/mount";
@@ -53,27 +54,25 @@ fn open_beneath_a_volume(bencher: Bencher<'_, '_>, levels: usize) {
 fn make_a_directory_that_exists(bencher: Bencher<'_, '_>, levels: usize) {
     let volume = Volume::new("make", levels);
     let (sub_path, base) = (&volume.below["volume/".len()..], volume.path("volume"));
-    let mode = FileMode::new(0o750);
-    bencher.bench_local(|| {
-        subpath::safe_make_dir(sub_path.as_bytes(), &base, mode, Profile::V129).unwrap();
-    });
+    let subpather = Subpather::new();
+    bencher.bench_local(|| subpather.safe_make_dir(sub_path, path_of(&base), 0o750).unwrap());
 }
 
 #[divan::bench(args = [1, 3, 30])]
 fn prepare_and_clean_over_a_fake_mounter(bencher: Bencher<'_, '_>, levels: usize) {
     let volume = Volume::new("fake", levels);
-    let request = Subpath {
-        volume_mount_index: 0,
-        path: volume.path(&volume.below),
-        volume_name: b"vol".to_vec(),
-        volume_path: volume.path("volume"),
-        pod_dir: volume.path("pod"),
-        container_name: b"app".to_vec(),
-    };
+    let pod = volume.root.join("pod");
+    let request = Subpath::builder()
+        .volume("vol", volume.root.join("volume"))
+        .path(volume.root.join(&volume.below))
+        .pod_dir(&pod)
+        .container("app")
+        .build()
+        .unwrap();
     bencher.bench_local(|| {
-        let mounter = FakeMounter::new();
-        subpath::prepare_safe_subpath(&mounter, &request, Profile::V129).unwrap();
-        subpath::clean_sub_paths(&mounter, &request.pod_dir, b"vol", Profile::V129).unwrap();
+        let subpather = Subpather::with_mounter(FakeMounter::new()).profile(Profile::V129);
+        subpather.prepare_safe_subpath(&request).unwrap();
+        subpather.clean_sub_paths(&pod, "vol").unwrap();
     });
 }
 

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use nix::fcntl::OFlag;
 use subpath_mountinfo::internal::sys::{self, Kind};
 use subpath_mountinfo::internal::{go_path, go_text};
-use subpath_mountinfo::{Error, Profile, Result, log, text};
+use subpath_mountinfo::{Error, ErrorKind, Profile, Result, log, text};
 
 use crate::SUBPATH_DIRECTORY_NAME;
 use crate::pod_dir::PodDir;
@@ -33,7 +33,7 @@ impl Directories {
     pub(crate) fn of(pod_dir: &[u8], volume_name: &[u8]) -> Result<Self> {
         let all = go_path::join(&[pod_dir, SUBPATH_DIRECTORY_NAME.as_bytes()]);
         let volume = go_path::join(&[pod_dir, SUBPATH_DIRECTORY_NAME.as_bytes(), volume_name]);
-        log!(DEBUG, "Cleaning up subpath mounts for ", volume);
+        log!(DEBUG, "Cleaning up subpath mounts for %s", volume);
         match sys::refused(&volume) {
             Some(errno) => Err(cannot_read(&volume, "open", errno)),
             None => Ok(Directories { all, volume }),
@@ -55,18 +55,18 @@ pub(crate) fn why_unreadable(pod: &PodDir, path: &[u8], errno: i32, profile: Pro
 
 /// The error of a directory whose entries cannot be read.
 pub(crate) fn cannot_read(path: &[u8], op: &'static str, errno: i32) -> Error {
-    let cause = Error::path(op, path, errno);
-    Error::flatten(text!("error reading ", path, ": "), &cause)
+    let cause = Error::at_path(op, path, errno);
+    Error::flatten(text!("error reading %s: %s", path, cause), &cause)
 }
 
 /// The error of a directory that cannot be removed.
 pub(crate) fn cannot_delete(path: &[u8], cause: &Error) -> Error {
-    Error::flatten(text!("error deleting ", path, ": "), cause)
+    Error::flatten(text!("error deleting %s: %s", path, cause), cause)
 }
 
 /// The error of a container's directory that cannot be cleaned.
 pub(crate) fn cannot_process(path: &[u8], cause: &Error) -> Error {
-    Error::flatten(text!("error processing ", path, ": "), cause)
+    Error::flatten(text!("error processing %s: %s", path, cause), cause)
 }
 
 /// Removes a symlink and nothing else: whatever it points to is not ours.
@@ -75,23 +75,23 @@ pub(crate) fn remove_link(dir: &OwnedFd, name: &[u8], container_dir: &[u8]) -> R
         Ok(()) | Err(sys::ENOENT) => Ok(()),
         Err(errno) => {
             let path = go_path::join(&[container_dir, name]);
-            let cause = Error::path("remove", &path[..], errno);
-            Err(Error::flatten(text!("error cleaning subpath mount ", path, ": "), &cause))
+            let cause = Error::at_path("remove", &path[..], errno);
+            Err(Error::flatten(text!("error cleaning subpath mount %s: %s", path, cause), &cause))
         }
     }
 }
 
 /// Logs that a sub path is about to be taken away.
 pub(crate) fn log_cleaning(name: &[u8]) {
-    log!(DEBUG, "Cleaning up subpath mounts for subpath ", name);
+    log!(DEBUG, "Cleaning up subpath mounts for subpath %s", name);
 }
 
 /// Logs that a sub path was taken away; or gives the error of one that was not.
 pub(crate) fn cleaned(path: &[u8], outcome: Result<()>) -> Result<()> {
     outcome.map_err(|error| {
-        Error::flatten(text!("error cleaning subpath mount ", path, ": "), &error)
+        Error::flatten(text!("error cleaning subpath mount %s: %s", path, error), &error)
     })?;
-    log!(DEBUG, "Successfully cleaned subpath directory ", path);
+    log!(DEBUG, "Successfully cleaned subpath directory %s", path);
     Ok(())
 }
 
@@ -99,12 +99,8 @@ pub(crate) fn cleaned(path: &[u8], outcome: Result<()>) -> Result<()> {
 /// empty (`removeEmptyDirs`).
 pub(crate) fn remove_empty_dirs(base_dir: &[u8], end_dir: &[u8]) -> Result<()> {
     if !go_path::path_within_base(end_dir, base_dir) {
-        return Err(Error::new(text!(
-            "endDir ",
-            go_text::quote(end_dir),
-            " is not within baseDir ",
-            go_text::quote(base_dir)
-        )));
+        let text = text!("endDir %q is not within baseDir %q", end_dir, base_dir);
+        return Err(Error::new(text).of_kind(ErrorKind::OutsideVolume));
     }
     let clean_base = go_path::clean(base_dir);
     let pod = PodDir::new(base_dir);
@@ -127,31 +123,34 @@ pub(crate) fn remove_empty_dirs(base_dir: &[u8], end_dir: &[u8]) -> Result<()> {
         };
         match kind.map(|stat| stat.kind) {
             Ok(Kind::Directory) => {}
-            Ok(_) => return Err(Error::new(text!("path ", quoted, " not a directory"))),
+            Ok(_) => {
+                let text = text!("path %s not a directory", quoted);
+                return Err(Error::new(text).of_kind(ErrorKind::NotADirectory));
+            }
             Err(sys::ENOENT) => {
-                log!(TRACE, "curDir ", quoted, " doesn't exist, skipping");
+                log!(TRACE, "curDir %s doesn't exist, skipping", quoted);
                 current = go_path::dir(&current);
                 continue;
             }
             Err(errno) => {
-                let cause = Error::path("stat", &current[..], errno);
-                return Err(Error::flatten(text!("error stat ", quoted, ": "), &cause));
+                let cause = Error::at_path("stat", &current[..], errno);
+                return Err(Error::flatten(text!("error stat %s: %s", quoted, cause), &cause));
             }
         }
         let removed = match held {
             None => sys::remove(&current),
             Some(held) => held.and_then(|at| sys::remove_at(at.dir(), at.name(), Kind::Directory)),
         }
-        .map_err(|errno| Error::path("remove", &current[..], errno));
+        .map_err(|errno| Error::at_path("remove", &current[..], errno));
         match removed {
-            Ok(()) => log!(TRACE, "Removed directory ", quoted),
+            Ok(()) => log!(TRACE, "Removed directory %s", quoted),
             Err(error) if error.is_exist() => {
-                log!(TRACE, "Directory ", quoted, " not empty, not removing");
+                log!(TRACE, "Directory %s not empty, not removing", quoted);
                 break;
             }
             Err(error) => {
                 return Err(Error::flatten(
-                    text!("error removing directory ", quoted, ": "),
+                    text!("error removing directory %s: %s", quoted, error),
                     &error,
                 ));
             }

@@ -5,10 +5,18 @@ use std::os::fd::OwnedFd;
 use subpath_mountinfo::internal::coroutine::AsyncMounter;
 use subpath_mountinfo::{Error, Profile, Result};
 
-use crate::request::{FileMode, Subpath};
+use crate::request::Subpath;
 use crate::source::BindSource;
 use crate::target::Target;
-use crate::{asked, native};
+
+pub use crate::mkdir::safe_make_dir;
+pub use crate::mode::DirectoryMode;
+
+/// The operations with the kernel's mounter.
+pub mod native {
+    pub use crate::native::clean::clean_sub_paths;
+    pub use crate::native::prepare::prepare as prepare_safe_subpath;
+}
 
 /// The operations on a caller's mounter, as coroutines.
 pub mod asking {
@@ -29,7 +37,7 @@ pub mod steps {
     pub fn make_dir_resolved(
         pathname: &[u8],
         base: &[u8],
-        perm: FileMode,
+        perm: DirectoryMode,
         profile: Profile,
     ) -> Result<()> {
         crate::mkdir::make_dir_resolved(pathname, base, perm, profile)
@@ -48,7 +56,7 @@ pub mod steps {
 
     /// `prepareSubpathTarget` with the kernel's mounter: whether it is mounted already, and the target.
     pub fn prepare_subpath_target(subpath: &Subpath, profile: Profile) -> Result<(bool, Vec<u8>)> {
-        native::target::prepare(subpath, &BindSource::Path(&subpath.path), profile).map(told)
+        crate::native::target::prepare(subpath, &BindSource::Path(&subpath.path), profile).map(told)
     }
 
     /// [`prepare_subpath_target`] with a caller's mounter.
@@ -58,7 +66,7 @@ pub mod steps {
         profile: Profile,
     ) -> Result<(bool, Vec<u8>)> {
         let source = BindSource::Path(&subpath.path);
-        asked::target::prepare(mounter, subpath, &source, profile).await.map(told)
+        crate::asked::target::prepare(mounter, subpath, &source, profile).await.map(told)
     }
 
     fn told(target: Target) -> (bool, Vec<u8>) {

@@ -7,41 +7,24 @@ use std::time::Duration;
 
 use nix::fcntl::{AT_FDCWD, OFlag};
 use subpath_mountinfo::internal::automount::{self, Automount};
+use subpath_mountinfo::internal::go_path;
 use subpath_mountinfo::internal::sys::{self, Kind, Sys};
-use subpath_mountinfo::internal::{go_path, go_text};
 use subpath_mountinfo::{Error, Profile, Result, log, text};
 
 use crate::lock::lock;
+use crate::mode::DirectoryMode;
 use crate::newness::{CannotSet, Newness};
 use crate::open::{self, open_beneath, open_symlink_free_directory};
-use crate::request::FileMode;
 
-/// Makes `subdir` below `base` with every missing level, and gives each level that it makes exactly
-/// the mode `perm`, whatever the umask says (`SafeMakeDir`).
-///
-/// `base` may be a symlink; below it links are followed only where they end inside `base`. A
-/// directory that exists already is left as it is, and one that a concurrent caller made first
-/// counts as made.
-///
-/// # Errors
-/// `path … is outside of allowed base …`; a path error ENOTDIR where something else is at the path;
-/// ELOOP or ENOTDIR where a component was exchanged while it was made; what mkdirat(2) answers.
-///
-/// # Examples
-/// ```
-/// use subpath::{FileMode, Profile, safe_make_dir};
-/// # let base = std::env::temp_dir().join(format!("subpath-mkdir-{}", std::process::id()));
-/// # std::fs::create_dir_all(&base).unwrap();
-/// # let base = base.into_os_string().into_encoded_bytes();
-/// safe_make_dir(b"a/b", &base, FileMode::new(0o2770), Profile::V137)?;
-/// let outside = safe_make_dir(b"../elsewhere", &base, FileMode::new(0o750), Profile::V137);
-/// assert!(outside.unwrap_err().to_string().contains("is outside of allowed base"));
-/// # std::fs::remove_dir_all(String::from_utf8(base).unwrap()).unwrap();
-/// # Ok::<(), subpath::Error>(())
-/// ```
-pub fn safe_make_dir(subdir: &[u8], base: &[u8], perm: FileMode, profile: Profile) -> Result<()> {
+/// See [`Subpather::safe_make_dir`](crate::Subpather::safe_make_dir).
+pub fn safe_make_dir(
+    subdir: &[u8],
+    base: &[u8],
+    perm: DirectoryMode,
+    profile: Profile,
+) -> Result<()> {
     let cannot_resolve =
-        |cause| Error::flatten(text!("error resolving symlinks in ", base, ": "), &cause);
+        |cause| Error::flatten(text!("error resolving symlinks in %s: %s", base, cause), &cause);
     match open_symlink_free_directory(base) {
         Some(Ok((real_base, dir))) => {
             let real_path = go_path::join(&[real_base, subdir]);
@@ -51,7 +34,7 @@ pub fn safe_make_dir(subdir: &[u8], base: &[u8], perm: FileMode, profile: Profil
             let cleaned = go_path::clean(base);
             let automount = automount::find(AT_FDCWD, &cleaned, cleaned.len());
             if let Some(Automount::OnTheWayTo(place)) = automount {
-                return Err(cannot_resolve(Error::path("lstat", place, errno)));
+                return Err(cannot_resolve(Error::at_path("lstat", place, errno)));
             }
         }
         None => {}
@@ -65,7 +48,7 @@ pub fn safe_make_dir(subdir: &[u8], base: &[u8], perm: FileMode, profile: Profil
 pub(crate) fn make_dir_resolved(
     pathname: &[u8],
     base: &[u8],
-    perm: FileMode,
+    perm: DirectoryMode,
     profile: Profile,
 ) -> Result<()> {
     make_dir(pathname, base, None, perm, profile)
@@ -76,18 +59,12 @@ fn make_dir(
     pathname: &[u8],
     base: &[u8],
     open_base: Option<OwnedFd>,
-    perm: FileMode,
+    perm: DirectoryMode,
     profile: Profile,
 ) -> Result<()> {
-    log!(
-        DEBUG,
-        "Creating directory ",
-        go_text::quote(pathname),
-        " within base ",
-        go_text::quote(base)
-    );
+    log!(DEBUG, "Creating directory %q within base %q", pathname, base);
     if !go_path::path_within_base(pathname, base) {
-        return Err(Error::new(text!("path ", pathname, " is outside of allowed base ", base)));
+        return Err(open::outside_of_base(pathname, base));
     }
     let found = match (&open_base, open::strictly_below(pathname, base)) {
         (Some(dir), Some(below)) if sys::refused(pathname).is_none() => sys::stat_at(dir, below),
@@ -95,10 +72,10 @@ fn make_dir(
     };
     match found {
         Ok(stat) if stat.kind == Kind::Directory => {
-            log!(DEBUG, "Directory ", pathname, " already exists");
+            log!(DEBUG, "Directory %s already exists", pathname);
             return Ok(());
         }
-        Ok(_) => return Err(Error::path("mkdir", pathname, sys::ENOTDIR)),
+        Ok(_) => return Err(Error::at_path("mkdir", pathname, sys::ENOTDIR)),
         Err(sys::ENOENT) => {
             if let Some(prefix) =
                 open_base.and_then(|dir| SymlinkFreePrefix::find(dir, base, pathname))
@@ -116,20 +93,26 @@ fn make_dir(
 
     let prefix = existing_prefix(base, pathname);
     if let Some(error) = prefix.error {
-        return Err(Error::flatten(text!("error opening directory ", pathname, ": "), &error));
+        return Err(Error::flatten(
+            text!("error opening directory %s: %s", pathname, error),
+            &error,
+        ));
     }
     let existing = go_path::eval_symlinks(&prefix.path).map_err(|error| {
-        Error::flatten(text!("error opening directory ", prefix.path, ": "), &error)
+        Error::flatten(text!("error opening directory %s: %s", prefix.path, error), &error)
     })?;
     if !go_path::path_within_base(&existing, base) {
         // The original prints an error that is nil in the place of the base.
-        return Err(Error::new(text!("path ", existing, " is outside of allowed base %!s(<nil>)")));
+        let text = text!("path %s is outside of allowed base %%!s(<nil>)", existing);
+        let outside = open::outside_of_base(&existing, base);
+        let shown = outside.original_text();
+        return Err(Error::new(text).of_kind(outside.kind()).shown_as(shown));
     }
     let missing: Vec<&[u8]> = prefix.missing.iter().map(Vec::as_slice).collect();
     let levels = Levels { base, existing: &existing, missing: &missing, perm, profile };
     levels.announce();
     let parent = open_beneath(&existing, base).map_err(|error| {
-        Error::flatten(text!("cannot open directory ", prefix.path, ": "), &error)
+        Error::flatten(text!("cannot open directory %s: %s", prefix.path, error), &error)
     })?;
     levels.make(parent)
 }
@@ -139,19 +122,13 @@ struct Levels<'a> {
     base: &'a [u8],
     existing: &'a [u8],
     missing: &'a [&'a [u8]],
-    perm: FileMode,
+    perm: DirectoryMode,
     profile: Profile,
 }
 
 impl Levels<'_> {
     fn announce(&self) {
-        log!(
-            DEBUG,
-            go_text::quote(self.existing),
-            " already exists, ",
-            go_text::quote(&go_path::join(self.missing)),
-            " to create"
-        );
+        log!(DEBUG, "%q already exists, %q to create", self.existing, go_path::join(self.missing));
     }
 
     fn make(&self, mut parent: OwnedFd) -> Result<()> {
@@ -162,7 +139,7 @@ impl Levels<'_> {
         let _one_at_a_time = (!newness.births_are_told())
             .then(|| lock(&[b"make\0", self.base].concat(), Duration::from_secs(1)));
         for (level, name) in self.missing.iter().enumerate() {
-            log!(DEBUG, "Creating ", name);
+            log!(DEBUG, "Creating %s", name);
             self.refuse_relative(&parent, level)?;
             match impossible {
                 Some((at, errno)) if at == level => return Err(self.cannot_create(level, errno)),
@@ -215,7 +192,7 @@ impl Levels<'_> {
                 Err(errno) => return Err(self.cannot_create(level, errno)),
             };
             let child = self.open_level(parent, level, true).inspect_err(|error| {
-                let errno = error.errno().unwrap_or_default();
+                let errno = error.raw_os_error().unwrap_or_default();
                 if !birth.is_closed_to_its_owner(parent, name, errno) {
                     take_away();
                 }
@@ -238,8 +215,8 @@ impl Levels<'_> {
     }
 
     fn cannot_chmod(&self, level: usize, why: &str, errno: i32) -> Error {
-        let path = go_text::quote(&self.path_of(level));
-        Error::flatten(text!("chmod ", path, " failed: ", why), &Error::from_errno(errno))
+        let cause = Error::from_errno(errno);
+        Error::flatten(text!("chmod %q failed: %s%s", self.path_of(level), why, cause), &cause)
     }
 
     /// Opens the level that was just made, or that somebody else made first.
@@ -254,7 +231,7 @@ impl Levels<'_> {
 
     fn cannot_open(&self, level: usize, errno: i32) -> Error {
         let cause = Error::from_errno(errno);
-        Error::flatten(text!("cannot open ", self.path_of(level), ": "), &cause)
+        Error::flatten(text!("cannot open %s: %s", self.path_of(level), cause), &cause)
     }
 
     /// Refuses a level where the original fails because its path is relative: it gives mkdirat(2)
@@ -309,11 +286,11 @@ fn level_path(existing: &[u8], names: &[&[u8]]) -> Vec<u8> {
 }
 
 fn cannot_create(path: &[u8], errno: i32, profile: Profile) -> Error {
-    let prefix = text!("cannot create directory ", path, ": ");
     let cause = Error::from_errno(errno);
+    let text = text!("cannot create directory %s: %w", path, cause);
     match profile.wraps_errors() {
-        true => Error::wrap(prefix, cause),
-        false => Error::flatten(prefix, &cause),
+        true => Error::wrap(text, cause),
+        false => Error::flatten(text, &cause),
     }
 }
 
@@ -382,7 +359,10 @@ pub(crate) fn existing_prefix(base: &[u8], pathname: &[u8]) -> Prefix {
         Ok(fd) => fd,
         Err(errno) => {
             let cause = Error::from_errno(errno);
-            return fail(pathname, Error::flatten(text!("error opening ", base, ": "), &cause));
+            return fail(
+                pathname,
+                Error::flatten(text!("error opening %s: %s", base, cause), &cause),
+            );
         }
     };
     for (i, name) in names.iter().enumerate() {

@@ -20,7 +20,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use subpath_mountinfo::internal::sys::{self, CachedStat, Sys};
 
-use crate::request::FileMode;
+use crate::mode::DirectoryMode;
 
 /// Sticky, and for its owner alone: nobody uses that, a sticky bit protects entries from others who
 /// may write. It opens nothing to anybody if this process ends before the mode is set.
@@ -45,7 +45,7 @@ pub(crate) struct Birth {
     after: i128,
     /// What shows that it is the one that was made.
     mark: Option<u32>,
-    wanted: FileMode,
+    wanted: DirectoryMode,
 }
 
 /// Why a mode could not be set.
@@ -92,7 +92,7 @@ impl Newness {
     }
 
     /// mkdirat(2), in such a way that the directory can be told from others.
-    pub(crate) fn make(&self, parent: &OwnedFd, name: &[u8], wanted: FileMode) -> Sys<Birth> {
+    pub(crate) fn make(&self, parent: &OwnedFd, name: &[u8], wanted: DirectoryMode) -> Sys<Birth> {
         let after = sys::inode_clock();
         if self.marks_all || self.needs_mark(parent, wanted) {
             match sys::mkdirat(parent, name, MARK) {
@@ -105,16 +105,16 @@ impl Newness {
                 Err(_) => {}
             }
         }
-        sys::mkdirat(parent, name, wanted.for_mkdir())?;
+        sys::mkdirat(parent, name, wanted.for_mkdir)?;
         Ok(Birth { after, mark: None, wanted })
     }
 
     /// Whether a directory of this mode is made with a mark.
-    fn needs_mark(&self, parent: &OwnedFd, wanted: FileMode) -> bool {
+    fn needs_mark(&self, parent: &OwnedFd, wanted: DirectoryMode) -> bool {
         // Who may not read what the original would make (mkdirat(2) gives it to its owner without that
         // right, and CAP_DAC_OVERRIDE is missing) may not open it either, and that is the answer.
-        let is_readable = wanted.for_mkdir() & !self.umask.unwrap_or(0) & OWNER_READS != 0;
-        !self.births_are_told && is_readable && !self.is_given_by_mkdir(parent, wanted.for_chmod())
+        let is_readable = wanted.for_mkdir & !self.umask.unwrap_or(0) & OWNER_READS != 0;
+        !self.births_are_told && is_readable && !self.is_given_by_mkdir(parent, wanted.for_chmod)
     }
 
     /// Whether mkdirat(2) alone gives this mode, as far as the umask and the parent's own mode say: a
@@ -133,7 +133,7 @@ impl Newness {
     /// Sets the mode of a directory that was made and opened.
     pub(crate) fn set_mode(&mut self, dir: &OwnedFd, birth: &Birth) -> Result<(), CannotSet> {
         let unproven = |errno| CannotSet { errno, unproven: true, may_stay: false };
-        let mode = birth.wanted.for_chmod();
+        let mode = birth.wanted.for_chmod;
         let quick = sys::cached_stat_fd(dir).map_err(unproven)?;
         let is_local = self.is_local(dir, quick.stat.dev);
         if quick.mode == mode && !needs_chmod(is_local, mode) {

@@ -7,7 +7,7 @@ use nix::fcntl::{AT_FDCWD, OFlag};
 use subpath_mountinfo::internal::automount::{self, Automount};
 use subpath_mountinfo::internal::go_path;
 use subpath_mountinfo::internal::sys::{self, Kind, Stat, Sys};
-use subpath_mountinfo::{Error, Features, Result, log, text};
+use subpath_mountinfo::{Error, ErrorKind, Features, Result, log, text};
 
 /// Opens the last component itself, with no right but to refer to it.
 const PATH: OFlag = OFlag::O_PATH.union(OFlag::O_NOFOLLOW);
@@ -26,7 +26,7 @@ pub(crate) fn open_beneath(pathname: &[u8], base: &[u8]) -> Result<OwnedFd> {
     let relative = go_path::rel(&base, &pathname)?;
     let parent = open_base(&base).map_err(|errno| {
         let cause = Error::from_errno(errno);
-        Error::flatten(text!("cannot open directory ", base, ": "), &cause)
+        Error::flatten(text!("cannot open directory %s: %s", base, cause), &cause)
     })?;
     if Features::get().openat2
         && !go_path::starts_with_backstep(&relative)
@@ -173,12 +173,18 @@ fn open_by_component(mut parent: OwnedFd, base: &[u8], relative: &[u8]) -> Resul
     for segment in go_path::split_segments(relative) {
         current = go_path::join(&[&current, segment]);
         if !go_path::path_within_base(&current, base) {
-            return Err(Error::new(text!("path ", current, " is outside of allowed base ", base)));
+            return Err(outside_of_base(&current, base));
         }
-        log!(TRACE, "Opening path ", current);
+        log!(TRACE, "Opening path %s", current);
         parent = open_component(&parent, segment, &current)?;
     }
     Ok(parent)
+}
+
+/// The error of a path that leads out of the directory below which it has to lie.
+pub(crate) fn outside_of_base(path: &[u8], base: &[u8]) -> Error {
+    Error::new(text!("path %s is outside of allowed base %s", path, base))
+        .of_kind(ErrorKind::OutsideVolume)
 }
 
 fn open_component(parent: impl AsFd, segment: &[u8], current: &[u8]) -> Result<OwnedFd> {
@@ -187,14 +193,16 @@ fn open_component(parent: impl AsFd, segment: &[u8], current: &[u8]) -> Result<O
     }
     // No directory, or an automount that failed: what counts is the plain open.
     let fd = sys::openat(parent, segment, PATH, 0).map_err(|errno| {
-        Error::flatten(text!("cannot open ", current, ": "), &Error::from_errno(errno))
+        let cause = Error::from_errno(errno);
+        Error::flatten(text!("cannot open %s: %s", current, cause), &cause)
     })?;
     let stat = sys::fstat(&fd).map_err(|errno| {
         let cause = Error::from_errno(errno);
-        Error::flatten(text!("error running fstat on ", current, " with "), &cause)
+        Error::flatten(text!("error running fstat on %s with %s", current, cause), &cause)
     })?;
     if stat.kind == Kind::Symlink {
-        return Err(Error::new(text!("unexpected symlink found ", current)));
+        let text = text!("unexpected symlink found %s", current);
+        return Err(Error::new(text).of_kind(ErrorKind::Symlink));
     }
     Ok(fd)
 }
@@ -205,7 +213,7 @@ pub(crate) fn trace_components(base: &[u8], relative: &[u8]) {
         let mut current = base.to_vec();
         for segment in go_path::split_segments(relative) {
             current = go_path::join(&[&current, segment]);
-            log!(TRACE, "Opening path ", current);
+            log!(TRACE, "Opening path %s", current);
         }
     }
 }

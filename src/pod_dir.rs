@@ -140,7 +140,7 @@ impl PodDir {
         } else {
             self.locate(path).and_then(|at| sys::remove_at(at.dir(), at.name(), Kind::Directory))
         };
-        removed.map_err(|errno| Error::path("remove", path, errno))
+        removed.map_err(|errno| Error::at_path("remove", path, errno))
     }
 }
 
@@ -243,7 +243,7 @@ fn make_carefully(split: &Split<'_>, mode: u32) -> Result<OwnedFd> {
             // What is wrong with it shows when it is made, or opened again.
             make_anchor(&split.anchor, mode)?;
             sys::open(&split.anchor, anchor)
-                .map_err(|errno| Error::path("mkdir", &split.anchor[..], errno))?
+                .map_err(|errno| Error::at_path("mkdir", &split.anchor[..], errno))?
         }
     };
     let mut current = split.anchor.to_vec();
@@ -257,7 +257,7 @@ fn make_carefully(split: &Split<'_>, mode: u32) -> Result<OwnedFd> {
             Ok(next) => dir = next,
             Err(sys::ENOTDIR) => {
                 let path = go_path::join(&[&current, name]);
-                return Err(Error::path("mkdir", path, sys::ENOTDIR));
+                return Err(Error::at_path("mkdir", path, sys::ENOTDIR));
             }
             // What is wrong with it shows when it is made.
             Err(_) => break name,
@@ -271,7 +271,7 @@ fn make_carefully(split: &Split<'_>, mode: u32) -> Result<OwnedFd> {
     for name in missing {
         current = go_path::join(&[&current, name]);
         dir = make_level(&dir, name, mode, &mut is_new)
-            .map_err(|errno| Error::path("mkdir", &current[..], errno))?;
+            .map_err(|errno| Error::at_path("mkdir", &current[..], errno))?;
     }
     Ok(dir)
 }
@@ -317,9 +317,9 @@ fn refuse_impossible(dir: &OwnedFd, existing: &[u8], missing: &[&[u8]]) -> Resul
                 && let Err(errno) = sys::may_change(dir)
             {
                 let first = go_path::join(&[existing, missing[0]]);
-                return Err(Error::path("mkdir", first, errno));
+                return Err(Error::at_path("mkdir", first, errno));
             }
-            return Err(Error::path("mkdir", current, errno));
+            return Err(Error::at_path("mkdir", current, errno));
         }
     }
     Ok(())
@@ -329,7 +329,7 @@ fn refuse_impossible(dir: &OwnedFd, existing: &[u8], missing: &[&[u8]]) -> Resul
 fn make_anchor(path: &[u8], mode: u32) -> Result<()> {
     match sys::stat(path) {
         Ok(stat) if stat.kind == sys::Kind::Directory => return Ok(()),
-        Ok(_) => return Err(Error::path("mkdir", path, sys::ENOTDIR)),
+        Ok(_) => return Err(Error::at_path("mkdir", path, sys::ENOTDIR)),
         // As in Go: what is wrong with it shows when it is made.
         Err(_) => {}
     }
@@ -340,7 +340,7 @@ fn make_anchor(path: &[u8], mode: u32) -> Result<()> {
     match sys::mkdir(path, mode) {
         Ok(()) => Ok(()),
         Err(_) if sys::lstat(path).is_ok_and(|s| s.kind == sys::Kind::Directory) => Ok(()),
-        Err(errno) => Err(Error::path("mkdir", path, errno)),
+        Err(errno) => Err(Error::at_path("mkdir", path, errno)),
     }
 }
 

@@ -1,27 +1,55 @@
-//! What a caller asks for: the sub path, and the mode of a directory in Go's terms.
+//! [`Subpath`]: what a caller asks for.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use subpath_mountinfo::internal::go_path;
+use subpath_mountinfo::internal::paths::{bytes_of, path_of};
+use subpath_mountinfo::{Error, ErrorKind, Result, text};
 
 use crate::SUBPATH_DIRECTORY_NAME;
 
-/// One sub path of one volume for one container. All paths are bytes, as the kernel takes them.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+/// One sub path of one volume for one container (the original's `Subpath`).
+///
+/// # Examples
+/// ```
+/// use subpath::Subpath;
+///
+/// let request = Subpath::builder()
+///     .volume("data", "/var/lib/kubelet/pods/UID/volumes/kubernetes.io~empty-dir/data")
+///     .sub_path("logs/web")
+///     .pod_dir("/var/lib/kubelet/pods/UID")
+///     .container("web")
+///     .volume_mount_index(0)
+///     .build()?;
+/// # Ok::<(), subpath::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Subpath {
-    /// The index of the volume mount in the container.
-    pub volume_mount_index: i64,
-    /// The whole path of the sub path on the host.
-    pub path: Vec<u8>,
-    /// The volume's name, which is a valid name of a directory.
-    pub volume_name: Vec<u8>,
-    /// The whole path of the volume on the host.
-    pub volume_path: Vec<u8>,
-    /// The pod's directory, with the pod's UID.
-    pub pod_dir: Vec<u8>,
-    /// The container's name, which is a valid name of a directory.
-    pub container_name: Vec<u8>,
+    pub(crate) volume_mount_index: i64,
+    pub(crate) path: Vec<u8>,
+    pub(crate) volume_name: Vec<u8>,
+    pub(crate) volume_path: Vec<u8>,
+    pub(crate) pod_dir: Vec<u8>,
+    pub(crate) container_name: Vec<u8>,
 }
 
 impl Subpath {
+    /// Begins with a request that says nothing yet.
+    pub fn builder() -> SubpathBuilder {
+        SubpathBuilder::default()
+    }
+
+    /// A request of the original's, as it is: nothing is checked. The fields are path, volume name,
+    /// volume path, the pod's directory and the container's name.
+    #[doc(hidden)]
+    pub fn from_fields(fields: [&[u8]; 5], volume_mount_index: i64) -> Self {
+        let [path, volume_name, volume_path, pod_dir, container_name] = fields.map(<[u8]>::to_vec);
+        Subpath { volume_mount_index, path, volume_name, volume_path, pod_dir, container_name }
+    }
+
     /// `POD_DIR/volume-subpaths/VOLUME/CONTAINER`.
     pub(crate) fn container_dir(&self) -> Vec<u8> {
         go_path::join(&[
@@ -48,59 +76,129 @@ impl Subpath {
     }
 }
 
-/// The permission and special bits of a directory, as Go's `os.FileMode` holds them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct FileMode(u32);
+impl fmt::Debug for Subpath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subpath")
+            .field("path", &path_of(&self.path))
+            .field("volume_name", &OsStr::from_bytes(&self.volume_name))
+            .field("volume_path", &path_of(&self.volume_path))
+            .field("pod_dir", &path_of(&self.pod_dir))
+            .field("container_name", &OsStr::from_bytes(&self.container_name))
+            .field("volume_mount_index", &self.volume_mount_index)
+            .finish()
+    }
+}
 
-impl FileMode {
-    /// Go's `os.ModeSetuid`.
-    pub const SETUID: u32 = 1 << 23;
-    /// Go's `os.ModeSetgid`.
-    pub const SETGID: u32 = 1 << 22;
-    /// Go's `os.ModeSticky`.
-    pub const STICKY: u32 = 1 << 20;
+/// Builds a [`Subpath`]: everything but the index has to be said.
+#[derive(Debug, Clone, Default)]
+pub struct SubpathBuilder {
+    subpath: Subpath,
+    is_below_volume: bool,
+}
 
-    /// Go's bits: the low nine are the permissions, the special ones are the constants above.
-    pub fn new(bits: u32) -> Self {
-        FileMode(bits)
+impl SubpathBuilder {
+    /// The volume: its name, which names a directory, and its whole path on the host.
+    pub fn volume(mut self, name: impl AsRef<OsStr>, path: impl AsRef<Path>) -> Self {
+        self.subpath.volume_name = name.as_ref().as_bytes().to_vec();
+        self.subpath.volume_path = bytes_of(&path).to_vec();
+        self
     }
 
-    /// What the original hands to mkdirat(2): the bits as they are.
-    pub(crate) fn for_mkdir(self) -> u32 {
-        self.0
+    /// The sub path below the volume.
+    pub fn sub_path(mut self, path: impl AsRef<Path>) -> Self {
+        self.subpath.path = bytes_of(&path).to_vec();
+        self.is_below_volume = true;
+        self
     }
 
-    /// What fchmod(2) takes.
-    pub(crate) fn for_chmod(self) -> u32 {
-        let special = |go: u32, kernel: u32| if self.0 & go != 0 { kernel } else { 0 };
-        self.0 & 0o777
-            | special(Self::SETUID, 0o4000)
-            | special(Self::SETGID, 0o2000)
-            | special(Self::STICKY, 0o1000)
+    /// The whole path of the sub path on the host, in place of [`SubpathBuilder::sub_path`].
+    pub fn path(mut self, path: impl AsRef<Path>) -> Self {
+        self.subpath.path = bytes_of(&path).to_vec();
+        self.is_below_volume = false;
+        self
     }
+
+    /// The pod's directory.
+    pub fn pod_dir(mut self, path: impl AsRef<Path>) -> Self {
+        self.subpath.pod_dir = bytes_of(&path).to_vec();
+        self
+    }
+
+    /// The container's name, which names a directory.
+    pub fn container(mut self, name: impl AsRef<OsStr>) -> Self {
+        self.subpath.container_name = name.as_ref().as_bytes().to_vec();
+        self
+    }
+
+    /// The index of the volume mount in the container; 0 if it is not said.
+    pub fn volume_mount_index(mut self, index: u32) -> Self {
+        self.subpath.volume_mount_index = index.into();
+        self
+    }
+
+    /// The request.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] where something was not said, or where a name is none of a directory:
+    /// empty, `.`, `..`, or with a slash in it.
+    pub fn build(self) -> Result<Subpath> {
+        let SubpathBuilder { mut subpath, is_below_volume } = self;
+        for (what, path) in [
+            ("path of the volume", &subpath.volume_path),
+            ("sub path", &subpath.path),
+            ("pod's directory", &subpath.pod_dir),
+        ] {
+            if path.is_empty() {
+                return Err(invalid(text!("a Subpath needs the %s", what)));
+            }
+        }
+        for (what, name) in
+            [("volume", &subpath.volume_name), ("container", &subpath.container_name)]
+        {
+            if matches!(&name[..], b"" | b"." | b"..") || name.contains(&b'/') {
+                return Err(invalid(text!("%q is no name of a %s", name, what)));
+            }
+        }
+        if is_below_volume {
+            subpath.path = go_path::join(&[&subpath.volume_path, &subpath.path]);
+        }
+        Ok(subpath)
+    }
+}
+
+fn invalid(text: Vec<u8>) -> Error {
+    Error::new(text).of_kind(ErrorKind::InvalidInput)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn special_bits_are_gos() {
-        let mode = FileMode::new(0o750 | FileMode::SETGID | FileMode::STICKY);
-        assert_eq!(mode.for_chmod(), 0o3750);
-        assert_eq!(FileMode::new(0o777 | FileMode::SETUID).for_chmod(), 0o4777);
-        assert_eq!(FileMode::new(0o7777).for_chmod(), 0o777, "the kernel's own bits mean nothing");
+    fn builder() -> SubpathBuilder {
+        let builder = Subpath::builder().volume("vol", "/volumes/vol").sub_path("a/b");
+        builder.pod_dir("/pods/uid/").container("c")
     }
 
     #[test]
     fn the_target_lies_below_the_pod() {
-        let subpath = Subpath {
-            pod_dir: b"/pods/uid/".to_vec(),
-            volume_name: b"vol".to_vec(),
-            container_name: b"c".to_vec(),
-            volume_mount_index: -3,
-            ..Subpath::default()
-        };
-        assert_eq!(subpath.target(), b"/pods/uid/volume-subpaths/vol/c/-3");
+        let subpath = builder().volume_mount_index(3).build().unwrap();
+        assert_eq!(subpath.target(), b"/pods/uid/volume-subpaths/vol/c/3");
+        assert_eq!(subpath.path, b"/volumes/vol/a/b");
+        let text = format!("{subpath:?}");
+        assert!(text.contains(r#"path: "/volumes/vol/a/b", volume_name: "vol""#), "{text}");
+    }
+
+    #[test]
+    fn what_is_missing_or_no_name_is_said() {
+        for (builder, said) in [
+            (Subpath::builder(), "a Subpath needs the path of the volume"),
+            (builder().sub_path(""), "a Subpath needs the sub path"),
+            (builder().pod_dir(""), "a Subpath needs the pod's directory"),
+            (builder().container(".."), "\"..\" is no name of a container"),
+            (builder().volume("a/b", "/v"), "\"a/b\" is no name of a volume"),
+        ] {
+            let error = builder.build().unwrap_err();
+            assert_eq!((error.kind(), error.to_string()), (ErrorKind::InvalidInput, said.into()));
+        }
     }
 }

@@ -3,9 +3,9 @@
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use nix::fcntl::AT_FDCWD;
+use subpath_mountinfo::internal::go_path;
 use subpath_mountinfo::internal::sys::{self, Stat, Sys};
-use subpath_mountinfo::internal::{go_path, go_text};
-use subpath_mountinfo::{Error, Result, Source, log, text};
+use subpath_mountinfo::{Error, ErrorKind, Result, Source, log, text};
 
 use crate::open::{NotSymlinkFree, open_beneath, open_symlink_free};
 use crate::request::Subpath;
@@ -25,15 +25,16 @@ impl BindSource<'_> {
             BindSource::Open(_, Some(stat)) => Ok(*stat),
             BindSource::Open(fd, None) => sys::fstat(fd).map_err(Error::from_errno),
             BindSource::Path(path) => {
-                sys::lstat(path).map_err(|errno| Error::path("lstat", *path, errno))
+                sys::lstat(path).map_err(|errno| Error::at_path("lstat", *path, errno))
             }
         }
     }
 
     /// [`BindSource::stat`] to compare with what is mounted on the target.
     pub(crate) fn stat_to_compare(&self, subpath: &Subpath) -> Result<Stat> {
-        let prefix = || text!("stat ", subpath.path, " failed: ");
-        self.stat().map_err(|error| Error::flatten(prefix(), &error))
+        self.stat().map_err(|error| {
+            Error::flatten(text!("stat %s failed: %s", subpath.path, error), &error)
+        })
     }
 
     /// Whether the source answers when its server is asked anew.
@@ -60,7 +61,7 @@ pub(crate) fn open(subpath: &Subpath) -> Result<Opened> {
             let volume = &subpath.volume_path;
             let is_in_volume = place.len() > go_path::clean_cow(volume).len();
             let of = if is_in_volume { &subpath.path } else { volume };
-            return Err(cannot_resolve(of, &Error::path("lstat", place, errno)));
+            return Err(cannot_resolve(of, &Error::at_path("lstat", place, errno)));
         }
         Err(NotSymlinkFree::Unknown) => None,
         Ok(found) => Some(found),
@@ -69,15 +70,7 @@ pub(crate) fn open(subpath: &Subpath) -> Result<Opened> {
         Some(found) => (found.base.to_vec(), found.path.to_vec()),
         None => (resolve(&subpath.volume_path)?, resolve(&subpath.path)?),
     };
-    log!(
-        TRACE,
-        "doBindSubPath ",
-        go_text::quote(&subpath.path),
-        " (",
-        go_text::quote(&path),
-        ") for volumepath ",
-        go_text::quote(&subpath.volume_path)
-    );
+    log!(TRACE, "doBindSubPath %q (%q) for volumepath %q", subpath.path, path, subpath.volume_path);
     let (fd, stat) = match found {
         Some(found) => {
             found.trace();
@@ -93,31 +86,21 @@ fn resolve(path: &[u8]) -> Result<Vec<u8>> {
 }
 
 fn cannot_resolve(path: &[u8], cause: &Error) -> Error {
-    Error::flatten(text!("error resolving symlinks in ", go_text::quote(path), ": "), cause)
+    Error::flatten(text!("error resolving symlinks in %q: %s", path, cause), cause)
 }
 
 /// Opens the sub path below its volume (`safeOpenSubPath`).
 fn open_sub_path(path: &[u8], volume_path: &[u8]) -> Result<OwnedFd> {
     if !go_path::path_within_base(path, volume_path) {
-        return Err(Error::new(text!(
-            "subpath ",
-            go_text::quote(path),
-            " not within volume path ",
-            go_text::quote(volume_path)
-        )));
+        let text = text!("subpath %q not within volume path %q", path, volume_path);
+        return Err(Error::new(text).of_kind(ErrorKind::OutsideVolume));
     }
     open_beneath(path, volume_path)
-        .map_err(|error| Error::flatten(text!("error opening subpath ", path, ": "), &error))
+        .map_err(|error| Error::flatten(text!("error opening subpath %s: %s", path, error), &error))
 }
 
 /// Logs that the mounter is about to bind, as the original does.
 pub(crate) fn log_bind(source: Source<'_>, target: &[u8]) {
-    log!(
-        TRACE,
-        "bind mounting ",
-        // Where it cannot be told the mounter's own question fails.
-        go_text::quote(&source.proc_path().unwrap_or_default()),
-        " at ",
-        go_text::quote(target)
-    );
+    // Where it cannot be told the mounter's own question fails.
+    log!(TRACE, "bind mounting %q at %q", source.proc_path().unwrap_or_default(), target);
 }

@@ -30,7 +30,7 @@ pub(crate) struct Target {
 impl Target {
     /// A target on which the sub path is mounted already.
     pub(crate) fn already_mounted(path: Vec<u8>) -> Self {
-        log!(TRACE, "Skipping bind-mounting subpath ", path, ": already mounted");
+        log!(TRACE, "Skipping bind-mounting subpath %s: already mounted", path);
         Target { path, parent: None }
     }
 }
@@ -72,15 +72,15 @@ pub(crate) fn make(
         None => match make_container_dir(subpath) {
             Ok(made) => made,
             // A clean-up removed a level after it was opened.
-            Err(error) if error.errno() == Some(sys::ENOENT) => {
+            Err(error) if error.raw_os_error() == Some(sys::ENOENT) => {
                 return Ok(Attempt::Vanished(error));
             }
             Err(error) => return Err(error),
         },
     };
-    let stat = source
-        .stat()
-        .map_err(|error| Error::flatten(text!("lstat ", subpath.path, " failed: "), &error))?;
+    let stat = source.stat().map_err(|error| {
+        Error::flatten(text!("lstat %s failed: %s", subpath.path, error), &error)
+    })?;
     let parent = parent.map_err(|errno| cannot_make(stat.kind, path, errno))?;
     let made = match stat.kind {
         Kind::Directory => make_directory(&parent, path, replace),
@@ -90,7 +90,7 @@ pub(crate) fn make(
         Ok(made) => Ok(Attempt::Made { parent, made, kind: stat.kind }),
         // The directory was removed after it was opened. For a moment more it can be opened, until
         // rmdir(2) is done: mkdirat(2) waits for that, so that the tries are not spent on it.
-        Err(error) if error.errno() == Some(sys::ENOENT) => {
+        Err(error) if error.raw_os_error() == Some(sys::ENOENT) => {
             let _shown_by_the_next_try =
                 pod_dir::make_all(&subpath.pod_dir, &subpath.container_dir(), DIRECTORY_MODE);
             Ok(Attempt::Vanished(error))
@@ -110,16 +110,19 @@ fn make_container_dir(subpath: &Subpath) -> Result<Sys<OwnedFd>> {
             let opened = sys::open(&path, OFlag::O_PATH | OFlag::O_DIRECTORY);
             Ok(Err(opened.err().unwrap_or(sys::ENOENT)))
         }
-        Err(error) => Err(Error::flatten(text!("error creating directory ", path, ": "), &error)),
+        Err(error) => {
+            Err(Error::flatten(text!("error creating directory %s: %s", path, error), &error))
+        }
     }
 }
 
 pub(crate) fn cannot_make(source: Kind, path: &[u8], errno: i32) -> Error {
     let (what, op) = match source {
-        Kind::Directory => ("directory ", "mkdir"),
-        _ => ("file ", "open"),
+        Kind::Directory => ("directory", "mkdir"),
+        _ => ("file", "open"),
     };
-    Error::flatten(text!("error creating ", what, path, ": "), &Error::path(op, path, errno))
+    let cause = Error::at_path(op, path, errno);
+    Error::flatten(text!("error creating %s %s: %s", what, path, cause), &cause)
 }
 
 /// Makes the target of a directory. One that exists is kept; a symlink is replaced, and with the
@@ -220,29 +223,28 @@ fn unlink(dir: impl AsFd, name: &[u8]) -> Sys<()> {
 
 /// Logs that what is mounted on a target is of no use any more.
 pub(crate) fn log_corrupted(path: &[u8], why: &Error) {
-    log!(WARN, "Detected corrupted mount at ", path, " (error: ", why.text_v(), "), unmounting");
+    log!(WARN, "Detected corrupted mount at %s (error: %v), unmounting", path, why);
 }
 
 /// The error of such a mount that cannot be unmounted.
 pub(crate) fn cannot_unmount_corrupted(path: &[u8], cause: Error) -> Error {
-    Error::wrap(text!("error unmounting corrupted mount ", path, ": "), cause)
+    Error::wrap(text!("error unmounting corrupted mount %s: %w", path, cause), cause)
 }
 
 /// Logs that something else than the source is mounted on a target.
 pub(crate) fn log_stale(path: &[u8]) {
     log!(
         DEBUG,
-        "Subpath bind mount at ",
-        path,
-        " points to a different inode/device than source, will lazy-unmount and recreate"
+        "Subpath bind mount at %s points to a different inode/device than source, will lazy-unmount and recreate",
+        path
     );
 }
 
 /// The error of such a mount that cannot be unmounted.
 pub(crate) fn cannot_unmount_stale(path: &[u8], cause: Error, profile: Profile) -> Error {
     if profile.detaches_stale() {
-        Error::wrap(text!("error lazy-unmounting stale subpath mount ", path, ": "), cause)
+        Error::wrap(text!("error lazy-unmounting stale subpath mount %s: %w", path, cause), cause)
     } else {
-        Error::flatten(text!("error ummounting ", path, ": "), &cause)
+        Error::flatten(text!("error ummounting %s: %s", path, cause), &cause)
     }
 }

@@ -7,28 +7,29 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::fuse::{Fuse, op};
 use common::{
-    BACKENDS, BACKENDS_WITH_STATX, Layout, bind, bytes, mount_tmpfs, open_descriptors, with_fuse,
+    BACKENDS, BACKENDS_WITH_STATX, Layout, bind, kernel, mount_tmpfs, open_descriptors, with_fuse,
 };
 use nix::errno::Errno;
-use subpath::{Error, Features, FileMode, KernelMounter, Profile, Result};
+use subpath::{Error, Features, Profile, Result, Subpath};
 
 const PROFILES: [Profile; 2] = [Profile::V129, Profile::V137];
 
-fn prepare(layout: &Layout, sub_path: &str) -> Result<Vec<u8>> {
-    subpath::prepare_safe_subpath(&KernelMounter, &layout.request(sub_path), Profile::V129)
+fn prepare(layout: &Layout, sub_path: &str) -> Result<PathBuf> {
+    kernel(Profile::V129).prepare_safe_subpath(&layout.request(sub_path))
 }
 
 fn clean(layout: &Layout) -> Result<()> {
-    subpath::clean_sub_paths(&KernelMounter, &bytes(&layout.pod), b"vol", Profile::V129)
+    kernel(Profile::V129).clean_sub_paths(&layout.pod, "vol")
 }
 
 fn make(layout: &Layout, sub_path: &str) -> Result<()> {
-    let (mode, volume) = (FileMode::new(0o750), bytes(&layout.volume));
-    subpath::safe_make_dir(sub_path.as_bytes(), &volume, mode, Profile::V129)
+    let (mode, volume) = (0o750, &layout.volume);
+    kernel(Profile::V129).safe_make_dir(sub_path, volume, mode)
 }
 
 #[track_caller]
@@ -40,7 +41,7 @@ fn clean_leaves_nothing(layout: &Layout) {
 
 #[track_caller]
 fn refused(error: &Error, errno: Errno, text: &str) {
-    assert_eq!(error.errno(), Some(errno as i32), "{error}");
+    assert_eq!(error.raw_os_error(), Some(errno as i32), "{error}");
     assert!(error.to_string().contains(text), "{error}");
 }
 
@@ -86,13 +87,13 @@ fn a_target_whose_server_was_restarted_is_bound_anew() {
         for profile in PROFILES {
             let mut first = served(layout);
             let request = layout.request("d");
-            subpath::prepare_safe_subpath(&KernelMounter, &request, profile).unwrap();
+            kernel(profile).prepare_safe_subpath(&request).unwrap();
             // Whoever still uses the dead mount does not hold the new one up.
             let _in_use = fs::File::open(layout.target()).unwrap();
             first.die();
             nix::mount::umount(&layout.volume).unwrap();
             let _second = served(layout);
-            subpath::prepare_safe_subpath(&KernelMounter, &request, profile).unwrap();
+            kernel(profile).prepare_safe_subpath(&request).unwrap();
             assert_eq!(layout.mounts_at(&layout.target()), 1);
             assert!(fs::metadata(layout.target()).unwrap().is_dir());
             clean_leaves_nothing(layout);
@@ -108,7 +109,7 @@ fn a_target_whose_source_was_replaced_on_the_server_is_bound_anew() {
         for (profile, name) in PROFILES.into_iter().flat_map(|p| [(p, "d"), (p, "f")]) {
             let server = served(layout);
             let request = layout.request(name);
-            let prepare = || subpath::prepare_safe_subpath(&KernelMounter, &request, profile);
+            let prepare = || kernel(profile).prepare_safe_subpath(&request);
             prepare().unwrap();
             // Device and inode number stay, and so does what the kernel remembers.
             server.replace(name);
@@ -133,7 +134,7 @@ fn a_target_that_is_no_worse_than_its_source_stays() {
             let server = served(layout);
             server.be_remembered();
             let request = layout.request("d");
-            let prepare = || subpath::prepare_safe_subpath(&KernelMounter, &request, profile);
+            let prepare = || kernel(profile).prepare_safe_subpath(&request);
             prepare().unwrap();
             let table = || fs::read("/proc/thread-self/mountinfo").unwrap();
             let before = table();
@@ -182,7 +183,7 @@ fn a_target_whose_server_hangs_is_replaced_without_asking_it() {
             nix::mount::umount2(&layout.volume, nix::mount::MntFlags::MNT_DETACH).unwrap();
             fs::create_dir_all(layout.volume.join("d")).unwrap();
             let request = layout.request("d");
-            subpath::prepare_safe_subpath(&KernelMounter, &request, profile).unwrap();
+            kernel(profile).prepare_safe_subpath(&request).unwrap();
             assert_eq!(server.asked(), asked);
             assert_eq!(layout.mounts_at(&layout.target()), 1);
             let inode = |path| fs::metadata(path).unwrap().ino();
@@ -208,15 +209,16 @@ fn waiting_holds_nobody_else_up(layout: &Layout, mut server: Fuse) {
             std::thread::yield_now();
         }
         fs::create_dir(layout.outside.join("d")).unwrap();
-        let other = subpath::Subpath {
-            path: bytes(&layout.outside.join("d")),
-            volume_path: bytes(&layout.outside),
-            volume_name: b"other".to_vec(),
-            ..layout.request("d")
-        };
-        subpath::prepare_safe_subpath(&KernelMounter, &other, Profile::V129).unwrap();
-        let pod = bytes(&layout.pod);
-        subpath::clean_sub_paths(&KernelMounter, &pod, b"other", Profile::V129).unwrap();
+        let other = Subpath::builder()
+            .volume("other", &layout.outside)
+            .sub_path("d")
+            .pod_dir(&layout.pod)
+            .container("app")
+            .build()
+            .unwrap();
+        kernel(Profile::V129).prepare_safe_subpath(&other).unwrap();
+        let pod = &layout.pod;
+        kernel(Profile::V129).clean_sub_paths(pod, "other").unwrap();
         clean_leaves_nothing(layout);
         assert!(!came_back.load(Ordering::SeqCst));
         // It ends with the server, and leaves nothing.
@@ -260,7 +262,7 @@ fn a_sub_path_whose_server_is_dead_is_refused_and_its_mount_taken_away() {
             let descriptors = open_descriptors();
             for profile in PROFILES {
                 let request = layout.request("d");
-                let refusal = subpath::prepare_safe_subpath(&KernelMounter, &request, profile);
+                let refusal = kernel(profile).prepare_safe_subpath(&request);
                 let gone = "transport endpoint is not connected";
                 refused(&refusal.unwrap_err(), Errno::ENOTCONN, gone);
                 assert_eq!(layout.mounts_at(&layout.target()), usize::from(mounted_before));
@@ -338,7 +340,7 @@ fn a_volume_whose_server_refuses_is_refused_with_its_errno() {
         ] {
             server.fail(errno);
             refused(&prepare(layout, "d").unwrap_err(), errno, "error resolving symlinks in");
-            assert_eq!(make(layout, "x/y").unwrap_err().errno(), Some(errno as i32));
+            assert_eq!(make(layout, "x/y").unwrap_err().raw_os_error(), Some(errno as i32));
             assert_eq!(layout.left_in_pod(), Vec::<std::path::PathBuf>::new());
             assert_eq!(open_descriptors(), descriptors);
         }

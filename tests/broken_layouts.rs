@@ -6,20 +6,20 @@
 mod common;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use common::lines::at_line;
 use common::{
-    Layout, bind, bytes, in_namespace, in_namespace_over, mount_tmpfs, mounts_are_locked,
+    Layout, bind, in_namespace, in_namespace_over, kernel, mount_tmpfs, mounts_are_locked,
     open_descriptors, with_locked_mounts,
 };
 use nix::errno::Errno;
-use subpath::{Error, FileMode, KernelMounter, Profile, Result};
+use subpath::{Error, Profile, Result};
 
-fn prepare(layout: &Layout, sub_path: &str) -> Result<Vec<u8>> {
-    subpath::prepare_safe_subpath(&KernelMounter, &layout.request(sub_path), Profile::V129)
+fn prepare(layout: &Layout, sub_path: &str) -> Result<PathBuf> {
+    kernel(Profile::V129).prepare_safe_subpath(&layout.request(sub_path))
 }
 
 fn clean(layout: &Layout) -> Result<()> {
@@ -27,12 +27,12 @@ fn clean(layout: &Layout) -> Result<()> {
 }
 
 fn clean_pod(pod: &Path) -> Result<()> {
-    subpath::clean_sub_paths(&KernelMounter, &bytes(pod), b"vol", Profile::V129)
+    kernel(Profile::V129).clean_sub_paths(pod, "vol")
 }
 
 fn make(layout: &Layout, sub_path: &str) -> Result<()> {
-    let (mode, volume) = (FileMode::new(0o750), bytes(&layout.volume));
-    subpath::safe_make_dir(sub_path.as_bytes(), &volume, mode, Profile::V129)
+    let (mode, volume) = (0o750, &layout.volume);
+    kernel(Profile::V129).safe_make_dir(sub_path, volume, mode)
 }
 
 #[track_caller]
@@ -44,7 +44,7 @@ fn clean_leaves_nothing(layout: &Layout) {
 
 #[track_caller]
 fn refused(error: &Error, errno: Errno, text: &str) {
-    assert_eq!(error.errno(), Some(errno as i32), "{error}");
+    assert_eq!(error.raw_os_error(), Some(errno as i32), "{error}");
     assert!(error.to_string().contains(text), "{error}");
 }
 
@@ -57,7 +57,7 @@ fn a_pods_directory_that_vanishes_under_the_call_stays_away() {
         let descriptors = open_descriptors();
         let pod = layout.pod.clone();
         let error = at_line("bind mounting", move || fs::remove_dir_all(&pod).unwrap())
-            .run(|| subpath::prepare_safe_subpath(&KernelMounter, &request, Profile::V129))
+            .run(|| kernel(Profile::V129).prepare_safe_subpath(&request))
             .unwrap_err();
         refused(&error, Errno::ENOENT, "error mounting");
         assert!(!layout.pod.exists());
@@ -109,9 +109,7 @@ fn a_stale_mount_that_a_clean_up_takes_away_under_the_call_is_no_error() {
             clean_pod(&pod).unwrap();
         });
         let request = layout.request("e");
-        cleaned
-            .run(|| subpath::prepare_safe_subpath(&KernelMounter, &request, Profile::V137))
-            .unwrap();
+        cleaned.run(|| kernel(Profile::V137).prepare_safe_subpath(&request)).unwrap();
         assert_eq!(times.load(SeqCst), 1);
         assert_eq!(layout.mounts_at(&layout.target()), 1);
         clean_leaves_nothing(layout);
@@ -137,9 +135,8 @@ fn a_mount_that_is_locked_is_an_error_at_once() {
                     counted.fetch_add(1, SeqCst);
                 });
                 let request = layout.request("d");
-                let error = tries
-                    .run(|| subpath::prepare_safe_subpath(&KernelMounter, &request, profile))
-                    .unwrap_err();
+                let error =
+                    tries.run(|| kernel(profile).prepare_safe_subpath(&request)).unwrap_err();
                 refused(&error, Errno::EINVAL, "mounting");
                 let expected = if profile == Profile::V137 { 1..=3 } else { 0..=0 };
                 let times = times.load(SeqCst);
@@ -266,19 +263,16 @@ fn paths_that_are_too_long_are_refused_before_anything_is_made() {
             assert!(!layout.volume.join("a").exists());
         }
         fs::create_dir(layout.volume.join("d")).unwrap();
-        let mut request = layout.request("d");
-        request.container_name = long_name.into_bytes();
-        let error =
-            subpath::prepare_safe_subpath(&KernelMounter, &request, Profile::V129).unwrap_err();
+        let request = layout.builder().sub_path("d").container(&long_name).build().unwrap();
+        let error = kernel(Profile::V129).prepare_safe_subpath(&request).unwrap_err();
         refused(&error, Errno::ENAMETOOLONG, "file name too long");
         assert_eq!(layout.left_in_pod(), Vec::<std::path::PathBuf>::new());
 
         // What no prepare can have made, there is nothing to clean of.
         prepare(layout, "d").unwrap();
         for volume_name in ["n".repeat(256), "n/".repeat(2500)] {
-            let pod = bytes(&layout.pod);
-            let name = volume_name.as_bytes();
-            let error = subpath::clean_sub_paths(&KernelMounter, &pod, name, Profile::V129);
+            let pod = &layout.pod;
+            let error = kernel(Profile::V129).clean_sub_paths(pod, volume_name);
             refused(&error.unwrap_err(), Errno::ENAMETOOLONG, "file name too long");
             assert_eq!(layout.mounts_at(&layout.target()), 1);
         }
@@ -335,8 +329,8 @@ fn a_process_that_runs_in_a_sub_path_makes_it_busy_until_it_ends() {
             prepare(layout, "d").unwrap();
             let mut sleeper = std::process::Command::new("sleep");
             let mut running = sleeper.arg("100").current_dir(layout.target()).spawn().unwrap();
-            let pod = bytes(&layout.pod);
-            let busy = subpath::clean_sub_paths(&KernelMounter, &pod, b"vol", profile);
+            let pod = &layout.pod;
+            let busy = kernel(profile).clean_sub_paths(pod, "vol");
             refused(&busy.unwrap_err(), Errno::EBUSY, "device or resource busy");
             assert_eq!(layout.mounts_at(&layout.target()), 1);
             assert_eq!(fs::read_to_string(layout.target().join("file")).unwrap(), "precious");

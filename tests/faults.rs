@@ -12,9 +12,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
-use common::{Layout, bind, bytes, in_namespace, mount_tmpfs, open_descriptors};
+use common::{Layout, bind, in_namespace, kernel, mount_tmpfs, open_descriptors};
 use nix::errno::Errno;
-use subpath::{FakeMounter, FileMode, KernelMounter, Mounter, Profile, Result};
+use subpath::{FakeMounter, KernelMounter, Mounter, Profile, Result, Subpather};
 use subpath_mountinfo::internal::go_text::errno_text;
 use subpath_mountinfo::internal::sys::fault;
 
@@ -89,7 +89,8 @@ impl Scenario<'_> {
             }
             Err(error) => {
                 assert!(struck, "{what}: {error}");
-                let said = error.errno().unwrap_or_else(|| panic!("{what}: no errno: {error}"));
+                let said =
+                    error.raw_os_error().unwrap_or_else(|| panic!("{what}: no errno: {error}"));
                 let text = errno_text(said).into_owned();
                 assert!(error.to_string().ends_with(&text), "{what}: {error}");
                 (self.failed)(!lasting);
@@ -144,11 +145,14 @@ fn tear_down(layout: &Layout) {
 }
 
 fn prepare<M: Mounter>(layout: &Layout, m: &M, sub_path: &str, profile: Profile) -> Result<()> {
-    subpath::prepare_safe_subpath(m, &layout.request(sub_path), profile).map(drop)
+    Subpather::with_mounter(m)
+        .profile(profile)
+        .prepare_safe_subpath(&layout.request(sub_path))
+        .map(drop)
 }
 
 fn clean<M: Mounter>(layout: &Layout, m: &M, profile: Profile) -> Result<()> {
-    subpath::clean_sub_paths(m, &bytes(&layout.pod), b"vol", profile)
+    Subpather::with_mounter(m).profile(profile).clean_sub_paths(&layout.pod, "vol")
 }
 
 const PROFILES: [Profile; 2] = [Profile::V129, Profile::V137];
@@ -177,9 +181,8 @@ fn make_dirs(layout: &Layout, volume: &Path) {
             name,
             lay_out: &|| {},
             call: &|| {
-                let mode = FileMode::new(0o775 | FileMode::SETGID);
-                let volume = bytes(volume);
-                subpath::safe_make_dir(sub_path.as_bytes(), &volume, mode, Profile::V137)
+                let mode = 0o775 | 0o2000;
+                kernel(Profile::V137).safe_make_dir(sub_path, volume, mode)
             },
             done: &|| {
                 assert!(volume.join(sub_path).is_dir());
@@ -241,7 +244,10 @@ fn what_covers_the_directories_of_sub_paths_survives_every_fault() {
                         assert_eq!(fs::read_to_string(&target).unwrap(), "somebody's", "{row}");
                         assert_eq!(layout.mounts_at(covered), 1, "{row}");
                         if !struck {
-                            assert_eq!(outcome.unwrap_err().errno(), Some(Errno::EBUSY as i32));
+                            assert_eq!(
+                                outcome.unwrap_err().raw_os_error(),
+                                Some(Errno::EBUSY as i32)
+                            );
                             break;
                         }
                         skip += 1;
@@ -349,8 +355,8 @@ fn clean_up_by_path_survives_every_fault() {
                     bind(&layout.volume.join(sub_path), &layout.target());
                 },
                 call: &|| {
-                    let target = bytes(&layout.target());
-                    subpath_mountinfo::cleanup_mount_point(&KernelMounter, &target, true, profile)
+                    let target = &layout.target();
+                    subpath_mountinfo::cleanup_mount_point(&KernelMounter, target, true, profile)
                 },
                 done: &|| {
                     assert!(fs::symlink_metadata(layout.target()).is_err());

@@ -14,7 +14,7 @@ use std::time::Duration;
 use common::device::{Device, volume_on_a_device};
 use common::fuse::{self, Fuse};
 use common::lines::Lines;
-use common::{Layout, bytes, in_namespace_over, mount_tmpfs, with_fuse};
+use common::{Layout, in_namespace_over, mount_tmpfs, with_fuse};
 use nix::errno::Errno;
 use subpath_mountinfo::internal::worker::stuck;
 use subpath_mountinfo::{
@@ -34,7 +34,7 @@ fn clean(path: &Path, timeout: Duration) -> Result<()> {
 #[track_caller]
 fn timed_out(outcome: Result<()>) {
     let error = outcome.unwrap_err();
-    assert_eq!(error.errno(), Some(Errno::ETIMEDOUT as i32), "{error}");
+    assert_eq!(error.raw_os_error(), Some(Errno::ETIMEDOUT as i32), "{error}");
 }
 
 fn until(condition: impl Fn() -> bool) {
@@ -254,7 +254,7 @@ fn what_uses_a_healthy_mount_keeps_it_busy() {
         let mut sleeper = Command::new("sleep").arg("1000").current_dir(&at).spawn().unwrap();
         for _ in 0..5 {
             let error = clean(&at, LONG).unwrap_err();
-            assert_eq!(error.errno(), Some(Errno::EBUSY as i32), "{error}");
+            assert_eq!(error.raw_os_error(), Some(Errno::EBUSY as i32), "{error}");
             assert_eq!(
                 error.to_string(),
                 format!("unmount {}: device or resource busy", at.display())
@@ -281,7 +281,7 @@ fn what_stays_in_a_hung_mount_is_an_error_that_says_what_force_did() {
         let mut sleeper = Command::new("sleep").arg("1000").current_dir(&at).spawn().unwrap();
         server.hang();
         let error = clean(&at, ENOUGH).unwrap_err();
-        assert_eq!(error.errno(), Some(Errno::EBUSY as i32), "{error}");
+        assert_eq!(error.raw_os_error(), Some(Errno::EBUSY as i32), "{error}");
         assert!(error.to_string().contains("data may be lost"), "{error}");
         assert_eq!(layout.mounts_at(&at), 1);
         sleeper.kill().unwrap();
@@ -329,7 +329,7 @@ fn lines_are_logged_by_the_caller_and_those_of_later_calls_too() {
                     if forced {
                         clean(&at, LONG)
                     } else {
-                        cleanup_mount_point(&KernelMounter, &bytes(&at), true, Profile::V137)
+                        cleanup_mount_point(&KernelMounter, &at, true, Profile::V137)
                     }
                 })
                 .unwrap();
@@ -420,11 +420,13 @@ fn go_through_busy(layout: &Layout, at: &Path, order: &[Event]) {
             Ok(()) => assert_eq!((mounted, at.exists()), (0, false), "{order:?}"),
             // Whoever waited for the server may not have left yet.
             Err(error) if in_time => {
-                assert_eq!(error.errno(), Some(Errno::EBUSY as i32), "{order:?}: {error}");
+                assert_eq!(error.raw_os_error(), Some(Errno::EBUSY as i32), "{order:?}: {error}");
                 assert!(!error.to_string().contains("force"), "{order:?}: {error}");
             }
             // Told at once, because it came when the time of the first was up.
-            Err(error) => assert_eq!(error.errno(), Some(Errno::ETIMEDOUT as i32), "{order:?}"),
+            Err(error) => {
+                assert_eq!(error.raw_os_error(), Some(Errno::ETIMEDOUT as i32), "{order:?}")
+            }
         }
     }
     assert!(in_time || first.is_ok(), "{order:?}: {first:?}");
@@ -462,7 +464,7 @@ fn the_root_directory_is_left_alone() {
     in_namespace_over(&[""], "the_root_directory_is_left_alone", |layout| {
         for path in [Path::new("/"), Path::new("///"), Path::new("/proc/..")] {
             let error = clean(path, LONG).unwrap_err();
-            assert_eq!(error.errno(), Some(Errno::EBUSY as i32), "{error}");
+            assert_eq!(error.raw_os_error(), Some(Errno::EBUSY as i32), "{error}");
         }
         fs::write(layout.root.join("writable"), "").unwrap();
     });

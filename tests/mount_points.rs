@@ -13,34 +13,38 @@ use std::time::Duration;
 
 use common::fuse::{self, Fuse};
 use common::{
-    BACKENDS, Layout, bind, bytes, expect_descriptors, in_namespace, in_namespace_over,
-    mount_tmpfs, open_descriptors, with_fuse,
+    BACKENDS, Layout, bind, expect_descriptors, in_namespace, in_namespace_over, mount_tmpfs,
+    open_descriptors, with_fuse,
 };
 use nix::errno::Errno;
 use subpath_mountinfo::table::mount_refs;
 use subpath_mountinfo::{
-    Error, Features, KernelMounter, Place, Profile, Result, cleanup_mount_point,
+    Error, ErrorKind, Features, KernelMounter, Place, Profile, Result, cleanup_mount_point,
     cleanup_mount_with_force, is_likely_not_mount_point, is_mount_point, is_not_mount_point,
 };
 
 /// The three checks and what the operations ask, which must agree on what is well.
 #[track_caller]
 fn check(path: &Path) -> Result<bool> {
-    let path = bytes(path);
-    let mounted = is_mount_point(&path);
-    assert_eq!(is_not_mount_point(&KernelMounter, &path).map(|not| !not), mounted);
+    let mounted = is_mount_point(path);
+    assert_eq!(is_not_mount_point(&KernelMounter, path).map(|not| !not), mounted);
     assert_eq!(KernelMounter.is_mounted(Place::at(&path)), mounted);
-    let likely = is_likely_not_mount_point(&path).map(|not| !not);
+    let likely = is_likely_not_mount_point(path).map(|not| !not);
     match &mounted {
         Ok(_) => assert_eq!(likely, mounted),
         // mount-utils returns the errno alone here.
-        Err(error) => assert_eq!(likely, Err(Error::from_errno(error.errno().unwrap()))),
+        Err(error) => {
+            let likely = likely.unwrap_err();
+            assert_eq!(likely.to_string(), error.to_string());
+            let errno = Error::from_errno(error.raw_os_error().unwrap());
+            assert_eq!(likely.original_text(), errno.original_text());
+        }
     }
     mounted
 }
 
 fn clean(path: &Path) -> Result<()> {
-    cleanup_mount_point(&KernelMounter, &bytes(path), true, Profile::V137)
+    cleanup_mount_point(&KernelMounter, path, true, Profile::V137)
 }
 
 const LONG: Duration = Duration::from_secs(50);
@@ -119,14 +123,15 @@ fn every_kind_of_mount_point_is_known() {
             assert_eq!(check(Path::new(path)), Ok(true), "{path:?}");
         }
         for name in ["missing", "dangling", "plain/missing"] {
-            assert_eq!(check(&at(name)), Err(Error::not_exist()), "{name:?}");
+            let error = check(&at(name)).unwrap_err();
+            assert_eq!((error.kind(), error.path()), (ErrorKind::NotFound, Some(&*at(name))));
         }
         for (name, errno) in [("file/below", Errno::ENOTDIR), ("loop", Errno::ELOOP)] {
             let error = check(&at(name)).unwrap_err();
-            let told = (error.errno(), error.path_bytes().map(<[u8]>::to_vec));
-            assert_eq!(told, (Some(errno as i32), Some(bytes(&at(name)))), "{name:?}");
+            let told = (error.raw_os_error(), error.path());
+            assert_eq!(told, (Some(errno as i32), Some(&*at(name))), "{name:?}");
         }
-        assert_eq!(check(Path::new("")), Err(Error::not_exist()));
+        assert_eq!(check(Path::new("")).unwrap_err().kind(), ErrorKind::NotFound);
         // A relative path, and a file that is open.
         std::env::set_current_dir(at("bound")).unwrap();
         assert_eq!(check(Path::new(".")), Ok(true));
@@ -150,9 +155,8 @@ fn a_dead_and_a_hung_server_are_mount_points_and_are_cleaned() {
             let server = Fuse::mount(&hung, "");
             server.hang();
             for path in [&dead, &hung, &link] {
-                let path = bytes(path);
                 assert_eq!(KernelMounter.is_mounted(Place::at(&path)), Ok(true));
-                assert_eq!(is_likely_not_mount_point(&path), Ok(false));
+                assert_eq!(is_likely_not_mount_point(path), Ok(false));
             }
             assert_eq!(server.asked(), 0);
             for path in [&dead, &hung] {
@@ -190,11 +194,11 @@ fn a_server_that_is_dead_or_refuses_is_told_of() {
     with_fuse(&BACKENDS, "a_server_that_is_dead_or_refuses_is_told_of", |layout| {
         let descriptors = open_descriptors();
         let tells = |path: &Path, errno: Errno| {
-            let (path, errno) = (bytes(path), errno as i32);
-            let told = Err(Error::path("statx", &path[..], errno));
-            assert_eq!(is_mount_point(&path), told);
-            assert_eq!(is_not_mount_point(&KernelMounter, &path), told);
-            assert_eq!(is_likely_not_mount_point(&path), Ok(false));
+            let (path, errno) = (path, errno as i32);
+            let told = Err(Error::at_path("statx", path.as_os_str().as_encoded_bytes(), errno));
+            assert_eq!(is_mount_point(path), told);
+            assert_eq!(is_not_mount_point(&KernelMounter, path), told);
+            assert_eq!(is_likely_not_mount_point(path), Ok(false));
             assert_eq!(KernelMounter.is_mounted(Place::at(&path)), Ok(true));
         };
         let mut server = Fuse::mount(&layout.volume, "");
@@ -235,13 +239,16 @@ fn a_server_that_is_dead_or_refuses_is_told_of() {
 fn what_the_kernel_knows_to_be_broken_is_told_of() {
     with_fuse(&BACKENDS, "what_the_kernel_knows_to_be_broken_is_told_of", |layout| {
         let server = Fuse::mount(&layout.volume, "");
-        let path = bytes(&layout.volume);
+        let path = &layout.volume;
         server.break_root();
         let eio = Errno::EIO as i32;
-        assert_eq!(is_mount_point(&path), Err(Error::path("statx", &path[..], eio)));
+        assert_eq!(
+            is_mount_point(path),
+            Err(Error::at_path("statx", path.as_os_str().as_encoded_bytes(), eio))
+        );
         // Without statx(2) only the mount table is asked.
         let told = Features::get().statx.then(|| Error::from_errno(eio));
-        assert_eq!(is_likely_not_mount_point(&path), told.map_or(Ok(false), Err));
+        assert_eq!(is_likely_not_mount_point(path), told.map_or(Ok(false), Err));
         assert_eq!(KernelMounter.is_mounted(Place::at(&path)), Ok(true));
         clean(&layout.volume).unwrap();
     });
@@ -253,20 +260,27 @@ fn what_the_kernel_knows_to_be_broken_is_told_of() {
 fn a_server_that_hangs_is_waited_for_by_one_thread() {
     let backends = ["", "statx", "open_tree"];
     with_fuse(&backends, "a_server_that_hangs_is_waited_for_by_one_thread", |layout| {
-        let path = bytes(&layout.volume);
-        let told = Err(Error::path("statx", &path[..], Errno::ETIMEDOUT as i32));
+        let path = &layout.volume;
+        let told = Err(Error::at_path(
+            "statx",
+            path.as_os_str().as_encoded_bytes(),
+            Errno::ETIMEDOUT as i32,
+        ));
         let server = Fuse::mount(&layout.volume, "");
         server.hang();
         for _ in 0..20 {
-            assert_eq!(is_mount_point(&path), told);
-            assert_eq!(is_not_mount_point(&KernelMounter, &path), told);
-            assert_eq!(is_likely_not_mount_point(&path), Ok(false));
+            assert_eq!(is_mount_point(path), told);
+            assert_eq!(is_not_mount_point(&KernelMounter, path), told);
+            assert_eq!(is_likely_not_mount_point(path), Ok(false));
             assert_eq!(KernelMounter.is_mounted(Place::at(&path)), Ok(true));
         }
         assert_eq!(server.asked(), 1);
         if !Features::get().open_tree {
             // The thread waits on the mount itself then.
-            assert_eq!(clean(&layout.volume).unwrap_err().errno(), Some(Errno::EBUSY as i32));
+            assert_eq!(
+                clean(&layout.volume).unwrap_err().raw_os_error(),
+                Some(Errno::EBUSY as i32)
+            );
             fuse::abort_all();
             return;
         }
@@ -307,7 +321,7 @@ fn references_to_a_mount_whose_server_is_dead_or_hangs_are_found() {
         assert_eq!(server.asked(), asked, "it was asked");
         for _ in 0..20 {
             let error = mount_refs(&below).unwrap_err();
-            assert_eq!(error.errno(), Some(Errno::ETIMEDOUT as i32), "{error}");
+            assert_eq!(error.raw_os_error(), Some(Errno::ETIMEDOUT as i32), "{error}");
         }
         assert_eq!(server.asked(), asked + 1);
         server.die();
@@ -319,11 +333,11 @@ fn references_to_a_mount_whose_server_is_dead_or_hangs_are_found() {
         // The thread that waited has the kernel's answer by now, but may not have told it yet.
         let error = loop {
             let error = mount_refs(&below).unwrap_err();
-            if error.errno() != Some(Errno::ETIMEDOUT as i32) {
+            if error.raw_os_error() != Some(Errno::ETIMEDOUT as i32) {
                 break error;
             }
         };
-        assert_eq!(error.errno(), Some(Errno::ENOTCONN as i32), "{error}");
+        assert_eq!(error.raw_os_error(), Some(Errno::ENOTCONN as i32), "{error}");
         assert!(subpath_mountinfo::is_corrupted_mount(&error), "{error}");
     });
 }
@@ -336,10 +350,10 @@ fn a_path_below_a_dead_server_tells_of_it() {
         server.die();
         let below = layout.volume.join("d");
         let error = check(&below).unwrap_err();
-        assert_eq!(error.errno(), Some(Errno::ENOTCONN as i32), "{error}");
+        assert_eq!(error.raw_os_error(), Some(Errno::ENOTCONN as i32), "{error}");
         assert!(subpath_mountinfo::is_corrupted_mount(&error));
         for error in [clean(&below).unwrap_err(), clean_with_force(&below, LONG).unwrap_err()] {
-            assert_eq!(error.errno(), Some(Errno::ENOTCONN as i32), "{error}");
+            assert_eq!(error.raw_os_error(), Some(Errno::ENOTCONN as i32), "{error}");
             assert!(error.to_string().contains(below.to_str().unwrap()), "{error}");
         }
     });
@@ -392,7 +406,7 @@ fn a_mount_in_use_is_an_error_and_stays() {
         let held = fs::File::open(at("tmpfs")).unwrap();
         for clean in [clean, |path: &Path| clean_with_force(path, LONG)] {
             let error = clean(&at("tmpfs")).unwrap_err();
-            assert_eq!(error.errno(), Some(Errno::EBUSY as i32), "{error}");
+            assert_eq!(error.raw_os_error(), Some(Errno::EBUSY as i32), "{error}");
             assert_eq!(check(&at("tmpfs")), Ok(true));
         }
         drop(held);

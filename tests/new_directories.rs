@@ -11,27 +11,27 @@ use std::os::unix::fs::MetadataExt;
 
 use common::fuse::{Fuse, op};
 use common::{
-    BACKENDS, Layout, bytes, in_namespace, mount_ramfs, open_descriptors, with_free_descriptors,
+    BACKENDS, Layout, in_namespace, kernel, mount_ramfs, open_descriptors, with_free_descriptors,
     with_fuse,
 };
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
-use subpath::{Error, FileMode, Profile, Result};
+use subpath::{Error, Profile, Result};
 
-const SETGID_2770: u32 = 0o770 | FileMode::SETGID;
+const SETGID_2770: u32 = 0o770 | 0o2000;
 
 /// Makes a directory under an umask.
 fn make(layout: &Layout, sub_path: &str, taken: u32, wanted: u32) -> Result<()> {
     let old = umask(Mode::from_bits_truncate(taken));
-    let (mode, volume) = (FileMode::new(wanted), bytes(&layout.volume));
-    let made = subpath::safe_make_dir(sub_path.as_bytes(), &volume, mode, Profile::V137);
+    let (mode, volume) = (wanted, &layout.volume);
+    let made = kernel(Profile::V137).safe_make_dir(sub_path, volume, mode);
     umask(old);
     made
 }
 
 #[track_caller]
 fn not_set(error: &Error, errno: Errno, path: &std::path::Path) {
-    assert_eq!(error.errno(), Some(errno as i32), "{error}");
+    assert_eq!(error.raw_os_error(), Some(errno as i32), "{error}");
     let start = format!("chmod \"{}\" failed: ", path.display());
     assert!(error.to_string().starts_with(&start), "{error}");
 }
@@ -68,7 +68,7 @@ fn a_server_that_refuses_chmod_is_not_asked_to_change_nothing() {
         server.set_mode("", 0o2775);
         // The server has to hand setgid down, as this one does not; what it makes has it already.
         server.fix_mode(0o2750);
-        make(layout, "c/d", 0o027, 0o750 | FileMode::SETGID).unwrap();
+        make(layout, "c/d", 0o027, 0o750 | 0o2000).unwrap();
         // A server that gives every directory the one mode that it knows.
         server.fix_mode(0o777);
         make(layout, "e/f", 0o077, 0o777).unwrap();
@@ -152,7 +152,11 @@ fn few_descriptors_give_the_mode_or_an_error_and_nothing_half_made() {
                             made += 1;
                         }
                         Err(error) => {
-                            assert_eq!(error.errno(), Some(Errno::EMFILE as i32), "{row}: {error}");
+                            assert_eq!(
+                                error.raw_os_error(),
+                                Some(Errno::EMFILE as i32),
+                                "{row}: {error}"
+                            );
                             assert!(!path.exists(), "{row}: {error}");
                         }
                     }

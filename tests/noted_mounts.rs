@@ -14,8 +14,9 @@ use std::time::Duration;
 use common::device::volume_on_a_device;
 use common::fuse::{self, Fuse};
 use common::lines::Lines;
-use common::{Layout, bytes, in_namespace_over, mount_tmpfs, with_fuse};
+use common::{Layout, in_namespace_over, mount_tmpfs, with_fuse};
 use nix::errno::Errno;
+use subpath::Subpather;
 use subpath_mountinfo::internal::worker::stuck;
 use subpath_mountinfo::{
     Features, KernelMounter, Profile, Result, cleanup_mount_point, cleanup_mount_with_force,
@@ -25,7 +26,7 @@ const UTAB: &str = "/run/mount/utab";
 const LONG: Duration = Duration::from_secs(50);
 
 fn clean(path: &Path) -> Result<()> {
-    cleanup_mount_point(&KernelMounter, &bytes(path), true, Profile::V137)
+    cleanup_mount_point(&KernelMounter, path, true, Profile::V137)
 }
 
 fn clean_within(path: &Path, timeout: Duration) -> Result<()> {
@@ -231,9 +232,8 @@ fn without_an_entry_no_program_is_run_nor_for_a_sub_path() {
             clean(&at("nothing there")).unwrap();
         }
         // The stale mount on the target goes, the sub path's own too.
-        let (mounter, request) = (&KernelMounter, layout.request("dir"));
-        subpath::prepare_safe_subpath(mounter, &request, Profile::V137).unwrap();
-        subpath::clean_sub_paths(mounter, &bytes(&layout.pod), b"vol", Profile::V137).unwrap();
+        Subpather::new().prepare_safe_subpath(&layout.request("dir")).unwrap();
+        Subpather::new().clean_sub_paths(&layout.pod, "vol").unwrap();
         assert!(!target.exists() && !ran.exists());
         for clean in WAYS {
             tmpfs8("_netdev", &at("noted"));
@@ -328,7 +328,7 @@ fn nothing_is_cleaned_while_umount_waits_for_the_server() {
         fs::write(UTAB, format!("SRC={} TARGET={} ROOT=/ OPTS=x\n", device.0, at.display()))
             .unwrap();
         let timed_out = |outcome: Result<()>| {
-            assert_eq!(outcome.unwrap_err().errno(), Some(Errno::ETIMEDOUT as i32));
+            assert_eq!(outcome.unwrap_err().raw_os_error(), Some(Errno::ETIMEDOUT as i32));
         };
         while !server.was_told_to_go() {
             timed_out(clean_within(&at, Duration::from_secs(1)));

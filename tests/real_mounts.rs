@@ -6,20 +6,20 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Barrier, Mutex};
 
 use common::lines::at_line;
-use common::{Layout, bind, bytes, in_namespace, mount_tmpfs, open_descriptors};
+use common::{Layout, bind, in_namespace, kernel, mount_tmpfs, open_descriptors};
 use nix::libc;
-use subpath::{FileMode, KernelMounter, Profile, Result};
+use subpath::{Profile, Result};
 
-fn prepare(layout: &Layout, sub_path: &str) -> Result<Vec<u8>> {
-    subpath::prepare_safe_subpath(&KernelMounter, &layout.request(sub_path), Profile::V129)
+fn prepare(layout: &Layout, sub_path: &str) -> Result<PathBuf> {
+    kernel(Profile::V129).prepare_safe_subpath(&layout.request(sub_path))
 }
 
 fn clean(layout: &Layout) -> Result<()> {
-    subpath::clean_sub_paths(&KernelMounter, &bytes(&layout.pod), b"vol", Profile::V129)
+    kernel(Profile::V129).clean_sub_paths(&layout.pod, "vol")
 }
 
 fn clean_leaves_nothing(layout: &Layout) {
@@ -35,7 +35,7 @@ fn a_directory_is_bound_and_taken_away() {
         fs::write(layout.volume.join("a/b/file"), "content").unwrap();
         let descriptors = open_descriptors();
         let target = prepare(layout, "a/b").unwrap();
-        assert_eq!(target, bytes(&layout.target()));
+        assert_eq!(target, layout.target());
         assert_eq!(fs::read_to_string(layout.target().join("file")).unwrap(), "content");
         assert_eq!(layout.mounts_at(&layout.target()), 1);
         clean_leaves_nothing(layout);
@@ -91,7 +91,7 @@ fn something_else_that_is_mounted_is_replaced() {
             // Whoever still uses the old mount does not hold the new one up.
             let _in_use = fs::File::open(layout.target()).unwrap();
             let request = layout.request("a");
-            subpath::prepare_safe_subpath(&KernelMounter, &request, profile).unwrap();
+            kernel(profile).prepare_safe_subpath(&request).unwrap();
             assert_eq!(layout.mounts_at(&layout.target()), 1);
             let bound = fs::metadata(layout.target()).unwrap();
             assert_eq!(bound.ino(), fs::metadata(layout.volume.join("a")).unwrap().ino());
@@ -150,12 +150,12 @@ fn callers_that_prepare_and_clean_one_sub_path_at_once_meet_no_other_error_than_
                     for round in 0..200 {
                         let profile = [Profile::V129, Profile::V137][round % 2];
                         let request = layout.request(["d", "e"][(number + round / 2) % 2]);
-                        subpath::prepare_safe_subpath(&KernelMounter, &request, profile).unwrap();
+                        kernel(profile).prepare_safe_subpath(&request).unwrap();
                         match clean(layout) {
                             Ok(()) => {}
                             // Somebody is just mounting on the target, or made another.
                             Err(error) => assert!(
-                                matches!(error.errno(), Some(libc::EBUSY | libc::ENOTEMPTY)),
+                                matches!(error.raw_os_error(), Some(libc::EBUSY | libc::ENOTEMPTY)),
                                 "{error}"
                             ),
                         }
@@ -211,7 +211,7 @@ fn a_mount_in_use_is_said_to_be_busy_and_cleaned_later() {
         prepare(layout, "a").unwrap();
         let in_use = fs::File::open(layout.target()).unwrap();
         let error = clean(layout).unwrap_err();
-        assert_eq!(error.errno(), Some(nix::errno::Errno::EBUSY as i32));
+        assert_eq!(error.raw_os_error(), Some(nix::errno::Errno::EBUSY as i32));
         assert!(error.to_string().ends_with("device or resource busy"), "{error}");
         assert_eq!(layout.mounts_at(&layout.target()), 1);
         drop(in_use);
@@ -295,7 +295,7 @@ fn callers_that_make_directories_at_once_give_each_its_mode() {
     in_namespace("callers_that_make_directories_at_once_give_each_its_mode", |layout| {
         // Nobody is left anything, so that a mode that was not set shows.
         nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o777));
-        let (barrier, volume) = (Barrier::new(8), bytes(&layout.volume));
+        let (barrier, volume) = (Barrier::new(8), &layout.volume);
         for round in 0..40 {
             let made = |name: &str| format!("{round}/shared/{name}");
             std::thread::scope(|scope| {
@@ -304,9 +304,8 @@ fn callers_that_make_directories_at_once_give_each_its_mode() {
                         (&barrier, &volume, made(["one/two", "two/one"][caller % 2]));
                     scope.spawn(move || {
                         barrier.wait();
-                        let mode = FileMode::new(0o775);
-                        subpath::safe_make_dir(path.as_bytes(), volume, mode, Profile::V137)
-                            .unwrap();
+                        let mode = 0o775;
+                        kernel(Profile::V137).safe_make_dir(path, volume, mode).unwrap();
                     });
                 }
             });
@@ -338,27 +337,22 @@ fn modes_are_the_originals() {
 fn a_new_directory_has_the_mode_that_was_asked_for() {
     in_namespace("a_new_directory_has_the_mode_that_was_asked_for", |layout| {
         use nix::sys::stat::{Mode, umask};
-        let volume = bytes(&layout.volume);
+        let volume = &layout.volume;
         for parents in [0o755, 0o2775, 0o1777] {
             for taken in [0o000, 0o022, 0o077, 0o777] {
                 for (wanted, mode) in [
                     (0o750, 0o750),
                     (0o777, 0o777),
                     (0o700, 0o700),
-                    (0o770 | FileMode::SETGID, 0o2770),
-                    (0o777 | FileMode::STICKY, 0o1777),
+                    (0o770 | 0o2000, 0o2770),
+                    (0o777 | 0o1000, 0o1777),
                 ] {
                     let row = format!("{mode:o} in {parents:o}, umask {taken:o}");
                     let parent = layout.volume.join("parent");
                     fs::create_dir(&parent).unwrap();
                     fs::set_permissions(&parent, fs::Permissions::from_mode(parents)).unwrap();
                     let old = umask(Mode::from_bits_truncate(taken));
-                    let made = subpath::safe_make_dir(
-                        b"parent/a/b",
-                        &volume,
-                        FileMode::new(wanted),
-                        Profile::V129,
-                    );
+                    let made = kernel(Profile::V129).safe_make_dir("parent/a/b", volume, wanted);
                     umask(old);
                     made.unwrap();
                     for dir in [parent.join("a"), parent.join("a/b")] {

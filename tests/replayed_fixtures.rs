@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use subpath::{Profile, Subpath, clean_sub_paths, prepare_safe_subpath};
+use subpath::{Profile, Subpath, Subpather};
 use subpath_mountinfo::table::{MountRecord, MountTable};
 use subpath_mountinfo::{Mounter, Place, ReplayMounter};
 
@@ -86,21 +86,22 @@ fn play(what: &str, root: &Root, table: &MountTable, volume: &MountRecord, profi
     let pod_dir = root.here(POD);
     fs::create_dir_all(path(&source)).unwrap();
     fs::create_dir_all(path(&pod_dir)).unwrap();
-    let request = Subpath {
-        volume_mount_index: 3,
-        path: source.clone(),
-        volume_name: b"volume".to_vec(),
-        volume_path,
-        pod_dir: pod_dir.clone(),
-        container_name: b"container".to_vec(),
-    };
+    let request = Subpath::builder()
+        .volume("volume", path(&volume_path))
+        .path(path(&source))
+        .pod_dir(path(&pod_dir))
+        .container("container")
+        .volume_mount_index(3)
+        .build()
+        .unwrap();
 
-    let target = prepare_safe_subpath(&mounter, &request, profile).unwrap();
-    assert_eq!(target, [&pod_dir[..], b"/volume-subpaths/volume/container/3"].concat(), "{what}");
+    let subpather = Subpather::with_mounter(&mounter).profile(profile);
+    let target = subpather.prepare_safe_subpath(&request).unwrap();
+    assert_eq!(target, path(&pod_dir).join("volume-subpaths/volume/container/3"), "{what}");
     assert!(mounter.is_mount_point(Place::at(&target)).unwrap(), "{what}");
-    assert_eq!(prepare_safe_subpath(&mounter, &request, profile).unwrap(), target, "{what}");
+    assert_eq!(subpather.prepare_safe_subpath(&request).unwrap(), target, "{what}");
     let prepared = mounter.table();
-    let bound = prepared.top(path(root.in_table(&target))).unwrap().unwrap();
+    let bound = prepared.top(path(root.in_table(target.as_os_str().as_bytes()))).unwrap().unwrap();
     assert_eq!(bound.device, volume.device, "{what}");
     assert_eq!(bound.source, volume.source, "{what}");
     if !volume.is_deleted() {
@@ -111,7 +112,7 @@ fn play(what: &str, root: &Root, table: &MountTable, volume: &MountRecord, profi
     let mounts = (before.records().unwrap(), prepared.records().unwrap());
     assert_eq!(mounts.0.len() + 1, mounts.1.len(), "{what}");
 
-    clean_sub_paths(&mounter, &pod_dir, b"volume", profile).unwrap();
+    subpather.clean_sub_paths(path(&pod_dir), "volume").unwrap();
     assert_eq!(mounter.table(), before, "{what}");
     assert_eq!(fs::read_dir(path(&pod_dir)).unwrap().count(), 0, "{what}");
     assert!(path(&source).is_dir(), "{what}");

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use subpath::{Profile, Subpath, clean_sub_paths, prepare_safe_subpath};
+use subpath::{Profile, Subpath, Subpather};
 use subpath_mountinfo::table::{MountRecord, MountTable};
 use subpath_mountinfo::{Mounter, Place, ReplayMounter};
 
@@ -77,7 +77,7 @@ impl Node {
     }
 
     fn is_mount_point(&self, mount: &MountRecord) -> bool {
-        self.mounter.is_mount_point(Place::at(&self.here_of(mount))).unwrap()
+        self.mounter.is_mount_point(Place::at(path(&self.here_of(mount)))).unwrap()
     }
 }
 
@@ -97,20 +97,22 @@ fn a_sub_path_prepared_on_a_node_is_a_bind_of_its_volume() {
         let node = Node::new(fixture);
         let volume = node.here_of(&node.volume);
         fs::create_dir_all(path(&volume).join("new data/sub")).unwrap();
-        let request = Subpath {
-            volume_mount_index: 7,
-            path: [&volume[..], b"/new data/sub"].concat(),
-            volume_name: node.volume_name.clone(),
-            volume_path: volume,
-            pod_dir: node.pod_dir.clone(),
-            container_name: node.container_name.clone(),
-        };
+        let request = Subpath::builder()
+            .volume(path(&node.volume_name), path(&volume))
+            .sub_path("new data/sub")
+            .pod_dir(path(&node.pod_dir))
+            .container(path(&node.container_name))
+            .volume_mount_index(7)
+            .build()
+            .unwrap();
         let before = node.mounter.table().records().unwrap().len();
-        let target = prepare_safe_subpath(&node.mounter, &request, profile).unwrap();
+        let subpather = Subpather::with_mounter(&node.mounter).profile(profile);
+        let target = subpather.prepare_safe_subpath(&request).unwrap();
         // Again: it is mounted, and stays as it is or is mounted anew.
-        assert_eq!(prepare_safe_subpath(&node.mounter, &request, profile).unwrap(), target);
+        assert_eq!(subpather.prepare_safe_subpath(&request).unwrap(), target);
 
-        let in_table = target.strip_prefix(node.root.as_os_str().as_bytes()).unwrap();
+        let in_table =
+            target.as_os_str().as_bytes().strip_prefix(node.root.as_os_str().as_bytes()).unwrap();
         let table = node.mounter.table();
         let mount = table.top(path(in_table)).unwrap().unwrap();
         assert_eq!(mount.device, node.volume.device, "{fixture}");
@@ -125,7 +127,10 @@ fn cleaning_takes_the_sub_paths_of_the_volume_and_no_other_mount() {
         let node = Node::new(fixture);
         let before = node.mounter.table().records().unwrap();
         assert!(!node.sub_paths.is_empty());
-        clean_sub_paths(&node.mounter, &node.pod_dir, &node.volume_name, profile).unwrap();
+        Subpather::with_mounter(&node.mounter)
+            .profile(profile)
+            .clean_sub_paths(path(&node.pod_dir), path(&node.volume_name))
+            .unwrap();
         for mount in &node.sub_paths {
             assert!(!node.is_mount_point(mount), "{fixture}");
             assert!(!path(&node.here_of(mount)).exists(), "{fixture}");

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{
-    Layout, bind, bytes, in_namespace, mount_tmpfs, open_descriptors, with_free_descriptors,
+    Layout, bind, in_namespace, kernel, mount_tmpfs, open_descriptors, with_free_descriptors,
     without_proc,
 };
 use nix::errno::Errno;
@@ -21,11 +21,11 @@ const PLENTY: usize = 8;
 
 fn prepare(layout: &Layout, sub_path: &str) -> Result<()> {
     let request = layout.request(sub_path);
-    subpath::prepare_safe_subpath(&KernelMounter, &request, Profile::V137).map(drop)
+    kernel(Profile::V137).prepare_safe_subpath(&request).map(drop)
 }
 
 fn clean(layout: &Layout) -> Result<()> {
-    subpath::clean_sub_paths(&KernelMounter, &bytes(&layout.pod), b"vol", Profile::V137)
+    kernel(Profile::V137).clean_sub_paths(&layout.pod, "vol")
 }
 
 /// A volume with a directory `d` and a file in it.
@@ -94,7 +94,7 @@ fn what_covers_the_directories_of_sub_paths_is_kept_though_descriptors_run_out()
             let succeeded = with_few(
                 || clean(layout),
                 |row, error| {
-                    let said = error.errno();
+                    let said = error.raw_os_error();
                     let expected = [Some(Errno::EBUSY as i32), Some(Errno::EMFILE as i32)];
                     assert!(expected.contains(&said), "{row}");
                     assert!(layout.target().exists(), "{row}");
@@ -131,7 +131,7 @@ fn a_clean_up_without_descriptors_says_so_and_the_next_one_does_it() {
         prepare(layout, "d").unwrap();
         let succeeded = with_few(
             || clean(layout),
-            |row, error| assert_eq!(error.errno(), Some(Errno::EMFILE as i32), "{row}"),
+            |row, error| assert_eq!(error.raw_os_error(), Some(Errno::EMFILE as i32), "{row}"),
             |row| {
                 assert_eq!(layout.left_in_pod(), Vec::<PathBuf>::new(), "{row}");
                 prepare(layout, "d").unwrap();
@@ -187,7 +187,7 @@ fn a_prepare_without_descriptors_says_so_and_leaves_no_mount() {
         let succeeded = with_few(
             || prepare(layout, "d"),
             |row, error| {
-                assert_eq!(error.errno(), Some(Errno::EMFILE as i32), "{row}");
+                assert_eq!(error.raw_os_error(), Some(Errno::EMFILE as i32), "{row}");
                 assert_eq!(layout.mounts_at(&layout.target()), 0, "{row}");
             },
             |row| {
@@ -205,13 +205,13 @@ fn a_clean_up_by_path_without_descriptors_says_so_and_touches_nothing() {
     in_namespace("a_clean_up_by_path_without_descriptors_says_so_and_touches_nothing", |layout| {
         lay_out(layout);
         prepare(layout, "d").unwrap();
-        let target = bytes(&layout.target());
+        let target = &layout.target();
         let cleaned =
-            || subpath_mountinfo::cleanup_mount_point(&KernelMounter, &target, true, Profile::V137);
+            || subpath_mountinfo::cleanup_mount_point(&KernelMounter, target, true, Profile::V137);
         let succeeded = with_few(
             cleaned,
             |row, error| {
-                assert_eq!(error.errno(), Some(Errno::EMFILE as i32), "{row}");
+                assert_eq!(error.raw_os_error(), Some(Errno::EMFILE as i32), "{row}");
                 assert_eq!(layout.mounts_at(&layout.target()), 1, "{row}");
             },
             |row| {

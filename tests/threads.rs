@@ -6,18 +6,17 @@
 mod common;
 
 use std::fs;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, mpsc};
 
-use common::{Layout, bytes, in_namespace};
+use common::{Layout, in_namespace, kernel};
 use nix::sched::{CloneFlags, unshare};
-use subpath::{KernelMounter, Profile, Subpath};
+use subpath::{Profile, Subpather};
 use subpath_mountinfo::{Mounter, Place, Source};
 
 fn clean(layout: &Layout) -> subpath::Result<()> {
-    subpath::clean_sub_paths(&KernelMounter, &bytes(&layout.pod), b"vol", Profile::V129)
+    kernel(Profile::V129).clean_sub_paths(&layout.pod, "vol")
 }
 
 /// What `work` gives in a thread with a descriptor table of its own. Meanwhile the same numbers name
@@ -47,13 +46,12 @@ fn a_thread_with_descriptors_of_its_own_touches_nothing_of_anothers() {
         }
         let others_pod = layout.outside.join("pod");
         fs::create_dir(&others_pod).unwrap();
-        let others = Subpath { pod_dir: bytes(&others_pod), ..layout.request("others") };
-        let bound = subpath::prepare_safe_subpath(&KernelMounter, &others, Profile::V129).unwrap();
-        let bound = PathBuf::from(std::ffi::OsString::from_vec(bound));
+        let others = layout.builder().pod_dir(&others_pod).sub_path("others").build().unwrap();
+        let bound = kernel(Profile::V129).prepare_safe_subpath(&others).unwrap();
         with_own_table(bound.parent().unwrap(), || {
             let mine = layout.request("mine");
             for _ in 0..2 {
-                subpath::prepare_safe_subpath(&KernelMounter, &mine, Profile::V129).unwrap();
+                kernel(Profile::V129).prepare_safe_subpath(&mine).unwrap();
                 assert_eq!(layout.mounts_at(&layout.target()), 1);
                 assert_eq!(layout.mounts_at(&bound), 1);
             }
@@ -75,7 +73,7 @@ impl Mounter for Elsewhere {
         Ok(false)
     }
     fn bind(&self, source: Source<'_>, _: Place<'_>) -> subpath::Result<()> {
-        let path = String::from_utf8(source.proc_path()?).unwrap();
+        let path = source.proc_path()?.into_os_string().into_string().unwrap();
         let read = Command::new("readlink").arg(&path).output().unwrap();
         let leads_to = String::from_utf8(read.stdout).unwrap().trim_end().into();
         *self.0.lock().unwrap() = Some((path, leads_to));
@@ -99,7 +97,10 @@ fn a_mounter_is_given_the_process_or_the_thread_whose_table_holds_the_source() {
         fs::create_dir(layout.volume.join("mine")).unwrap();
         let prepare = || {
             let (mounter, request) = (Elsewhere::default(), layout.request("mine"));
-            subpath::prepare_safe_subpath(&mounter, &request, Profile::V129).unwrap();
+            Subpather::with_mounter(&mounter)
+                .profile(Profile::V129)
+                .prepare_safe_subpath(&request)
+                .unwrap();
             let (path, leads_to) = mounter.0.into_inner().unwrap().unwrap();
             assert_eq!(leads_to, layout.volume.join("mine"), "{path}");
             (path, nix::unistd::gettid())
@@ -125,8 +126,9 @@ fn a_thread_that_has_cleaned_many_sub_paths_may_change_its_mount_namespace_at_on
         let here = fs::File::open("/proc/thread-self/ns/mnt").unwrap();
         for round in 0..50 {
             for volume_mount_index in 0..60 {
-                let request = subpath::Subpath { volume_mount_index, ..layout.request("a") };
-                subpath::prepare_safe_subpath(&KernelMounter, &request, Profile::V129).unwrap();
+                let request = layout.builder().sub_path("a").volume_mount_index(volume_mount_index);
+                let request = request.build().unwrap();
+                kernel(Profile::V129).prepare_safe_subpath(&request).unwrap();
             }
             clean(layout).unwrap();
             setns(&here, CloneFlags::CLONE_NEWNS).unwrap_or_else(|errno| {

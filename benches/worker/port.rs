@@ -1,42 +1,46 @@
 //! The port, called from Rust: without Go's scheduler around it, and in a process of its own that
 //! can be told to do without newer system calls (`SUBPATH_WITHOUT`).
 
-use subpath::{FileMode, KernelMounter, Profile, Subpath, clean_sub_paths, prepare_safe_subpath};
+use subpath::{Profile, Result, Subpath, SubpathBuilder, Subpather};
 
 use super::{Answer, Watch};
 
-const PROFILE: Profile = Profile::V129;
+fn subpather() -> Subpather {
+    Subpather::new().profile(Profile::V129)
+}
 
 /// The pod and its volume.
 struct Pod {
-    dir: Vec<u8>,
-    request: Subpath,
+    dir: String,
+    request: SubpathBuilder,
+    /// The requests that were made, by their indexes.
+    requests: Vec<Subpath>,
 }
 
 impl Pod {
     fn new(root: &str, source: &str) -> std::io::Result<Pod> {
         let dir = format!("{root}/pods/rust");
         std::fs::create_dir_all(&dir)?;
-        let request = Subpath {
-            volume_mount_index: 0,
-            path: format!("{root}/volume/{source}").into_bytes(),
-            volume_name: b"vol".to_vec(),
-            volume_path: format!("{root}/volume").into_bytes(),
-            pod_dir: dir.clone().into_bytes(),
-            container_name: b"app".to_vec(),
-        };
-        Ok(Pod { dir: dir.into_bytes(), request })
+        let request = Subpath::builder()
+            .volume("vol", format!("{root}/volume"))
+            .sub_path(source)
+            .pod_dir(&dir)
+            .container("app");
+        Ok(Pod { dir, request, requests: Vec::new() })
     }
 
-    fn prepare(&mut self, sub_paths: usize) -> subpath::Result<()> {
-        (0..sub_paths).try_for_each(|index| {
-            self.request.volume_mount_index = index as i64;
-            prepare_safe_subpath(&KernelMounter, &self.request, PROFILE).map(drop)
-        })
+    fn prepare(&mut self, sub_paths: usize) -> Result<()> {
+        for index in self.requests.len()..sub_paths {
+            let request = self.request.clone().volume_mount_index(index as u32);
+            self.requests.push(request.build()?);
+        }
+        self.requests[..sub_paths]
+            .iter()
+            .try_for_each(|request| subpather().prepare_safe_subpath(request).map(drop))
     }
 
-    fn clean(&self) -> subpath::Result<()> {
-        clean_sub_paths(&KernelMounter, &self.dir, b"vol", PROFILE)
+    fn clean(&self) -> Result<()> {
+        subpather().clean_sub_paths(&self.dir, "vol")
     }
 }
 
@@ -70,9 +74,9 @@ pub fn clean(root: &str, count: usize, sub_paths: usize) -> Answer {
 }
 
 pub fn make_dirs(root: &str, count: usize, levels: usize) -> Answer {
-    let (volume, mode) = (format!("{root}/volume"), FileMode::new(0o750));
+    let volume = format!("{root}/volume");
     let sub_path = if levels == 0 { "dir".to_owned() } else { vec!["d"; levels].join("/") };
-    let make = || subpath::safe_make_dir(sub_path.as_bytes(), volume.as_bytes(), mode, PROFILE);
+    let make = || subpather().safe_make_dir(&sub_path, &volume, 0o750);
     let mut watch = Watch::new();
     if levels == 0 {
         watch.time(|| (0..count).try_for_each(|_| make()))?;

@@ -12,7 +12,7 @@ pub fn is_mount_point(path: &str, count: usize) -> Answer {
     let mut watch = Watch::new();
     watch.time(|| {
         (0..count).try_for_each(|_| {
-            KernelMounter.is_mount_point(Place::at(path.as_bytes())).map(|m| assert!(black_box(m)))
+            KernelMounter.is_mount_point(Place::at(&path)).map(|m| assert!(black_box(m)))
         })
     })?;
     Ok(watch.total)

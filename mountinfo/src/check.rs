@@ -15,6 +15,7 @@
 use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use nix::fcntl::OFlag;
 
@@ -33,46 +34,57 @@ use crate::table::MountTable;
 /// waits for its server no longer than [`health::PATIENCE`].
 ///
 /// # Errors
-/// [`ErrorKind::NotExist`](crate::ErrorKind::NotExist) when nothing is there; otherwise the errno,
-/// with the path: ENOTDIR, ELOOP, EACCES where a directory on the way may not be searched; what the
+/// The errno with the path: ENOENT when nothing is there; ENOTDIR, ELOOP, EACCES where a directory on the way may not be searched; what the
 /// file system answers that is mounted there, or on the way there: ENOTCONN, ESTALE, EIO or EACCES
 /// say, see [`is_corrupted_mount`](crate::is_corrupted_mount); ETIMEDOUT where it does not answer.
 ///
 /// # Examples
 /// ```
-/// assert!(subpath_mountinfo::is_mount_point(b"/proc")?);
-/// assert!(!subpath_mountinfo::is_mount_point(b"/proc/self")?);
-/// assert!(subpath_mountinfo::is_mount_point(b"/no such file").unwrap_err().is_not_exist());
+/// use subpath_mountinfo::{ErrorKind, is_mount_point};
+/// assert!(is_mount_point("/proc")?);
+/// assert!(!is_mount_point("/proc/self")?);
+/// assert_eq!(is_mount_point("/no such file").unwrap_err().kind(), ErrorKind::NotFound);
 /// # Ok::<(), subpath_mountinfo::Error>(())
 /// ```
-pub fn is_mount_point(path: &[u8]) -> Result<bool> {
-    is_mount_point_at(Place::at(path))
+pub fn is_mount_point(path: impl AsRef<Path>) -> Result<bool> {
+    is_mount_point_at(Place::at(&path))
 }
 
 /// Whether nothing is mounted at a path, by the mounter's exact check (`IsNotMountPoint`).
 ///
 /// # Errors
 /// What the mounter answers. mount-utils says `true` beside an error.
-pub fn is_not_mount_point<M: Mounter + ?Sized>(mounter: &M, path: &[u8]) -> Result<bool> {
-    mounter.is_mount_point(Place::at(path)).map(|mounted| !mounted)
+///
+/// # Examples
+/// ```
+/// use subpath_mountinfo::{KernelMounter, is_not_mount_point};
+/// assert!(!is_not_mount_point(&KernelMounter, "/proc")?);
+/// # Ok::<(), subpath_mountinfo::Error>(())
+/// ```
+pub fn is_not_mount_point<M: Mounter + ?Sized>(
+    mounter: &M,
+    path: impl AsRef<Path>,
+) -> Result<bool> {
+    mounter.is_mount_point(Place::at(&path)).map(|mounted| !mounted)
 }
 
 /// Whether nothing is mounted at a path (`IsLikelyNotMountPoint`); bind mounts are not missed. It
 /// asks no server, and so does not tell whether one is dead or hangs.
 ///
 /// # Errors
-/// The bare errno, as mount-utils returns it, which says `true` beside it. EIO where the mounted
+/// The errno with the path; mount-utils says `true` beside it. EIO where the mounted
 /// file system was shut down and says so without looking at its disk (XFS).
 ///
 /// # Examples
 /// ```
-/// assert!(!subpath_mountinfo::is_likely_not_mount_point(b"/proc")?);
-/// let error = subpath_mountinfo::is_likely_not_mount_point(b"/no such file").unwrap_err();
-/// assert_eq!(error.to_string(), "no such file or directory");
+/// use subpath_mountinfo::{ErrorKind, is_likely_not_mount_point};
+/// assert!(!is_likely_not_mount_point("/proc")?);
+/// let error = is_likely_not_mount_point("/no such file").unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::NotFound);
 /// # Ok::<(), subpath_mountinfo::Error>(())
 /// ```
-pub fn is_likely_not_mount_point(path: &[u8]) -> Result<bool> {
-    is_likely_not_mount_point_at(Place::at(path))
+pub fn is_likely_not_mount_point(path: impl AsRef<Path>) -> Result<bool> {
+    is_likely_not_mount_point_at(Place::at(&path))
 }
 
 /// [`is_mount_point`] at a place.
@@ -97,15 +109,16 @@ pub(crate) fn is_mount_point_at(at: Place<'_>) -> Result<bool> {
 /// [`is_likely_not_mount_point`] at a place.
 pub(crate) fn is_likely_not_mount_point_at(at: Place<'_>) -> Result<bool> {
     let root = working_root(at).map_err(as_drivers_know);
-    root.map(|root| root.is_none()).map_err(Error::from_errno)
+    root.map(|root| root.is_none())
+        .map_err(|errno| Error::from_errno(errno).about("statx", at.bytes()))
 }
 
 /// An error of the exact checks.
 pub(crate) fn path_error(at: Place<'_>, errno: RawErrno) -> Error {
     match errno {
         // mount-utils answers the sentinel itself.
-        sys::ENOENT => Error::not_exist(),
-        errno => Error::of_call("statx", at.path, as_drivers_know(errno)),
+        sys::ENOENT => Error::not_exist().about("statx", at.bytes()),
+        errno => Error::of_call("statx", at.bytes(), as_drivers_know(errno)),
     }
 }
 
@@ -141,17 +154,17 @@ fn working_root(at: Place<'_>) -> Sys<Option<MountRoot>> {
 }
 
 fn told(at: Place<'_>) -> Sys<RootCheck> {
-    match at.dir {
-        Some(dir) => sys::root_at(dir, at.name()),
-        None => sys::root_path(go_path::without_trailing_slashes(at.path)),
+    match at.dir() {
+        Some(dir) => sys::root_at(dir, at.name_bytes()),
+        None => sys::root_path(go_path::without_trailing_slashes(at.bytes())),
     }
 }
 
 /// The mount whose root the place is, where statx(2) does not tell.
 fn root_by_number(at: Place<'_>) -> Sys<Option<MountRoot>> {
-    match at.dir {
-        Some(dir) => root_by_id(dir, at.name()),
-        None => root_by_table(go_path::without_trailing_slashes(at.path)),
+    match at.dir() {
+        Some(dir) => root_by_id(dir, at.name_bytes()),
+        None => root_by_table(go_path::without_trailing_slashes(at.bytes())),
     }
 }
 
@@ -187,7 +200,7 @@ fn root_by_table(path: &[u8]) -> Sys<Option<MountRoot>> {
 }
 
 fn errno_of(error: Error) -> RawErrno {
-    error.errno().unwrap_or(sys::EINVAL)
+    error.raw_os_error().unwrap_or(sys::EINVAL)
 }
 
 #[cfg(test)]
@@ -199,7 +212,7 @@ mod tests {
         for path in
             [&b"/"[..], b"/proc", b"/proc/.", b"/proc/..", b"/proc/self", b"/proc/self/root"]
         {
-            let asked = is_mount_root(Place::at(path));
+            let asked = is_mount_root(Place::at_bytes(path));
             let by_table = root_by_table(path).map(|root| root.is_some());
             assert_eq!(by_table, asked, "{}", path.escape_ascii());
         }
@@ -209,7 +222,7 @@ mod tests {
             (b"/proc/version/below", sys::ENOTDIR),
             (b"/nul\0", sys::EINVAL),
         ] {
-            assert_eq!(is_mount_root(Place::at(path)), Err(errno), "{}", path.escape_ascii());
+            assert_eq!(is_mount_root(Place::at_bytes(path)), Err(errno), "{}", path.escape_ascii());
             assert_eq!(root_by_table(path), Err(errno), "{}", path.escape_ascii());
         }
     }

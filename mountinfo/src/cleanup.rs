@@ -3,23 +3,23 @@
 pub(crate) mod asked;
 pub(crate) mod native;
 
-use crate::error::{Error, Result};
+use std::path::Path;
+
+use crate::error::{Error, GoError, Result};
 use crate::internal::coroutine::{self, Direct};
-use crate::internal::{go_text, sys};
+use crate::internal::paths::bytes_of;
+use crate::internal::sys;
 use crate::mounter::{Mounter, Place};
 use crate::profile::Profile;
 use crate::utab::ByProgram;
 use crate::{log, umount};
 
-pub use crate::internal::sys::is_corrupted_errno;
-
 /// Whether an error tells of a corrupted mount (`IsCorruptedMnt`): only a bare errno or a path
 /// error can, as in Go, and what the mounter's own error says of itself.
 pub fn is_corrupted_mount(error: &Error) -> bool {
-    use crate::error::ErrorKind::{Errno, Path};
-    match (error.kind(), error.errno(), error.as_foreign()) {
-        (Errno | Path, Some(errno), _) => is_corrupted_errno(errno),
-        (_, _, Some(foreign)) => foreign.corrupted,
+    match error.as_go() {
+        GoError::Errno(errno) | GoError::Path { errno, .. } => sys::is_corrupted_errno(*errno),
+        GoError::Foreign(foreign) => foreign.corrupted,
         _ => false,
     }
 }
@@ -44,24 +44,25 @@ pub enum Existence {
 ///
 /// # Examples
 /// ```
-/// use subpath_mountinfo::cleanup::{Existence, path_exists};
-/// assert_eq!(path_exists(b"/proc")?, Existence::Yes);
-/// assert_eq!(path_exists(b"/proc/no such file")?, Existence::No);
+/// use subpath_mountinfo::{Existence, path_exists};
+/// assert_eq!(path_exists("/proc")?, Existence::Yes);
+/// assert_eq!(path_exists("/proc/no such file")?, Existence::No);
 /// # Ok::<(), subpath_mountinfo::Error>(())
 /// ```
-pub fn path_exists(path: &[u8]) -> Result<Existence> {
+pub fn path_exists(path: impl AsRef<Path>) -> Result<Existence> {
+    let path = bytes_of(&path);
     match sys::stat(path) {
         Ok(_) => Ok(Existence::Yes),
         Err(sys::ENOENT) if sys::exists(path).is_ok() => {
             // Seen on CIFS when the server removed the path: POSIX's stale file handle.
-            log!(WARN, "Potential stale file handle detected: ", path);
-            Ok(Existence::Corrupted(Error::from_errno(sys::ESTALE)))
+            log!(WARN, "Potential stale file handle detected: %s", path);
+            Ok(Existence::Corrupted(Error::from_errno(sys::ESTALE).about("stat", path)))
         }
         Err(sys::ENOENT) => Ok(Existence::No),
-        Err(errno) if is_corrupted_errno(errno) => {
-            Ok(Existence::Corrupted(Error::path("stat", path, errno)))
+        Err(errno) if sys::is_corrupted_errno(errno) => {
+            Ok(Existence::Corrupted(Error::at_path("stat", path, errno)))
         }
-        Err(errno) => Err(Error::path("stat", path, errno)),
+        Err(errno) => Err(Error::at_path("stat", path, errno)),
     }
 }
 
@@ -80,16 +81,28 @@ pub fn path_exists(path: &[u8]) -> Result<Existence> {
 /// # Errors
 /// What the mounter answers; `Error checking path: …`; `failed to cleanup mount point …` when it is
 /// still mounted afterwards; a path error of `remove`.
+///
+/// # Examples
+/// ```
+/// use subpath_mountinfo::{FakeMounter, Mounter, Profile, cleanup_mount_point};
+/// let dir = std::env::temp_dir().join(format!("clean-up-{}", std::process::id()));
+/// std::fs::create_dir(&dir)?;
+/// let mounter = FakeMounter::with_mounts([&dir]);
+/// cleanup_mount_point(&mounter, &dir, true, Profile::default())?;
+/// assert!(mounter.list()?.is_empty() && !dir.exists());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub fn cleanup_mount_point<M: Mounter + ?Sized>(
     mounter: &M,
-    path: &[u8],
+    path: impl AsRef<Path>,
     extensive: bool,
     profile: Profile,
 ) -> Result<()> {
+    let path = bytes_of(&path);
     if !mounter.is_kernel() {
         return coroutine::run(asked::clean_up(
             &Direct(mounter),
-            Place::at(path),
+            Place::at_bytes(path),
             extensive,
             profile,
         ));
@@ -105,16 +118,21 @@ pub fn cleanup_mount_point<M: Mounter + ?Sized>(
 
 /// Nothing is there.
 pub(crate) fn skip(path: &[u8], profile: Profile) -> Result<()> {
-    log!(WARN, profile.skipped_cleanup(), " cleanup skipped because path does not exist: ", path);
+    log!(
+        WARN,
+        "%s cleanup skipped because path does not exist: %s",
+        profile.skipped_cleanup(),
+        path
+    );
     Ok(())
 }
 
 /// Removes the place; that it does not exist is no error (`removePath`).
 fn remove_path(at: Place<'_>) -> Result<()> {
-    log!(DEBUG, "Deleting path ", go_text::quote(at.path));
+    log!(DEBUG, "Deleting path %q", at.bytes());
     match remove(at) {
         Err(error) if error.is_not_exist() => {
-            log!(DEBUG, go_text::quote(at.path), " does not exist");
+            log!(DEBUG, "%q does not exist", at.bytes());
             Ok(())
         }
         other => other,
@@ -122,9 +140,9 @@ fn remove_path(at: Place<'_>) -> Result<()> {
 }
 
 fn remove(at: Place<'_>) -> Result<()> {
-    match at.dir {
-        Some(dir) => sys::remove_at(dir, at.name(), sys::Kind::Directory),
-        None => sys::remove(at.path),
+    match at.dir() {
+        Some(dir) => sys::remove_at(dir, at.name_bytes(), sys::Kind::Directory),
+        None => sys::remove(at.bytes()),
     }
-    .map_err(|errno| Error::path("remove", at.path, errno))
+    .map_err(|errno| Error::at_path("remove", at.bytes(), errno))
 }

@@ -1,246 +1,142 @@
-//! One error type for both crates, shaped so that a Go caller gets the error that the original
-//! package would have returned: a bare errno, a `*PathError`, a formatted text, a text that wraps
-//! another error, or the caller's own error back.
+//! [`Error`]: one type for both crates.
 //!
-//! It must never lose the errno the kernel answered, nor turn bytes of a path into anything else.
+//! It tells a Rust program what went wrong by a [kind](Error::kind), and it holds the error that the
+//! original would have returned in Go: a bare errno, a `*PathError`, a formatted text, a text that wraps
+//! another error, or the caller's own error. It never loses the errno that the kernel answered, nor
+//! turns bytes of a path into anything else.
 
+mod go;
+mod kind;
+
+use std::ffi::OsStr;
 use std::fmt;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+pub use go::{Foreign, GoError};
+pub use kind::ErrorKind;
 
 use crate::internal::{go_text, sys};
 use crate::text;
 
-/// What kind of failure an [`Error`] tells of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// The kernel's answer alone (Go: `syscall.Errno`).
-    Errno,
-    /// An operation on a path and the kernel's answer (Go: `*fs.PathError`).
-    Path,
-    /// A sentence; what it was made from is only in its text (Go: `fmt.Errorf` without `%w`).
-    Text,
-    /// A sentence that wraps the error it was made from (Go: `fmt.Errorf` with `%w`).
-    Wrap,
-    /// The mounter's own error, passed through (Go: the caller's value itself).
-    Foreign,
-    /// `fs.ErrNotExist` itself.
-    NotExist,
-}
-
 /// Why an operation failed: what was tried, on which path, and what the kernel said.
 ///
-/// [`Error::text`] is byte for byte what the original prints; [`fmt::Display`] shows the same with
-/// bytes that are not UTF-8 replaced.
+/// [`fmt::Display`] shows all of it in one line, with bytes that are not UTF-8 replaced.
+/// [`Error::original_text`] is what kubernetes prints for the same failure.
+///
+/// # Examples
+/// ```
+/// use subpath_mountinfo::{ErrorKind, is_mount_point};
+///
+/// let error = is_mount_point("/no such file").unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::NotFound);
+/// assert_eq!(error.raw_os_error(), Some(2)); // ENOENT
+/// assert_eq!(error.to_string(), "statx /no such file: no such file or directory");
+///
+/// // As an error of the standard library: with text and path, or as the system's alone.
+/// let whole = std::io::Error::from(error.clone());
+/// assert_eq!(whole.kind(), std::io::ErrorKind::NotFound);
+/// assert_eq!(error.to_os_error().unwrap().raw_os_error(), Some(2));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Error(Box<Repr>);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Repr {
-    Errno(i32),
-    Path { op: &'static str, path: Vec<u8>, errno: i32 },
-    Text { text: Vec<u8>, cause: Option<i32> },
-    Wrap { text: Vec<u8>, source: Error },
-    Foreign(Foreign),
-    NotExist,
-}
-
-/// An error that came from a mounter, as much as the operations need to know of it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Foreign {
-    /// A number by which the mounter's owner finds its own error value again; 0 for none.
-    pub token: u64,
-    /// The error's text, as Go's `%s` prints it.
-    pub text: Vec<u8>,
-    /// The error's text as Go's `%v` prints it, where that differs.
-    pub text_v: Option<Vec<u8>>,
-    /// The errno behind it, if one is known; 0 for none.
-    pub errno: i32,
-    /// Whether Go's `os.IsNotExist` says yes.
-    pub not_exist: bool,
-    /// Whether mount-utils' `IsCorruptedMnt` says yes.
-    pub corrupted: bool,
-    /// The boolean that Go's mounter answered beside the error.
-    pub beside: bool,
-}
-
-/// The result of every fallible function here.
+/// The result of every fallible function of both crates.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Repr {
+    go: GoError,
+    /// The kind, where it does not follow from the errno.
+    kind: Option<ErrorKind>,
+    /// What was tried on which path, where the original's error does not say it.
+    about: Option<(&'static str, Vec<u8>)>,
+    /// What is shown in place of the original's text, where that is of no use.
+    shown: Option<Vec<u8>>,
+}
+
+impl From<GoError> for Error {
+    fn from(go: GoError) -> Self {
+        Error(Box::new(Repr { go, kind: None, about: None, shown: None }))
+    }
+}
+
 impl Error {
-    /// The kernel's answer alone.
-    pub fn from_errno(errno: i32) -> Self {
-        Error(Box::new(Repr::Errno(errno)))
-    }
-
-    /// `op path: errno`, Go's `*fs.PathError`.
-    pub fn path(op: &'static str, path: impl Into<Vec<u8>>, errno: i32) -> Self {
-        Error(Box::new(Repr::Path { op, path: path.into(), errno }))
-    }
-
-    /// What a system call answered for a path, as [`Error::path`] puts it; where the call needed /proc
-    /// and that is not mounted, a sentence that says so.
-    pub fn of_call(op: &'static str, path: &[u8], errno: i32) -> Self {
-        if errno == sys::ENOSYS && !sys::proc_is_there() {
-            let why = text!(op, " ", path, ": it needs /proc, which is not mounted: ");
-            return Error::flatten(why, &Error::from_errno(errno));
-        }
-        Error::path(op, path, errno)
-    }
-
-    /// A sentence that keeps nothing of its cause for `errors.Is`.
-    pub fn new(text: impl Into<Vec<u8>>) -> Self {
-        Error(Box::new(Repr::Text { text: text.into(), cause: None }))
-    }
-
-    /// A sentence made from `prefix` and the text of `cause`; the errno stays readable from Rust
-    /// by [`Error::errno`], while Go sees the text alone, as with `fmt.Errorf("…: %s", err)`.
-    pub fn flatten(prefix: impl Into<Vec<u8>>, cause: &Error) -> Self {
-        let mut text = prefix.into();
-        text.extend_from_slice(&cause.text());
-        Error(Box::new(Repr::Text { text, cause: cause.errno() }))
-    }
-
-    /// A sentence made from `prefix` and the text of `source`, which Go can unwrap, as with
-    /// `fmt.Errorf("…: %w", err)`.
-    pub fn wrap(prefix: impl Into<Vec<u8>>, source: Error) -> Self {
-        let mut text = prefix.into();
-        text.extend_from_slice(&source.text_v());
-        Error(Box::new(Repr::Wrap { text, source }))
-    }
-
-    /// The mounter's own error.
-    pub fn foreign(foreign: Foreign) -> Self {
-        Error(Box::new(Repr::Foreign(foreign)))
-    }
-
-    /// `fs.ErrNotExist` itself.
-    pub fn not_exist() -> Self {
-        Error(Box::new(Repr::NotExist))
-    }
-
-    /// What kind of failure this is.
+    /// What kind of failure this is, to be matched.
     pub fn kind(&self) -> ErrorKind {
-        match &*self.0 {
-            Repr::Errno(_) => ErrorKind::Errno,
-            Repr::Path { .. } => ErrorKind::Path,
-            Repr::Text { .. } => ErrorKind::Text,
-            Repr::Wrap { .. } => ErrorKind::Wrap,
-            Repr::Foreign(_) => ErrorKind::Foreign,
-            Repr::NotExist => ErrorKind::NotExist,
+        if let Some(kind) = self.0.kind {
+            return kind;
+        }
+        match (self.raw_os_error(), self.cause()) {
+            (Some(errno), _) => ErrorKind::of_errno(errno),
+            (None, Some(cause)) => cause.kind(),
+            (None, None) => ErrorKind::Other,
         }
     }
 
-    /// The errno the kernel answered, however deep it lies; `None` where no system call failed.
-    pub fn errno(&self) -> Option<i32> {
-        match &*self.0 {
-            Repr::Errno(errno) | Repr::Path { errno, .. } => Some(*errno),
-            Repr::Text { cause, .. } => *cause,
-            Repr::Wrap { source, .. } => source.errno(),
-            Repr::Foreign(f) => (f.errno != 0).then_some(f.errno),
-            Repr::NotExist => Some(libc_enoent()),
+    /// The errno that the kernel answered, however deep it lies; `None` where no system call failed.
+    pub fn raw_os_error(&self) -> Option<i32> {
+        match &self.0.go {
+            GoError::Errno(errno) | GoError::Path { errno, .. } => Some(*errno),
+            GoError::Text { cause, .. } => cause.as_ref()?.raw_os_error(),
+            GoError::Wrap { source, .. } => source.raw_os_error(),
+            GoError::Foreign(f) => (f.errno != 0).then_some(f.errno),
+            GoError::NotExist => Some(sys::ENOENT),
         }
     }
 
-    /// The operation of a [`ErrorKind::Path`] error: `open`, `mkdir`, `lstat`, …
-    pub fn op(&self) -> Option<&'static str> {
-        match &*self.0 {
-            Repr::Path { op, .. } => Some(op),
-            _ => None,
-        }
+    /// The path on which the system call failed; `None` where none did, or on no path.
+    pub fn path(&self) -> Option<&Path> {
+        let path = match (&self.0.go, &self.0.about) {
+            (GoError::Path { path, .. }, _) | (_, Some((_, path))) => path,
+            _ => return self.cause()?.path(),
+        };
+        Some(Path::new(OsStr::from_bytes(path)))
     }
 
-    /// The path of a [`ErrorKind::Path`] error.
-    pub fn path_bytes(&self) -> Option<&[u8]> {
-        match &*self.0 {
-            Repr::Path { path, .. } => Some(path),
-            _ => None,
-        }
+    /// The system's error alone, as the standard library has it for a system call that failed: text
+    /// and path are not in it. `None` where no system call failed.
+    pub fn to_os_error(&self) -> Option<io::Error> {
+        self.raw_os_error().map(io::Error::from_raw_os_error)
     }
 
-    /// The error that a [`ErrorKind::Wrap`] error wraps.
-    pub fn wrapped(&self) -> Option<&Error> {
-        match &*self.0 {
-            Repr::Wrap { source, .. } => Some(source),
-            _ => None,
-        }
-    }
-
-    /// The mounter's own error, if this is one.
-    pub fn as_foreign(&self) -> Option<&Foreign> {
-        match &*self.0 {
-            Repr::Foreign(f) => Some(f),
-            _ => None,
-        }
-    }
-
-    /// The text, byte for byte as Go's `%s` prints the original's error.
-    pub fn text(&self) -> Vec<u8> {
-        match &*self.0 {
-            Repr::Errno(errno) => go_text::errno_text(*errno).into_owned().into_bytes(),
-            Repr::Path { op, path, errno } => {
-                let mut text = Vec::with_capacity(op.len() + path.len() + 32);
-                text.extend_from_slice(op.as_bytes());
-                text.push(b' ');
-                text.extend_from_slice(path);
-                text.extend_from_slice(b": ");
-                text.extend_from_slice(go_text::errno_text(*errno).as_bytes());
-                text
+    /// The text of the error that kubernetes' code returns in Go for the same failure, byte for byte.
+    pub fn original_text(&self) -> Vec<u8> {
+        match &self.0.go {
+            GoError::Errno(errno) => go_text::errno_text(*errno).into_owned().into_bytes(),
+            GoError::Path { op, path, errno } => {
+                text!("%s %s: %s", op, path, go_text::errno_text(*errno).as_bytes())
             }
-            Repr::Text { text, .. } | Repr::Wrap { text, .. } => text.clone(),
-            Repr::Foreign(f) => f.text.clone(),
-            Repr::NotExist => b"file does not exist".to_vec(),
+            GoError::Text { text, .. } | GoError::Wrap { text, .. } => text.clone(),
+            GoError::Foreign(f) => f.text.clone(),
+            GoError::NotExist => b"file does not exist".to_vec(),
         }
     }
 
-    /// The text as Go's `%v` prints it: the same but for a mounter's error that formats itself.
-    pub fn text_v(&self) -> Vec<u8> {
-        match self.as_foreign() {
-            Some(Foreign { text_v: Some(text), .. }) => text.clone(),
-            _ => self.text(),
+    /// What this error was made from.
+    fn cause(&self) -> Option<&Error> {
+        match &self.0.go {
+            GoError::Text { cause, .. } => cause.as_ref(),
+            GoError::Wrap { source, .. } => Some(source),
+            _ => None,
         }
     }
 
-    /// Go's `os.IsNotExist`: true for ENOENT alone or in a path error, never through a wrap.
-    pub fn is_not_exist(&self) -> bool {
-        match &*self.0 {
-            Repr::Errno(errno) | Repr::Path { errno, .. } => *errno == libc_enoent(),
-            Repr::Foreign(f) => f.not_exist,
-            Repr::NotExist => true,
-            Repr::Text { .. } | Repr::Wrap { .. } => false,
-        }
-    }
-
-    /// Go's `os.IsExist`: EEXIST or ENOTEMPTY, alone or in a path error.
-    pub fn is_exist(&self) -> bool {
-        use rustix::io::Errno;
-        match &*self.0 {
-            Repr::Errno(errno) | Repr::Path { errno, .. } => {
-                *errno == Errno::EXIST.raw_os_error() || *errno == Errno::NOTEMPTY.raw_os_error()
+    fn shown(&self) -> Vec<u8> {
+        match (&self.0.shown, &self.0.about, self.raw_os_error()) {
+            (Some(shown), ..) => shown.clone(),
+            (None, Some((op, path)), Some(errno)) => {
+                text!("%s %s: %s", op, path, go_text::errno_text(errno).as_bytes())
             }
-            _ => false,
+            _ => self.original_text(),
         }
-    }
-}
-
-fn libc_enoent() -> i32 {
-    rustix::io::Errno::NOENT.raw_os_error()
-}
-
-impl From<rustix::io::Errno> for Error {
-    fn from(errno: rustix::io::Errno) -> Self {
-        Error::from_errno(errno.raw_os_error())
-    }
-}
-
-impl From<nix::errno::Errno> for Error {
-    fn from(errno: nix::errno::Errno) -> Self {
-        Error::from_errno(errno as i32)
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(&self.text()))
+        f.write_str(&String::from_utf8_lossy(&self.shown()))
     }
 }
 
@@ -248,23 +144,84 @@ impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Error")
             .field("kind", &self.kind())
-            .field("errno", &self.errno())
-            .field("text", &String::from_utf8_lossy(&self.text()))
+            .field("raw_os_error", &self.raw_os_error())
+            .field("path", &self.path())
+            .field("message", &self.to_string())
             .finish()
     }
 }
 
 impl std::error::Error for Error {
+    /// The error that this one was made from; its text is a part of this one's.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.wrapped().map(|e| e as _)
+        self.cause().map(|cause| cause as _)
     }
 }
 
-impl From<Error> for std::io::Error {
+/// Keeps kind, text and path; the errno is had by downcasting to [`Error`]. For the system's error
+/// alone see [`Error::to_os_error`].
+impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
-        let kind = error
-            .errno()
-            .map_or(std::io::ErrorKind::Other, |e| std::io::Error::from_raw_os_error(e).kind());
-        std::io::Error::new(kind, error)
+        let kind = error.kind().to_io(error.raw_os_error());
+        io::Error::new(kind, error)
+    }
+}
+
+/// For a [`Mounter`](crate::Mounter) of the caller's own: keeps errno and text, and gives an [`Error`]
+/// back that is inside.
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        match error.downcast::<Error>() {
+            Ok(inner) => inner,
+            Err(error) => Error::from(GoError::Foreign(Foreign {
+                text: error.to_string().into_bytes(),
+                errno: error.raw_os_error().unwrap_or(0),
+                not_exist: error.kind() == io::ErrorKind::NotFound,
+                corrupted: error.raw_os_error().is_some_and(sys::is_corrupted_errno),
+                ..Foreign::default()
+            })),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error as _;
+
+    #[test]
+    fn the_errno_is_found_however_deep_it_lies() {
+        let path = Error::at_path("mkdir", "/a", sys::EBUSY);
+        let text = Error::flatten(text!("error creating %s: %s", b"/a", path), &path);
+        let wrap = Error::wrap(text!("failed: %w", text), text.clone());
+        assert_eq!(wrap.kind(), ErrorKind::Busy);
+        assert_eq!(wrap.raw_os_error(), Some(sys::EBUSY));
+        assert_eq!(wrap.path(), Some(Path::new("/a")));
+        assert_eq!(
+            wrap.to_string(),
+            "failed: error creating /a: mkdir /a: device or resource busy"
+        );
+        assert_eq!(wrap.source().unwrap().to_string(), text.to_string());
+        assert!(path.source().is_none());
+    }
+
+    #[test]
+    fn a_bare_errno_names_its_path_to_rust_and_not_to_go() {
+        let error = Error::from_errno(sys::ENOENT).about("statx", b"/a\xff");
+        assert_eq!(error.to_string(), "statx /a\u{fffd}: no such file or directory");
+        assert_eq!(error.original_text(), b"no such file or directory");
+    }
+
+    #[test]
+    fn errors_of_the_standard_library_go_in_and_out() {
+        let error = Error::at_path("umount", "/a", sys::EBUSY);
+        let whole = io::Error::from(error.clone());
+        assert_eq!(whole.kind(), io::ErrorKind::ResourceBusy);
+        assert_eq!(Error::from(whole), error);
+        let bare = Error::from(io::Error::from_raw_os_error(sys::ENOTCONN));
+        assert_eq!(bare.kind(), ErrorKind::DeadMount);
+        assert_eq!(bare.to_os_error().unwrap().raw_os_error(), Some(sys::ENOTCONN));
+        let other = Error::from(io::Error::other("it rains"));
+        assert_eq!((other.kind(), other.to_string()), (ErrorKind::Other, "it rains".to_owned()));
     }
 }

@@ -1,26 +1,29 @@
 //! [`FakeMounter`]: mounts that exist only in memory, for tests, as mount-utils' FakeMounter.
 
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::internal::go_path;
+use crate::internal::paths::into_path;
 use crate::internal::sys;
 use crate::mounter::{MountPoint, Mounter, Place, Source};
 
 /// One recorded call on a [`FakeMounter`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FakeAction {
     /// Something was bound.
     Mount {
         /// What: the path that [`Source::proc_path`] gives.
-        source: Vec<u8>,
+        source: PathBuf,
         /// Where.
-        target: Vec<u8>,
+        target: PathBuf,
     },
     /// Something was unmounted.
     Unmount {
         /// Where.
-        target: Vec<u8>,
+        target: PathBuf,
     },
 }
 
@@ -30,9 +33,9 @@ pub enum Action {
 /// ```
 /// use subpath_mountinfo::{FakeMounter, Mounter, Place};
 /// let mounter = FakeMounter::with_mounts(["/proc"]);
-/// assert!(mounter.is_mount_point(Place::at(b"/proc"))?);
-/// mounter.unmount(Place::at(b"/proc"))?;
-/// assert!(!mounter.is_mount_point(Place::at(b"/proc"))?);
+/// assert!(mounter.is_mount_point(Place::at("/proc"))?);
+/// mounter.unmount(Place::at("/proc"))?;
+/// assert!(!mounter.is_mount_point(Place::at("/proc"))?);
 /// # Ok::<(), subpath_mountinfo::Error>(())
 /// ```
 #[derive(Debug, Default)]
@@ -43,7 +46,7 @@ pub struct FakeMounter {
 #[derive(Debug, Default)]
 struct State {
     mounts: Vec<MountPoint>,
-    log: Vec<Action>,
+    log: Vec<FakeAction>,
     fail_bind: Option<Error>,
     skip_check: bool,
 }
@@ -55,18 +58,18 @@ impl FakeMounter {
     }
 
     /// A mounter with something mounted at each of the paths.
-    pub fn with_mounts<P: AsRef<[u8]>>(paths: impl IntoIterator<Item = P>) -> Self {
+    pub fn with_mounts<P: Into<PathBuf>>(paths: impl IntoIterator<Item = P>) -> Self {
         let fake = Self::new();
         fake.state().mounts = paths
             .into_iter()
-            .map(|path| MountPoint { path: path.as_ref().to_vec(), ..MountPoint::default() })
+            .map(|path| MountPoint { path: path.into(), ..MountPoint::default() })
             .collect();
         fake
     }
 
-    /// Lets every later bind fail with the error.
-    pub fn fail_bind(self, error: Error) -> Self {
-        self.state().fail_bind = Some(error);
+    /// Lets every later bind fail with the error: one of [`std::io::Error`], say.
+    pub fn fail_bind(self, error: impl Into<Error>) -> Self {
+        self.state().fail_bind = Some(error.into());
         self
     }
 
@@ -77,7 +80,7 @@ impl FakeMounter {
     }
 
     /// What was asked so far.
-    pub fn log(&self) -> Vec<Action> {
+    pub fn log(&self) -> Vec<FakeAction> {
         self.state().log.clone()
     }
 
@@ -86,14 +89,15 @@ impl FakeMounter {
     }
 }
 
-fn resolved(path: &[u8]) -> Vec<u8> {
-    go_path::eval_symlinks(path).unwrap_or_else(|_| path.to_vec())
+/// The path without links, as a mount table has it; as it is where that cannot be told.
+fn resolved(path: &[u8]) -> PathBuf {
+    into_path(go_path::eval_symlinks(path).unwrap_or_else(|_| path.to_vec()))
 }
 
 impl Mounter for FakeMounter {
     fn is_mount_point(&self, at: Place<'_>) -> Result<bool> {
-        sys::stat(at.path).map_err(|errno| Error::path("stat", at.path, errno))?;
-        let path = resolved(at.path);
+        sys::stat(at.bytes()).map_err(|errno| Error::at_path("stat", at.bytes(), errno))?;
+        let path = resolved(at.bytes());
         Ok(self.state().mounts.iter().any(|m| m.path == path))
     }
 
@@ -106,22 +110,22 @@ impl Mounter for FakeMounter {
         if let Some(error) = &state.fail_bind {
             return Err(error.clone());
         }
-        let (source, target) = (source.proc_path()?, resolved(at.path));
+        let (source, target) = (source.proc_path()?, resolved(at.bytes()));
         state.mounts.push(MountPoint {
-            device: source.clone(),
+            device: source.clone().into(),
             path: target.clone(),
-            options: vec![b"bind".to_vec()],
+            options: vec!["bind".into()],
             ..MountPoint::default()
         });
-        state.log.push(Action::Mount { source, target });
+        state.log.push(FakeAction::Mount { source, target });
         Ok(())
     }
 
     fn unmount(&self, at: Place<'_>) -> Result<()> {
-        let target = resolved(at.path);
+        let target = resolved(at.bytes());
         let mut state = self.state();
         state.mounts.retain(|m| m.path != target);
-        state.log.push(Action::Unmount { target });
+        state.log.push(FakeAction::Unmount { target });
         Ok(())
     }
 

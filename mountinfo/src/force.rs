@@ -8,7 +8,6 @@ mod entry;
 mod unmount;
 
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use unmount::Outcome;
 
 use crate::cleanup::{cleanup_mount_point, skip};
 use crate::error::{Error, Result};
-use crate::internal::go_text;
+use crate::internal::paths::{bytes_of, path_of};
 use crate::internal::sys::{self, RawErrno, Sys};
 use crate::internal::worker::Deadline;
 use crate::kernel::KernelMounter;
@@ -48,19 +47,19 @@ impl ForceMounter for KernelMounter {
     /// ETIMEDOUT if force does not help within another `timeout`; EBUSY if a process uses the mount and the
     /// server responds; EPERM without `CAP_SYS_ADMIN`.
     fn unmount_with_force(&self, at: Place<'_>, timeout: Duration) -> Result<()> {
-        let budget = Budget::new(at.path, timeout);
+        let budget = Budget::new(at.bytes(), timeout);
         let found = entry::find_at(at, budget.step()?)?;
-        let mut entry = found.map_err(|errno| failed(at.path, errno))?;
+        let mut entry = found.map_err(|errno| failed(at.bytes(), errno))?;
         match entry.mounted {
             Some(_) => {
                 // Callers with an open directory unmount sub paths, which never need umount(8).
-                let noted = at.dir.is_none().then(|| noted(&entry, at.path)).flatten();
-                unmount_topmost(&mut entry, noted.as_ref(), at.path, &budget)?;
+                let noted = at.dir().is_none().then(|| noted(&entry, at.bytes())).flatten();
+                unmount_topmost(&mut entry, noted.as_ref(), at.bytes(), &budget)?;
             }
-            None if !entry.exists => return Err(failed(at.path, sys::ENOENT)),
+            None if !entry.exists => return Err(failed(at.bytes(), sys::ENOENT)),
             None => {}
         }
-        unmount::wait_for_others(&entry.id, at.path, budget.step()?)
+        unmount::wait_for_others(&entry.id, at.bytes(), budget.step()?)
     }
 }
 
@@ -119,9 +118,14 @@ pub fn cleanup_mount_with_force<M: ForceMounter + ?Sized>(
     timeout: Duration,
     profile: Profile,
 ) -> Result<()> {
-    let path = path.as_ref().as_os_str().as_bytes();
+    let path = bytes_of(&path);
     if !mounter.is_kernel() {
-        return cleanup_mount_point(&Forcing { mounter, timeout }, path, extensive, profile);
+        return cleanup_mount_point(
+            &Forcing { mounter, timeout },
+            path_of(path),
+            extensive,
+            profile,
+        );
     }
     let budget = Budget::new(path, timeout);
     let mut entry = match entry::find(path, budget.step()?)? {
@@ -134,7 +138,7 @@ pub fn cleanup_mount_with_force<M: ForceMounter + ?Sized>(
     loop {
         while entry.mounted.is_some() {
             unmount_topmost(&mut entry, noted.as_ref(), path, &budget)?;
-            log!(DEBUG, "Unmounted ", path);
+            log!(DEBUG, "Unmounted %s", path);
         }
         unmount::wait_for_others(&entry.id, path, budget.step()?)?;
         if !entry.exists {
@@ -189,10 +193,10 @@ fn look_again(entry: &mut Entry, path: &[u8], budget: &Budget<'_>) -> Result<()>
 
 /// Removes the entry. It is no error if the entry no longer exists.
 fn remove(entry: &Entry, path: &[u8], budget: &Budget<'_>) -> Result<Sys<()>> {
-    log!(DEBUG, "Deleting path ", go_text::quote(path));
+    log!(DEBUG, "Deleting path %q", path);
     let removed = entry.remove(path, budget.step()?)?;
     if removed == Err(sys::ENOENT) {
-        log!(DEBUG, go_text::quote(path), " does not exist");
+        log!(DEBUG, "%q does not exist", path);
         return Ok(Ok(()));
     }
     Ok(removed)
@@ -205,7 +209,8 @@ fn still_there(path: &[u8], why: Option<RawErrno>) -> Error {
         sys::EINVAL => b": it is locked in this mount namespace (mount_namespaces(7)): ",
         _ => b": ",
     };
-    Error::wrap(crate::text!("unmount ", path, what), Error::from_errno(errno))
+    let cause = Error::from_errno(errno);
+    Error::wrap(crate::text!("unmount %s%s%w", path, what, cause), cause)
 }
 
 fn failed(path: &[u8], errno: RawErrno) -> Error {
@@ -298,7 +303,7 @@ mod tests {
             self.0.bind(source, at)
         }
         fn unmount(&self, at: Place<'_>) -> Result<()> {
-            Err(Error::path("unmount without force", at.path, sys::EBUSY))
+            Err(Error::at_path("unmount without force", at.bytes(), sys::EBUSY))
         }
         fn unmount_lazily(&self, at: Place<'_>) -> Result<()> {
             self.unmount(at)
@@ -310,7 +315,7 @@ mod tests {
 
     impl ForceMounter for Recorder {
         fn unmount_with_force(&self, at: Place<'_>, timeout: Duration) -> Result<()> {
-            self.1.lock().unwrap().push((at.path.to_vec(), timeout));
+            self.1.lock().unwrap().push((at.bytes().to_vec(), timeout));
             self.0.unmount(at)
         }
     }
@@ -320,12 +325,11 @@ mod tests {
         let dir = std::env::temp_dir().canonicalize().unwrap();
         let dir = dir.join(format!("mountinfo-force-{}", std::process::id()));
         std::fs::create_dir(&dir).unwrap();
-        let path = dir.as_os_str().as_bytes();
-        let mounter = Recorder(FakeMounter::with_mounts([path]), Mutex::default());
+        let mounter = Recorder(FakeMounter::with_mounts([&dir]), Mutex::default());
         for extensive in [true, false] {
             cleanup_mount_with_force(&mounter, &dir, extensive, LONG, Profile::V137).unwrap();
             assert!(!dir.exists());
         }
-        assert_eq!(*mounter.1.lock().unwrap(), [(path.to_vec(), LONG)]);
+        assert_eq!(*mounter.1.lock().unwrap(), [(bytes_of(&dir).to_vec(), LONG)]);
     }
 }

@@ -31,16 +31,20 @@ static LOOKS: Workers<(u64, u64), Sys<()>> = Workers::new();
 /// # Errors
 /// A path error of `statx` with ETIMEDOUT; where no thread can be started, a sentence that says so.
 pub(crate) fn look(at: Place<'_>, root: MountRoot) -> Result<Sys<()>> {
-    let fail = |errno| Error::path("statx", at.path, errno);
-    let held = at.dir.map(|dir| dir.try_clone_to_owned()).transpose();
+    let fail = |errno| Error::at_path("statx", at.bytes(), errno);
+    let held = at.dir().map(|dir| dir.try_clone_to_owned()).transpose();
     let held = held.map_err(|error| fail(error.raw_os_error().unwrap_or(sys::EINVAL)))?;
-    let name = if held.is_some() { at.name() } else { go_path::without_trailing_slashes(at.path) };
+    let name = if held.is_some() {
+        at.name_bytes()
+    } else {
+        go_path::without_trailing_slashes(at.bytes())
+    };
     let name = name.to_vec();
     let looked = LOOKS.run(&(root.mount, root.device), PATIENCE, move |_| match &held {
         Some(dir) => ask(dir.as_fd(), &name, false),
         None => ask(AT_FDCWD, &name, true),
     });
-    looked.map_err(|unanswered| unanswered.into_error("statx", at.path))
+    looked.map_err(|unanswered| unanswered.into_error("statx", at.bytes()))
 }
 
 /// Asks by a copy of the mount that nobody else has: a call that waits keeps busy what it was made on,

@@ -10,7 +10,6 @@ use nix::fcntl::{AT_FDCWD, OFlag};
 
 use crate::error::{Error, Result};
 use crate::features::Features;
-use crate::internal::go_text;
 use crate::internal::sys::{self, Kind, Sys, Unmount};
 use crate::mounter::{MountPoint, Mounter, Place, Source};
 use crate::table::MountTable;
@@ -42,11 +41,11 @@ impl Mounter for KernelMounter {
     }
 
     fn bind(&self, source: Source<'_>, at: Place<'_>) -> Result<()> {
-        let fail = |errno| Error::of_call("mount", at.path, errno);
+        let fail = |errno| Error::of_call("mount", at.bytes(), errno);
         // A symlink as target is opened itself here, and nothing can be mounted on one.
-        let (dir, name) = match at.dir {
-            Some(dir) => (dir, at.name()),
-            None => (AT_FDCWD, at.path),
+        let (dir, name) = match at.dir() {
+            Some(dir) => (dir, at.name_bytes()),
+            None => (AT_FDCWD, at.bytes()),
         };
         if Features::get().open_tree {
             let attached =
@@ -65,7 +64,7 @@ impl Mounter for KernelMounter {
     }
 
     fn unmount(&self, at: Place<'_>) -> Result<()> {
-        log!(DEBUG, "Unmounting ", at.path);
+        log!(DEBUG, "Unmounting %s", at.bytes());
         unmount_once(at, Unmount::Plainly).map(drop)
     }
 
@@ -73,7 +72,7 @@ impl Mounter for KernelMounter {
         match unmount_once(at, Unmount::Lazily)? {
             true => Ok(()),
             // umount2(2): it is no mount point, or the mount is locked.
-            false => Err(Error::path("unmount", at.path, sys::EINVAL)),
+            false => Err(Error::at_path("unmount", at.bytes(), sys::EINVAL)),
         }
     }
 
@@ -109,36 +108,36 @@ impl KernelMounter {
     /// is a directory that is not empty.
     #[doc(hidden)]
     pub fn clear(&self, dir: BorrowedFd<'_>, path: &[u8], likely: Kind) -> Result<()> {
-        let at = Place::beneath(dir, path);
+        let at = Place::in_dir(dir, path);
         // Each turn takes a mount away, or is the last one.
         for _ in 0..MOST_LAYERS {
             let unmounted = match unmount_once(at, Unmount::Plainly) {
                 // Nothing is there; or there is no /proc, which matters only if something is mounted.
-                Err(error) if matches!(error.errno(), Some(sys::ENOENT | sys::ENOSYS)) => {
+                Err(error) if matches!(error.raw_os_error(), Some(sys::ENOENT | sys::ENOSYS)) => {
                     Err(error)
                 }
                 answer => Ok(answer?),
             };
             if unmounted == Ok(true) {
-                log!(DEBUG, "Unmounted ", path);
+                log!(DEBUG, "Unmounted %s", path);
             }
-            log!(DEBUG, "Deleting path ", go_text::quote(path));
-            match sys::remove_at(dir, at.name(), likely) {
+            log!(DEBUG, "Deleting path %q", path);
+            match sys::remove_at(dir, at.name_bytes(), likely) {
                 Ok(()) => return Ok(()),
                 Err(sys::ENOENT) => {
-                    log!(DEBUG, go_text::quote(path), " does not exist");
+                    log!(DEBUG, "%q does not exist", path);
                     return Ok(());
                 }
                 Err(sys::EBUSY) => match unmounted {
                     // Another mount lay below the one that was taken away.
                     Ok(true) => {}
-                    Err(error) if error.errno() == Some(sys::ENOSYS) => return Err(error),
-                    Ok(false) | Err(_) => return Err(Error::path("remove", path, sys::EBUSY)),
+                    Err(error) if error.raw_os_error() == Some(sys::ENOSYS) => return Err(error),
+                    Ok(false) | Err(_) => return Err(Error::at_path("remove", path, sys::EBUSY)),
                 },
-                Err(errno) => return Err(Error::path("remove", path, errno)),
+                Err(errno) => return Err(Error::at_path("remove", path, errno)),
             }
         }
-        Err(Error::path("unmount", path, sys::EBUSY))
+        Err(Error::at_path("unmount", path, sys::EBUSY))
     }
 }
 
@@ -152,7 +151,7 @@ pub(crate) fn unmount_once(at: Place<'_>, how: Unmount) -> Result<bool> {
         Err(sys::EINVAL) => Ok(false),
         // The privilege is asked for before anything is looked up.
         Err(sys::EPERM) if check::is_mount_root(at) == Ok(false) => Ok(false),
-        Err(errno) => Err(Error::of_call("unmount", at.path, errno)),
+        Err(errno) => Err(Error::of_call("unmount", at.bytes(), errno)),
     }
 }
 
@@ -163,16 +162,16 @@ const PATIENCE: [u64; 6] = [1, 2, 4, 8, 16, 32];
 /// [`KernelMounter::bind`] made the mount, until it executes its program; and where any refers to a
 /// mount, that is busy.
 fn unmount_patiently(at: Place<'_>, how: Unmount) -> Sys<()> {
-    let unmount = || match at.dir {
-        Some(dir) => sys::umount_at(dir, at.name(), how),
-        None => sys::umount(at.path, how),
+    let unmount = || match at.dir() {
+        Some(dir) => sys::umount_at(dir, at.name_bytes(), how),
+        None => sys::umount(at.bytes(), how),
     };
     for pause in PATIENCE {
         match unmount() {
             Err(sys::EBUSY) if how == Unmount::Plainly => {}
             answer => return answer,
         }
-        log!(DEBUG, "Unmounting ", at.path, " again, it is busy");
+        log!(DEBUG, "Unmounting %s again, it is busy", at.bytes());
         std::thread::sleep(Duration::from_millis(pause));
     }
     unmount()
@@ -181,6 +180,7 @@ fn unmount_patiently(at: Place<'_>, how: Unmount) -> Sys<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsString;
 
     /// A line of /proc/mounts with its fields decoded: source, mount point, type, options, numbers.
     fn printed_alike(line: &[u8]) -> Vec<u8> {
@@ -204,7 +204,10 @@ mod tests {
             .unwrap()
             .into_iter()
             .map(|m| {
-                [m.device, m.path, m.fs_type, m.options.join(&b','), b"0 0".to_vec()].join(&b' ')
+                let options = m.options.join(",".as_ref());
+                [m.device, m.path.into(), m.fs_type, options, "0 0".into()]
+                    .map(OsString::into_encoded_bytes)
+                    .join(&b' ')
             })
             .collect();
         // Other tests mount and unmount meanwhile; what was there all the time must agree.

@@ -1,35 +1,73 @@
-//! A mount table that is right, and the mount point checks of kubernetes' mount-utils.
+//! A mount table that is right, and the mount point checks and clean-up of kubernetes' mount-utils.
+//!
+//! | what | here | mount-utils' name |
+//! |---|---|---|
+//! | what is mounted where | [`MountTable`], [`table`] | `ParseMountInfo`, `List` |
+//! | is something mounted there? | [`is_mount_point`], [`is_not_mount_point`], [`is_likely_not_mount_point`] | the same in Go's spelling |
+//! | where else is it mounted? | [`table::mount_refs`] | `GetMountRefs`, `SearchMountPoints` |
+//! | unmount it and remove the directory | [`cleanup_mount_point`], [`cleanup_mount_with_force`] | the same in Go's spelling |
+//! | who mounts | [`Mounter`]: [`KernelMounter`], and for tests [`FakeMounter`], [`ReplayMounter`] | `mount.Interface` |
+//!
+//! # Examples
+//! ```
+//! use subpath_mountinfo::{MountTable, is_mount_point};
+//!
+//! for mount in &MountTable::current()? {
+//!     let mount = mount?;
+//!     println!("{:?} is mounted on {:?}", mount.source, mount.mount_point);
+//! }
+//! assert!(is_mount_point("/proc")?);
+//! # Ok::<(), subpath_mountinfo::Error>(())
+//! ```
 #![forbid(unsafe_code)]
 
-pub mod check;
-pub mod cleanup;
-pub mod error;
-pub mod fake;
-pub mod force;
-pub mod health;
+mod check;
+mod cleanup;
+mod error;
+mod fake;
+mod force;
+mod health;
 #[doc(hidden)]
 pub mod internal;
-pub mod kernel;
+mod kernel;
 mod locate;
-pub mod mounter;
-pub mod profile;
-pub mod replay;
+mod mounter;
+mod profile;
+mod replay;
 pub mod table;
 mod umount;
 mod utab;
 
 pub use check::{is_likely_not_mount_point, is_mount_point, is_not_mount_point};
-pub use cleanup::{cleanup_mount_point, is_corrupted_mount, path_exists};
-pub use error::{Error, ErrorKind, Foreign, Result};
-pub use fake::FakeMounter;
-pub use force::{ForceMounter, cleanup_mount_with_force};
+pub use cleanup::{Existence, cleanup_mount_point, is_corrupted_mount, path_exists};
+pub use error::{Error, ErrorKind, Result};
+pub use fake::{FakeAction, FakeMounter};
+pub use force::{ForceMounter, MOST_TIMEOUTS, SHORTEST_TIMEOUT, cleanup_mount_with_force};
 #[doc(inline)]
 pub use internal::sys::{Features, features};
+pub use internal::worker::PATIENCE;
 pub use kernel::KernelMounter;
 pub use mounter::{MountPoint, Mounter, Place, Source};
 pub use profile::Profile;
 pub use replay::ReplayMounter;
 pub use table::{MountRecord, MountTable};
+
+use std::path::Path;
+
+/// Whether `path` is `base` or lies in it, by their texts alone: `..` and repeated slashes are taken
+/// away, and no link is looked at (mount-utils' `PathWithinBase`).
+///
+/// # Examples
+/// ```
+/// use subpath_mountinfo::path_within_base;
+/// assert!(path_within_base("/volume/logs", "/volume"));
+/// assert!(!path_within_base("/volume/../etc", "/volume"));
+/// assert!(!path_within_base("/volumes", "/volume"));
+/// ```
+pub fn path_within_base(path: impl AsRef<Path>, base: impl AsRef<Path>) -> bool {
+    use internal::paths::bytes_of;
+    internal::go_path::path_within_base(bytes_of(&path), bytes_of(&base))
+}
 
 /// Tells in a few words which newer kernel features this process uses, and how many threads that
 /// [`cleanup_mount_with_force`] started the kernel does not let go.

@@ -11,7 +11,9 @@ use crate::mounter::Place;
 /// names a symlink, which mount-utils follows, or no entry of a directory (`/`, `..`).
 pub(crate) fn directory_of(path: &[u8]) -> Sys<Option<OwnedFd>> {
     match parent_of(path)? {
-        Some(dir) if !sys::is_symlink_at(&dir, Place::at(path).name())? => Ok(Some(dir)),
+        Some(dir) if !sys::is_symlink_at(&dir, Place::at_bytes(path).name_bytes())? => {
+            Ok(Some(dir))
+        }
         _ => Ok(None),
     }
 }
@@ -19,7 +21,7 @@ pub(crate) fn directory_of(path: &[u8]) -> Sys<Option<OwnedFd>> {
 /// Opens the directory that holds the entry a path names, whether it exists or not. `None` where the
 /// path names no entry of a directory (`/`, `..`).
 pub(crate) fn parent_of(path: &[u8]) -> Sys<Option<OwnedFd>> {
-    let name = Place::at(path).name();
+    let name = Place::at_bytes(path).name_bytes();
     if matches!(name, b"" | b"." | b"..") {
         return Ok(None);
     }

@@ -9,9 +9,9 @@
 #[non_exhaustive]
 pub enum Profile {
     /// kubernetes v1.29 to v1.36.
-    #[default]
     V129,
     /// kubernetes v1.37 and newer.
+    #[default]
     V137,
 }
 

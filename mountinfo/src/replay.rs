@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::internal::go_path;
+use crate::internal::paths::{bytes_of, into_path};
 use crate::internal::sys;
 use crate::mounter::{MountPoint, Mounter, Place, Source};
 use crate::table::{MountRecord, MountTable, covering, path_in_file_system};
@@ -26,9 +27,9 @@ use crate::table::{MountRecord, MountTable, covering, path_in_file_system};
 ///     *b"20 1 8:1 / / rw - ext4 /dev/sda1 rw\n21 20 8:17 / /mnt/data rw - xfs /dev/sdb1 rw\n",
 /// );
 /// let mounter = ReplayMounter::new(&table)?;
-/// assert!(mounter.is_mount_point(Place::at(b"/mnt/data"))?);
-/// mounter.unmount(Place::at(b"/mnt/data"))?;
-/// assert!(!mounter.is_mount_point(Place::at(b"/mnt/data"))?);
+/// assert!(mounter.is_mount_point(Place::at("/mnt/data"))?);
+/// mounter.unmount(Place::at("/mnt/data"))?;
+/// assert!(!mounter.is_mount_point(Place::at("/mnt/data"))?);
 /// # Ok(())
 /// # }
 /// ```
@@ -80,14 +81,14 @@ impl ReplayMounter {
 
     /// What is seen at the place, if something is mounted there.
     fn top(&self, mounts: &[MountRecord], at: Place<'_>) -> Option<MountRecord> {
-        let path = self.inside(at.path)?;
+        let path = self.inside(at.bytes())?;
         let mount = covering(mounts, &path)?;
         mount.is_mounted_at(OsStr::from_bytes(&path)).then(|| mount.clone())
     }
 
     fn unmount_with(&self, at: Place<'_>, lazily: bool) -> Result<()> {
         let mut mounts = self.mounts();
-        let failed = |errno| Error::path("unmount", at.path, errno);
+        let failed = |errno| Error::at_path("unmount", at.bytes(), errno);
         let mount = self.top(&mounts, at).ok_or_else(|| failed(sys::EINVAL))?;
         let mut going = vec![mount.id];
         // Parents come before their children only in most tables: look until none is found.
@@ -118,7 +119,7 @@ impl Mounter for ReplayMounter {
     /// # Errors
     /// EINVAL when no mount of the table holds the source or the place.
     fn bind(&self, source: Source<'_>, at: Place<'_>) -> Result<()> {
-        let failed = |errno| Error::path("bind", at.path, errno);
+        let failed = |errno| Error::at_path("bind", at.bytes(), errno);
         let source = sys::readlink(&sys::proc_path_of(source.fd.as_fd(), None)).map_err(failed)?;
         let mut mounts = self.mounts();
         let find = |path: &[u8]| {
@@ -126,7 +127,7 @@ impl Mounter for ReplayMounter {
             Some((covering(mounts.iter(), &path)?.clone(), path))
         };
         let (origin, source) = find(&source).ok_or_else(|| failed(sys::EINVAL))?;
-        let (parent, mount_point) = find(at.path).ok_or_else(|| failed(sys::EINVAL))?;
+        let (parent, mount_point) = find(at.bytes()).ok_or_else(|| failed(sys::EINVAL))?;
         let id = mounts.iter().map(|mount| mount.id).max().unwrap_or(0).wrapping_add(1);
         let root = path_in_file_system(&origin, &source);
         let mount_point = PathBuf::from(OsString::from_vec(mount_point));
@@ -149,7 +150,7 @@ impl Mounter for ReplayMounter {
         let here = |mount: &MountRecord| {
             let mut listed = MountPoint::from(mount);
             if self.root != b"/" {
-                listed.path = go_path::join(&[&self.root, &listed.path]);
+                listed.path = into_path(go_path::join(&[&self.root, bytes_of(&listed.path)]));
             }
             listed
         };

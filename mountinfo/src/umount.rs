@@ -56,7 +56,7 @@ pub(crate) fn umount_within(
     // since nobody has waited for it. If it cannot be killed, all that is left is to wait.
     let _ = sys::kill_group(child.id());
     child.wait().map_err(|error| failed("wait for", &error))?;
-    Err(Error::path("umount(8)", path, sys::ETIMEDOUT))
+    Err(Error::at_path("umount(8)", path, sys::ETIMEDOUT))
 }
 
 fn command(path: &[u8]) -> Command {
@@ -67,18 +67,18 @@ fn command(path: &[u8]) -> Command {
 }
 
 fn spawn(command: &mut Command, path: &[u8]) -> Result<Child> {
-    log!(DEBUG, "Unmounting ", path);
+    log!(DEBUG, "Unmounting %s", path);
     command.spawn().map_err(|error| failed("exec", &error))
 }
 
 /// Returns a path as an argument for umount(8) that cannot be taken for an option.
 pub(crate) fn argument(path: &[u8]) -> Cow<'_, [u8]> {
-    if path.starts_with(b"-") { text!("./", path).into() } else { path.into() }
+    if path.starts_with(b"-") { text!("./%s", path).into() } else { path.into() }
 }
 
 fn failed(what: &'static str, error: &std::io::Error) -> Error {
     match error.raw_os_error() {
-        Some(errno) => Error::path(what, &b"umount"[..], errno),
+        Some(errno) => Error::at_path(what, &b"umount"[..], errno),
         None => Error::new(format!("{what} umount: {error}")),
     }
 }
@@ -89,7 +89,7 @@ fn outcome(status: ExitStatus, child: &mut Child) -> Result<()> {
     }
     let printed = child.stderr.as_mut().map(printed).unwrap_or_default();
     let status = status.to_string();
-    Err(Error::new(text!("umount(8): ", status, ": ", printed.trim_ascii())))
+    Err(Error::new(text!("umount(8): %s: %s", status, printed.trim_ascii())))
 }
 
 /// Returns the start of what was printed. It does not wait for the end of the pipe, which a helper that is

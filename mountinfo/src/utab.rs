@@ -83,7 +83,7 @@ impl UtabTarget {
     pub(crate) fn warn_of_rest(&self, path: &[u8]) {
         match self.entries() {
             Ok(0) => {}
-            Ok(_) => log!(WARN, "Unmounting ", path, " left its entry in ", UTAB),
+            Ok(_) => log!(WARN, "Unmounting %s left its entry in %s", path, UTAB),
             Err(errno) => warn_unread(path, errno),
         }
     }
@@ -111,7 +111,7 @@ fn resolved(path: &[u8]) -> Sys<Option<Vec<u8>>> {
         Err(errno) => return absent_or(errno).map(|()| None),
     };
     // The mount itself is not looked up, since its server may hang.
-    entry_of(dir.as_fd(), Place::at(path).name())
+    entry_of(dir.as_fd(), Place::at_bytes(path).name_bytes())
 }
 
 /// Returns the path to which a symbolic link leads. The server of a mount there is not asked, but the mount
@@ -182,12 +182,12 @@ impl<'p> ByProgram<'p> {
             // The warning at the end reports a file that cannot be read.
             Ok(_) | Err(_) => return false,
         }
-        match check::is_mount_point_at(Place::at(self.path)) {
+        match check::is_mount_point_at(Place::at_bytes(self.path)) {
             // Somebody else unmounted it. umount(8) would not remove the entry either.
             Ok(false) => self.noted = None,
             Err(error) if error.is_not_exist() => self.noted = None,
             // umount(8) accesses the mount, and would never return.
-            Err(error) if error.errno() == Some(sys::ETIMEDOUT) => {
+            Err(error) if error.raw_os_error() == Some(sys::ETIMEDOUT) => {
                 warn_failed(self.path, &error);
                 return false;
             }
@@ -219,13 +219,13 @@ impl<'p> ByProgram<'p> {
 
 /// Logs a warning that the table cannot be read.
 pub(crate) fn warn_unread(path: &[u8], errno: RawErrno) {
-    let why = Error::path("read", UTAB.as_bytes(), errno);
-    log!(WARN, "Unmounting ", path, " may leave an entry of mount(8): ", why.text());
+    let why = Error::at_path("read", UTAB.as_bytes(), errno);
+    log!(WARN, "Unmounting %s may leave an entry of mount(8): %s", path, why);
 }
 
 /// Logs a warning that umount(8) failed.
 pub(crate) fn warn_failed(path: &[u8], why: &Error) {
-    log!(WARN, "umount(8) of ", path, " failed, trying umount2(2): ", why.text());
+    log!(WARN, "umount(8) of %s failed, trying umount2(2): %s", path, why);
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use subpath_mountinfo::internal::paths::{bytes_of, path_of};
 use subpath_mountinfo::table::{MountRecord, MountTable};
 use subpath_mountinfo::{Mounter, Place, Profile, ReplayMounter, Source, cleanup_mount_point};
 
@@ -79,10 +80,10 @@ fn every_fixture_answers_what_is_a_mount_point() {
             let at = json_bytes(&row["path"]);
             let what = format!("{}: {}", path.display(), at.escape_ascii());
             let is_mount_point = row["mount_point"].as_bool().unwrap();
-            assert_eq!(plain.is_mount_point(Place::at(&at)), Ok(is_mount_point), "{what}");
+            assert_eq!(plain.is_mount_point(Place::at_bytes(&at)), Ok(is_mount_point), "{what}");
             let here = [b"/some/where", &at[..]].concat();
-            assert_eq!(rooted.is_mount_point(Place::at(&here)), Ok(is_mount_point), "{what}");
-            assert_eq!(rooted.is_mount_point(Place::at(&at)), Ok(false), "{what}, outside");
+            assert_eq!(rooted.is_mount_point(Place::at_bytes(&here)), Ok(is_mount_point), "{what}");
+            assert_eq!(rooted.is_mount_point(Place::at_bytes(&at)), Ok(false), "{what}, outside");
             asked += 1;
         }
     }
@@ -95,7 +96,7 @@ fn clean_up_unmounts_and_removes_the_mount_point_only() {
     let mounter = ReplayMounter::rooted_at(&scratch.0, &fixture("stacked")).unwrap();
     let other = scratch.dir("/mnt/other");
     let before = mounter.table().records().unwrap();
-    cleanup_mount_point(&mounter, bytes(&other), true, Profile::V137).unwrap();
+    cleanup_mount_point(&mounter, &other, true, Profile::V137).unwrap();
     assert!(!other.exists());
     let mut after = mounter.table().records().unwrap();
     let gone: Vec<&MountRecord> = before.iter().filter(|mount| !after.contains(mount)).collect();
@@ -104,7 +105,7 @@ fn clean_up_unmounts_and_removes_the_mount_point_only() {
 
     // One of four mounts in a stack: the mount point is still one, and stays.
     let stack = scratch.dir("/mnt/stack");
-    let error = cleanup_mount_point(&mounter, bytes(&stack), true, Profile::V137).unwrap_err();
+    let error = cleanup_mount_point(&mounter, &stack, true, Profile::V137).unwrap_err();
     let wanted = format!("failed to cleanup mount point {}", stack.display());
     assert_eq!(error.to_string(), wanted);
     after = mounter.table().records().unwrap();
@@ -112,7 +113,7 @@ fn clean_up_unmounts_and_removes_the_mount_point_only() {
 
     // What is no mount point is removed without an unmount.
     let plain = scratch.dir("/mnt/plain");
-    cleanup_mount_point(&mounter, bytes(&plain), true, Profile::V137).unwrap();
+    cleanup_mount_point(&mounter, &plain, true, Profile::V137).unwrap();
     assert!(!plain.exists());
     assert_eq!(mounter.table().records().unwrap(), after);
 }
@@ -127,7 +128,7 @@ fn clean_up_knows_mount_points_of_every_name() {
     for mount in table.under("/mnt").unwrap().into_iter().rev() {
         let here = [bytes(&scratch.0), bytes(&mount.mount_point)].concat();
         fs::create_dir_all(Path::new(&std::ffi::OsString::from_vec(here.clone()))).unwrap();
-        cleanup_mount_point(&mounter, &here, true, Profile::V137).unwrap();
+        cleanup_mount_point(&mounter, path_of(&here), true, Profile::V137).unwrap();
         cleaned += 1;
     }
     assert!(cleaned > 30, "{cleaned}");
@@ -141,7 +142,7 @@ fn a_bind_shows_the_file_system_on_which_the_source_lies() {
     let mounter = ReplayMounter::rooted_at(&scratch.0, &fixture("btrfs-layout")).unwrap();
     let source = scratch.dir("/home/user/data");
     let target = scratch.dir("/var/lib/target");
-    let place = Place::at(bytes(&target));
+    let place = Place::at_bytes(bytes(&target));
     for binds in 1..=2 {
         mounter.bind(Source { fd: File::open(&source).unwrap().as_fd() }, place).unwrap();
         let at = mounter.table().at("/var/lib/target").unwrap();
@@ -167,19 +168,20 @@ fn a_bind_shows_the_file_system_on_which_the_source_lies() {
 #[test]
 fn a_mount_that_has_others_on_it_goes_only_lazily() {
     let mounter = ReplayMounter::new(&fixture("systemd-desktop")).unwrap();
-    let run = Place::at(b"/run");
+    let run = Place::at_bytes(b"/run");
     let error = mounter.unmount(run).unwrap_err();
     assert_eq!(error.to_string(), "unmount /run: device or resource busy");
     let before = mounter.list().unwrap().len();
     mounter.unmount_lazily(run).unwrap();
-    assert!(mounter.list().unwrap().iter().all(|mount| !mount.path.starts_with(b"/run")));
+    assert!(mounter.list().unwrap().iter().all(|mount| !mount.path.starts_with("/run")));
     assert_eq!(mounter.list().unwrap().len(), before - 6);
 }
 
 #[test]
 fn the_list_has_the_paths_of_this_side() {
     let mounter = ReplayMounter::rooted_at("/jail", &fixture("wsl2")).unwrap();
-    let paths: Vec<Vec<u8>> = mounter.list().unwrap().into_iter().map(|mount| mount.path).collect();
+    let list = mounter.list().unwrap();
+    let paths: Vec<Vec<u8>> = list.iter().map(|mount| bytes_of(&mount.path).to_vec()).collect();
     assert!(paths.contains(&b"/jail".to_vec()) && paths.contains(&b"/jail/mnt/c".to_vec()));
     assert!(paths.iter().all(|path| path.starts_with(b"/jail")));
 }

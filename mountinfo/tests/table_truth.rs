@@ -370,8 +370,10 @@ fn proc_mounts_tells_the_same() {
             let decode = [unescape_name, unescape_path, unescape_name, unescape_option];
             let fields: Vec<Vec<u8>> =
                 printed.iter().zip(decode).map(|(field, decode)| decode(field).into()).collect();
-            let ours = [&mount.device, &mount.path, &mount.fs_type, &mount.options.join(&b',')];
-            assert_eq!(fields.iter().collect::<Vec<_>>(), ours, "{}", line.escape_ascii());
+            let options = mount.options.join(OsStr::new(","));
+            let ours = [&mount.device, mount.path.as_os_str(), &mount.fs_type, &options];
+            let ours = ours.map(|field| field.as_encoded_bytes().to_vec());
+            assert_eq!(fields, ours, "{}", line.escape_ascii());
             compared += 1;
         }
         assert!(compared == listed.len() && compared > 250, "{compared}");

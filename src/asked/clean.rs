@@ -43,22 +43,22 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
     }
     for container in containers {
         if container.kind != Kind::Directory {
-            log!(DEBUG, "Container file is not a directory: ", container.name);
+            log!(DEBUG, "Container file is not a directory: %s", container.name);
             continue;
         }
-        log!(DEBUG, "Cleaning up subpath mounts for container ", container.name);
+        log!(DEBUG, "Cleaning up subpath mounts for container %s", container.name);
         let container_dir = go_path::join(&[&paths.volume, &container.name]);
         clean_container(mounter, &volume, &container_dir, profile).await?;
-        log!(TRACE, "Removed ", container_dir);
+        log!(TRACE, "Removed %s", container_dir);
     }
     pod.remove(&paths.volume).map_err(|error| cannot_delete(&paths.volume, &error))?;
-    log!(TRACE, "Removed ", paths.volume);
+    log!(TRACE, "Removed %s", paths.volume);
     match pod.remove(&paths.all) {
         // Another volume's sub paths are still there.
         Err(error) if error.is_exist() => {}
         removed => removed.map_err(|error| cannot_delete(&paths.all, &error))?,
     }
-    log!(TRACE, "Removed ", paths.all);
+    log!(TRACE, "Removed %s", paths.all);
     Ok(())
 }
 
@@ -77,14 +77,14 @@ async fn clean_container<M: AsyncMounter>(
         Err(errno) => Some(errno),
     };
     let removed = sys::remove_at(volume, name, Kind::Directory)
-        .map_err(|errno| Error::path("remove", path, errno));
+        .map_err(|errno| Error::at_path("remove", path, errno));
     match (removed, unread) {
         // It is not empty because it could not be read. (Of a directory that may not be read the
         // original says no more than that it is not empty.)
         (Err(error), Some(errno))
             if error.is_exist() && !matches!(errno, sys::EACCES | sys::ENOENT) =>
         {
-            Err(cannot_process(path, &Error::path("open", path, errno)))
+            Err(cannot_process(path, &Error::at_path("open", path, errno)))
         }
         (removed, _) => removed.map_err(|error| cannot_delete(path, &error)),
     }
@@ -126,7 +126,7 @@ async fn clean_entry<M: AsyncMounter>(
 ) -> Result<()> {
     log_cleaning(name);
     let path = go_path::join(&[container_dir, name]);
-    let at = Place { path: &path, dir };
+    let at = Place::in_dir(dir, &path);
     cleaned(&path, clean_up_asking(mounter, at, true, profile).await)
 }
 
@@ -144,7 +144,7 @@ pub(crate) async fn clean_sub_path<M: AsyncMounter>(
         Err(sys::ENOENT) => None,
         // By path the target may be reached through a link.
         Err(errno) => {
-            let cause = Error::path("open", &container_dir[..], errno);
+            let cause = Error::at_path("open", &container_dir[..], errno);
             return cleaned(&subpath.target(), Err(cause));
         }
     };

@@ -4,7 +4,6 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use subpath_mountinfo::internal::coroutine::AsyncMounter;
-use subpath_mountinfo::internal::go_text;
 use subpath_mountinfo::{Error, Place, Profile, Result, Source, log, text};
 
 use super::clean::clean_sub_path;
@@ -28,25 +27,25 @@ pub async fn prepare<M: AsyncMounter>(
     let source = BindSource::Open(fd.as_fd(), stat);
     let target = target::prepare(mounter, &subpath, &source, profile).await?;
     let Some(parent) = target.parent else { return Ok(target.path) };
-    let at = Place::beneath(parent.as_fd(), &target.path);
+    let at = Place::in_dir(parent.as_fd(), &target.path);
     let source = Source { fd: fd.as_fd() };
     source::log_bind(source, &target.path);
     match mounter.bind(source, at).await {
         Ok(()) => {
-            log!(INFO, "Bound SubPath ", subpath.path, " into ", target.path);
+            log!(INFO, "Bound SubPath %s into %s", subpath.path, target.path);
             Ok(target.path)
         }
         Err(error) => {
             undo(mounter, &subpath, &target.path, profile).await;
-            Err(Error::flatten(text!("error mounting ", subpath.path, ": "), &error))
+            Err(Error::flatten(text!("error mounting %s: %s", subpath.path, error), &error))
         }
     }
 }
 
 /// Takes away what was made for a bind that failed.
 async fn undo<M: AsyncMounter>(mounter: &M, subpath: &Subpath, target: &[u8], profile: Profile) {
-    log!(DEBUG, "doBindSubPath() failed for ", go_text::quote(target), ", cleaning up subpath");
+    log!(DEBUG, "doBindSubPath() failed for %q, cleaning up subpath", target);
     if let Err(error) = clean_sub_path(mounter, subpath, profile).await {
-        log!(ERROR, "Failed to clean subpath ", go_text::quote(target), ": ", error.text_v());
+        log!(ERROR, "Failed to clean subpath %q: %v", target, error);
     }
 }

@@ -31,7 +31,7 @@ pub(crate) async fn prepare<M: AsyncMounter>(
             Attempt::Vanished(error) => last = Some(error),
         }
     }
-    Err(last.unwrap_or_else(|| Error::path("mkdir", path, sys::ENOENT)))
+    Err(last.unwrap_or_else(|| Error::at_path("mkdir", path, sys::ENOENT)))
 }
 
 /// Whether the source is mounted on the target, as the original finds it out.
@@ -42,7 +42,7 @@ async fn is_mounted<M: AsyncMounter>(
     source: &BindSource<'_>,
     profile: Profile,
 ) -> Result<bool> {
-    let at = Place::at(path);
+    let at = Place::at_bytes(path);
     let mounted = match mounter.is_mount_point(at).await {
         Ok(mounted) => mounted,
         Err(error) if error.is_not_exist() => false,
@@ -56,10 +56,10 @@ async fn is_mounted<M: AsyncMounter>(
             false
         }
         Err(error) => {
-            let prefix = text!("error checking path ", path, " for mount: ");
+            let text = text!("error checking path %s for mount: %w", path, error);
             return Err(match profile.wraps_errors() {
-                true => Error::wrap(prefix, error),
-                false => Error::flatten(prefix, &error),
+                true => Error::wrap(text, error),
+                false => Error::flatten(text, &error),
             });
         }
     };
@@ -67,7 +67,7 @@ async fn is_mounted<M: AsyncMounter>(
         return Ok(false);
     }
     let same = same_file(subpath, path, source).map_err(|error| {
-        Error::flatten(text!("error checking subpath mount info for ", path, ": "), &error)
+        Error::flatten(text!("error checking subpath mount info for %s: %s", path, error), &error)
     })?;
     if !same {
         unmount_stale(mounter, at, profile).await?;
@@ -82,12 +82,12 @@ async fn unmount_stale<M: AsyncMounter>(
     profile: Profile,
 ) -> Result<()> {
     let unmounted = if profile.detaches_stale() {
-        target::log_stale(at.path);
+        target::log_stale(at.bytes());
         mounter.unmount_lazily(at).await
     } else {
         mounter.unmount(at).await
     };
-    unmounted.map_err(|error| target::cannot_unmount_stale(at.path, error, profile))
+    unmounted.map_err(|error| target::cannot_unmount_stale(at.bytes(), error, profile))
 }
 
 /// Whether the source is what is mounted on the target (`checkSubPathFileEqual`).
@@ -100,8 +100,8 @@ fn same_file(subpath: &Subpath, path: &[u8], source: &BindSource<'_>) -> Result<
             .and_then(|at| sys::lstat_at(at.dir(), at.name())),
     }
     .map_err(|errno| {
-        let cause = Error::path("lstat", path, errno);
-        Error::flatten(text!("lstat ", path, " failed: "), &cause)
+        let cause = Error::at_path("lstat", path, errno);
+        Error::flatten(text!("lstat %s failed: %s", path, cause), &cause)
     })?;
     Ok(source.same_file(&target))
 }

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use subpath_mountinfo::internal::sys::{self, Entry, Kind, Sys};
 use subpath_mountinfo::internal::{clean_up_natively, go_path};
-use subpath_mountinfo::{Error, Features, KernelMounter, Place, Profile, Result, log};
+use subpath_mountinfo::{Error, Features, KernelMounter, Place, Profile, Result, log, text};
 
 use crate::clean::{
     Directories, TO_READ, cannot_delete, cannot_process, cannot_read, cleaned, log_cleaning,
@@ -15,7 +15,7 @@ use crate::pod_dir::{PodDir, is_on_another_mount};
 use crate::request::Subpath;
 
 /// Takes away every sub path of a volume (`doCleanSubPaths`).
-pub(crate) fn clean_sub_paths(pod_dir: &[u8], volume_name: &[u8], profile: Profile) -> Result<()> {
+pub fn clean_sub_paths(pod_dir: &[u8], volume_name: &[u8], profile: Profile) -> Result<()> {
     let paths = Directories::of(pod_dir, volume_name)?;
     let pod = PodDir::new(pod_dir);
     let Some(volume) = open_volume(&pod, &paths, profile)? else { return Ok(()) };
@@ -29,22 +29,22 @@ pub(crate) fn clean_sub_paths(pod_dir: &[u8], volume_name: &[u8], profile: Profi
     for container in containers {
         // Nothing of ours is made there; with it the directory is not empty, which is told below.
         if container.kind != Kind::Directory {
-            log!(DEBUG, "Container file is not a directory: ", container.name);
+            log!(DEBUG, "Container file is not a directory: %s", container.name);
             continue;
         }
-        log!(DEBUG, "Cleaning up subpath mounts for container ", container.name);
+        log!(DEBUG, "Cleaning up subpath mounts for container %s", container.name);
         let container_dir = go_path::join(&[&paths.volume, &container.name]);
         clean_container(&volume, &container_dir)?;
-        log!(TRACE, "Removed ", container_dir);
+        log!(TRACE, "Removed %s", container_dir);
     }
     expect_removed(&paths.volume, pod.remove(&paths.volume))?;
-    log!(TRACE, "Removed ", paths.volume);
+    log!(TRACE, "Removed %s", paths.volume);
     match pod.remove(&paths.all) {
         // Another volume's sub paths are still there.
         Err(error) if error.is_exist() => {}
         removed => expect_removed(&paths.all, removed)?,
     }
-    log!(TRACE, "Removed ", paths.all);
+    log!(TRACE, "Removed %s", paths.all);
     Ok(())
 }
 
@@ -70,7 +70,10 @@ fn open_volume(pod: &PodDir, paths: &Directories, profile: Profile) -> Result<Op
 fn refuse_covered(path: &[u8], is_covered: Sys<bool>) -> Result<()> {
     let why = match is_covered {
         Ok(false) => return Ok(()),
-        Ok(true) => Error::wrap("something else is mounted there: ", Error::from_errno(sys::EBUSY)),
+        Ok(true) => {
+            let busy = Error::from_errno(sys::EBUSY);
+            Error::wrap(text!("something else is mounted there: %w", busy), busy)
+        }
         Err(errno) => Error::of_call("statx", path, errno),
     };
     Err(cannot_process(path, &why))
@@ -86,21 +89,21 @@ fn expect_removed(path: &[u8], removed: Result<()>) -> Result<()> {
 
 /// Cleans a container's directory, and removes it.
 fn clean_container(volume: &OwnedFd, path: &[u8]) -> Result<()> {
-    let at = Place::beneath(volume.as_fd(), path);
+    let at = Place::in_dir(volume.as_fd(), path);
     let unread = match open_uncovered(volume, at)? {
         Ok(dir) => {
             clean_entries(volume, &dir, path).map_err(|error| cannot_process(path, &error))?
         }
         Err(errno) => Some(errno),
     };
-    let removed = sys::remove_at(volume, at.name(), Kind::Directory)
-        .map_err(|errno| Error::path("remove", path, errno));
+    let removed = sys::remove_at(volume, at.name_bytes(), Kind::Directory)
+        .map_err(|errno| Error::at_path("remove", path, errno));
     match (removed, unread) {
         // Another clean-up removed it before it was opened, and a prepare made it again.
         (removed, Some(sys::ENOENT)) => expect_removed(path, removed),
         // It is not empty because it could not be read.
         (Err(error), Some(errno)) if error.is_exist() => {
-            Err(cannot_process(path, &Error::path("open", path, errno)))
+            Err(cannot_process(path, &Error::at_path("open", path, errno)))
         }
         (removed, _) => expect_removed(path, removed),
     }
@@ -111,20 +114,20 @@ fn clean_container(volume: &OwnedFd, path: &[u8]) -> Result<()> {
 fn open_uncovered(parent: &OwnedFd, at: Place<'_>) -> Result<Sys<OwnedFd>> {
     // In one call where that is possible; else, and where it fails, step by step.
     if Features::get().openat2
-        && let Ok(dir) = sys::open_beneath_on_mount(parent, at.name(), TO_READ)
+        && let Ok(dir) = sys::open_beneath_on_mount(parent, at.name_bytes(), TO_READ)
     {
         return Ok(Ok(dir));
     }
     match KernelMounter.is_mounted(at) {
-        Ok(is_covered) => refuse_covered(at.path, Ok(is_covered))?,
+        Ok(is_covered) => refuse_covered(at.bytes(), Ok(is_covered))?,
         // Another caller removed it.
         Err(error) if error.is_not_exist() => {}
-        Err(error) => return Err(cannot_process(at.path, &error)),
+        Err(error) => return Err(cannot_process(at.bytes(), &error)),
     }
-    let opened = sys::openat(parent, at.name(), TO_READ, 0);
+    let opened = sys::openat(parent, at.name_bytes(), TO_READ, 0);
     if let Ok(dir) = &opened {
         // Mounted meanwhile.
-        refuse_covered(at.path, is_on_another_mount(dir, parent))?;
+        refuse_covered(at.bytes(), is_on_another_mount(dir, parent))?;
     }
     Ok(opened)
 }
@@ -171,7 +174,7 @@ pub(crate) fn clean_sub_path(subpath: &Subpath, profile: Profile) -> Result<()> 
         }
         // By path the target may be reached through a link.
         Err(errno) => {
-            let cause = Error::path("open", &container_dir[..], errno);
+            let cause = Error::at_path("open", &container_dir[..], errno);
             cleaned(&subpath.target(), Err(cause))?;
         }
     }

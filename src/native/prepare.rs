@@ -4,7 +4,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use subpath_mountinfo::internal::{go_text, sys};
+use subpath_mountinfo::internal::sys;
 use subpath_mountinfo::{Error, KernelMounter, Mounter, Place, Profile, Result, Source, log, text};
 
 use super::clean::clean_sub_path;
@@ -19,7 +19,7 @@ use crate::target::TRIES;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Binds a sub path, and gives its target.
-pub(crate) fn prepare(subpath: &Subpath, profile: Profile) -> Result<Vec<u8>> {
+pub fn prepare(subpath: &Subpath, profile: Profile) -> Result<Vec<u8>> {
     let Opened { subpath, fd, stat } = source::open(subpath)?;
     let _one_at_a_time = lock(&subpath.target(), PATIENCE);
     let (source, fd) = (BindSource::Open(fd.as_fd(), stat), fd.as_fd());
@@ -38,30 +38,30 @@ fn bind(
         tries += 1;
         let target = target::prepare(subpath, source, profile)?;
         let Some(parent) = target.parent else { return Ok(target.path) };
-        let at = Place::beneath(parent.as_fd(), &target.path);
+        let at = Place::in_dir(parent.as_fd(), &target.path);
         source::log_bind(Source { fd }, &target.path);
         let error = match KernelMounter.bind(Source { fd }, at) {
             Ok(()) => {
-                log!(INFO, "Bound SubPath ", subpath.path, " into ", target.path);
+                log!(INFO, "Bound SubPath %s into %s", subpath.path, target.path);
                 return Ok(target.path);
             }
             Err(error) => error,
         };
         // A concurrent clean-up took the target away. A pod's directory that is gone itself is not made
         // again: whoever removed it expects no mount in it.
-        let vanished = error.errno() == Some(sys::ENOENT);
+        let vanished = error.raw_os_error() == Some(sys::ENOENT);
         if vanished && tries < TRIES && PodDir::new(&subpath.pod_dir).is_there() {
             continue;
         }
         undo(subpath, &target.path, profile);
-        return Err(Error::flatten(text!("error mounting ", subpath.path, ": "), &error));
+        return Err(Error::flatten(text!("error mounting %s: %s", subpath.path, error), &error));
     }
 }
 
 /// Takes away what was made for a bind that failed.
 fn undo(subpath: &Subpath, target: &[u8], profile: Profile) {
-    log!(DEBUG, "doBindSubPath() failed for ", go_text::quote(target), ", cleaning up subpath");
+    log!(DEBUG, "doBindSubPath() failed for %q, cleaning up subpath", target);
     if let Err(error) = clean_sub_path(subpath, profile) {
-        log!(ERROR, "Failed to clean subpath ", go_text::quote(target), ": ", error.text_v());
+        log!(ERROR, "Failed to clean subpath %q: %v", target, error);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use subpath_mountinfo::cleanup::is_corrupted_errno;
 use subpath_mountinfo::internal::MOST_LAYERS;
 use subpath_mountinfo::internal::sys::{self, CachedStat};
 use subpath_mountinfo::{Error, KernelMounter, Mounter, Place, Profile, Result, text};
@@ -34,7 +33,7 @@ pub(crate) fn prepare(
         match target::make(subpath, source, &path, container_dir, Replace::Leftovers)? {
             // Another process was faster: what it mounted has to be looked at.
             Attempt::Made { parent, made: Made::Found, kind }
-                if is_mount_point(Place::beneath(parent.as_fd(), &path))? =>
+                if is_mount_point(Place::in_dir(parent.as_fd(), &path))? =>
             {
                 last = Some(cannot_make(kind, &path, sys::EBUSY));
             }
@@ -42,7 +41,7 @@ pub(crate) fn prepare(
             Attempt::Vanished(error) => last = Some(error),
         }
     }
-    Err(last.unwrap_or_else(|| Error::path("mkdir", path, sys::ENOENT)))
+    Err(last.unwrap_or_else(|| Error::at_path("mkdir", path, sys::ENOENT)))
 }
 
 /// Opens the directory that holds the target, if it exists. What stands in its way shows when it is
@@ -53,8 +52,8 @@ fn open_container_dir(subpath: &Subpath, path: &[u8]) -> Result<Option<OwnedFd>>
         Ok(dir) => Ok(Some(dir)),
         Err(sys::ENOENT | sys::ENOTDIR | sys::ELOOP | sys::ENAMETOOLONG | sys::EINVAL) => Ok(None),
         Err(errno) => {
-            let cause = Error::path("open", container_dir, errno);
-            Err(Error::wrap(text!("error checking path ", path, " for mount: "), cause))
+            let cause = Error::at_path("open", container_dir, errno);
+            Err(Error::wrap(text!("error checking path %s for mount: %w", path, cause), cause))
         }
     }
 }
@@ -68,14 +67,14 @@ fn is_mounted(
     source: &BindSource<'_>,
     profile: Profile,
 ) -> Result<bool> {
-    let at = Place::beneath(dir.as_fd(), path);
+    let at = Place::in_dir(dir.as_fd(), path);
     let stat = source.stat_to_compare(subpath)?;
     let mut fruitless = 0;
     // Each turn takes a layer away; those that take none are counted.
     for _ in 0..MOST_LAYERS {
         // An answer of the mounted file system, were one awaited, might never come; whatever it
         // is, a mount that cannot even be looked at is not the one that is wanted.
-        let seen = sys::cached_stat_at(dir, at.name());
+        let seen = sys::cached_stat_at(dir, at.name_bytes());
         let mounted = match seen {
             Ok(CachedStat { mount_root: Some(mounted), .. }) => mounted,
             Err(sys::ENOENT) => false,
@@ -94,7 +93,7 @@ fn is_mounted(
         match unmounted {
             Ok(()) => fruitless = 0,
             // A clean-up was faster.
-            Err(error) if matches!(error.errno(), Some(sys::ENOENT | sys::EINVAL)) => {
+            Err(error) if matches!(error.raw_os_error(), Some(sys::ENOENT | sys::EINVAL)) => {
                 fruitless += 1;
                 if fruitless == MOST_FRUITLESS {
                     return Err(error);
@@ -111,8 +110,8 @@ fn is_mount_point(at: Place<'_>) -> Result<bool> {
     match KernelMounter.is_mounted(at) {
         Err(error) if error.is_not_exist() => Ok(false),
         Err(error) => {
-            let prefix = text!("error checking path ", at.path, " for mount: ");
-            Err(Error::wrap(prefix, error))
+            let text = text!("error checking path %s for mount: %w", at.bytes(), error);
+            Err(Error::wrap(text, error))
         }
         mounted => mounted,
     }
@@ -123,12 +122,12 @@ fn is_mount_point(at: Place<'_>) -> Result<bool> {
 ///
 /// The server is asked and waited for. It has just answered for the source.
 fn gone_bad(at: Place<'_>, dir: &OwnedFd, source: &BindSource<'_>) -> Result<Option<Error>> {
-    let Err(errno) = sys::server_answers(dir, at.name(), false) else { return Ok(None) };
-    let error = Error::path("statx", at.path, errno);
+    let Err(errno) = sys::server_answers(dir, at.name_bytes(), false) else { return Ok(None) };
+    let error = Error::at_path("statx", at.bytes(), errno);
     // ENOENT is what servers that go by path say of a file that is gone.
-    if !is_corrupted_errno(errno) && errno != sys::ENOENT {
-        let prefix = text!("error checking path ", at.path, " for mount: ");
-        return Err(Error::wrap(prefix, error));
+    if !sys::is_corrupted_errno(errno) && errno != sys::ENOENT {
+        let text = text!("error checking path %s for mount: %w", at.bytes(), error);
+        return Err(Error::wrap(text, error));
     }
     // Where the source is no better another bind would not be either.
     Ok((source.ask_server() != Err(errno)).then_some(error))
@@ -136,18 +135,18 @@ fn gone_bad(at: Place<'_>, dir: &OwnedFd, source: &BindSource<'_>) -> Result<Opt
 
 /// Detaches what [`gone_bad`] tells of, whoever uses it.
 fn unmount_bad(at: Place<'_>, why: &Error) -> Result<()> {
-    target::log_corrupted(at.path, why);
+    target::log_corrupted(at.bytes(), why);
     KernelMounter
         .unmount_lazily(at)
-        .map_err(|error| target::cannot_unmount_corrupted(at.path, error))
+        .map_err(|error| target::cannot_unmount_corrupted(at.bytes(), error))
 }
 
 /// Detaches something else that lies on the target, whoever uses it.
 fn unmount_stale(at: Place<'_>, profile: Profile) -> Result<()> {
     if profile.detaches_stale() {
-        target::log_stale(at.path);
+        target::log_stale(at.bytes());
     }
     KernelMounter
         .unmount_lazily(at)
-        .map_err(|error| target::cannot_unmount_stale(at.path, error, profile))
+        .map_err(|error| target::cannot_unmount_stale(at.bytes(), error, profile))
 }

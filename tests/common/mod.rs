@@ -13,6 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+use subpath::{Profile, Subpath, SubpathBuilder, Subpather};
 
 /// The sets of calls done without; see `subpath_mountinfo::features`.
 pub const BACKENDS: [&str; 6] =
@@ -147,6 +148,11 @@ fn namespaced(program: &Path) -> Command {
     command
 }
 
+/// The operations with the kernel's mounter.
+pub fn kernel(profile: Profile) -> Subpather {
+    Subpather::new().profile(profile)
+}
+
 /// A fresh tmpfs with a volume, a pod's directory, and a place that lies outside of both.
 pub struct Layout {
     pub root: PathBuf,
@@ -171,15 +177,13 @@ impl Layout {
     }
 
     /// A request for `sub_path` of the volume.
-    pub fn request(&self, sub_path: &str) -> subpath::Subpath {
-        subpath::Subpath {
-            volume_mount_index: 0,
-            path: bytes(&self.volume.join(sub_path)),
-            volume_name: b"vol".to_vec(),
-            volume_path: bytes(&self.volume),
-            pod_dir: bytes(&self.pod),
-            container_name: b"app".to_vec(),
-        }
+    pub fn request(&self, sub_path: impl AsRef<Path>) -> Subpath {
+        self.builder().path(self.volume.join(sub_path)).build().expect("a request")
+    }
+
+    /// A request for the volume that has no sub path yet.
+    pub fn builder(&self) -> SubpathBuilder {
+        Subpath::builder().volume("vol", &self.volume).pod_dir(&self.pod).container("app")
     }
 
     /// Where the request's sub path is bound.

@@ -4,7 +4,8 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use subpath_mountinfo::{Foreign, Result};
+use subpath_mountinfo::Result;
+use subpath_mountinfo::internal::Foreign;
 
 use crate::abi::{self, Answer, Options, Step};
 use crate::errors::{misuse, panicked};

@@ -1,13 +1,14 @@
 //! What the boundary says of errors: the numbers of their kinds, and the errors it makes itself.
 
-use subpath_mountinfo::{Error, ErrorKind};
+use subpath_mountinfo::internal::GoError;
+use subpath_mountinfo::{Error, text};
 
 use crate::abi;
 
 /// The caller broke the boundary's rules: a sentence that wraps `EINVAL`.
 pub(crate) fn misuse(what: &str) -> Error {
     let inval = Error::from_errno(nix::errno::Errno::EINVAL as i32);
-    Error::wrap(format!("rustsubpath was called wrongly, {what}: "), inval)
+    Error::wrap(text!("rustsubpath was called wrongly, %s: %w", what, inval), inval)
 }
 
 /// A panic of the library's own, as an error.
@@ -22,13 +23,12 @@ pub(crate) fn panicked(doing: &str, payload: &(dyn std::any::Any + Send)) -> Err
 
 /// The number by which the header knows an error's kind.
 pub(crate) fn kind_number(error: &Error) -> u32 {
-    match error.kind() {
-        ErrorKind::Errno => abi::RSP_ERROR_ERRNO,
-        ErrorKind::Path => abi::RSP_ERROR_PATH,
-        ErrorKind::Wrap => abi::RSP_ERROR_WRAP,
-        ErrorKind::Foreign => abi::RSP_ERROR_FOREIGN,
-        ErrorKind::NotExist => abi::RSP_ERROR_NOT_EXIST,
-        // A kind that this boundary does not know yet still has its text.
-        _ => abi::RSP_ERROR_TEXT,
+    match error.as_go() {
+        GoError::Errno(_) => abi::RSP_ERROR_ERRNO,
+        GoError::Path { .. } => abi::RSP_ERROR_PATH,
+        GoError::Text { .. } => abi::RSP_ERROR_TEXT,
+        GoError::Wrap { .. } => abi::RSP_ERROR_WRAP,
+        GoError::Foreign(_) => abi::RSP_ERROR_FOREIGN,
+        GoError::NotExist => abi::RSP_ERROR_NOT_EXIST,
     }
 }

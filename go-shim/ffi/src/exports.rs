@@ -5,15 +5,15 @@
 //! cbindgen.toml, at the header's top.
 
 use std::os::fd::IntoRawFd;
+use subpath_mountinfo::Place;
 use subpath_mountinfo::internal::{ByProgram, clean_up_asking, clean_up_natively};
-use subpath_mountinfo::{KernelMounter, Place};
 
 use crate::abi::{self, Answer, ErrorNode, Operation, Options, Step};
 use crate::call::{self, Call, ended};
 use crate::memory;
 use crate::reply::Reply;
-use subpath::internal::{asking, steps};
-use subpath::{FileMode, Subpath};
+use subpath::Subpath;
+use subpath::internal::{self, DirectoryMode, asking, native, steps};
 use subpath_mountinfo::internal::coroutine::AsyncMounter;
 
 /// Returns the version of the boundary that the library was built with.
@@ -61,7 +61,7 @@ pub unsafe extern "C" fn rsp_safe_make_dir(
     unsafe {
         call::begin(doing, options, args, args_len, step, |call: Call<'_, 2>| {
             let [subdir, base] = call.fields;
-            Ok(ended(subpath::safe_make_dir(subdir, base, FileMode::new(perm), call.profile)))
+            Ok(ended(internal::safe_make_dir(subdir, base, mode_of(perm), call.profile)))
         })
     }
 }
@@ -83,9 +83,10 @@ pub unsafe extern "C" fn rsp_prepare_safe_subpath(
     // SAFETY: the caller's promise, passed on.
     unsafe {
         call::begin(doing, options, args, args_len, step, |call: Call<'_, 5>| {
-            let (subpath, profile) = (subpath(call.fields, volume_mount_index), call.profile);
+            let (subpath, profile) =
+                (Subpath::from_fields(call.fields, volume_mount_index), call.profile);
             if !call.asks {
-                return Ok(ended(subpath::prepare_safe_subpath(&KernelMounter, &subpath, profile)));
+                return Ok(ended(native::prepare_safe_subpath(&subpath, profile)));
             }
             Ok(call.ask(move |mounter| async move {
                 asking::prepare_safe_subpath(&mounter, &subpath, profile).await
@@ -112,12 +113,7 @@ pub unsafe extern "C" fn rsp_clean_sub_paths(
         call::begin(doing, options, args, args_len, step, |call: Call<'_, 2>| {
             let ([pod_dir, volume], profile) = (call.fields, call.profile);
             if !call.asks {
-                return Ok(ended(subpath::clean_sub_paths(
-                    &KernelMounter,
-                    pod_dir,
-                    volume,
-                    profile,
-                )));
+                return Ok(ended(native::clean_sub_paths(pod_dir, volume, profile)));
             }
             let (pod_dir, volume) = (pod_dir.to_vec(), volume.to_vec());
             Ok(call.ask(move |mounter| async move {
@@ -151,11 +147,12 @@ pub unsafe extern "C" fn rsp_cleanup_mount_point(
             let (asks, path) = (call.asks, path.to_vec());
             Ok(call.ask(move |caller| async move {
                 if asks {
-                    return clean_up_asking(&caller, Place::at(&path), extensive, profile).await;
+                    return clean_up_asking(&caller, Place::at_bytes(&path), extensive, profile)
+                        .await;
                 }
                 let mut program = ByProgram::of(&path);
                 while program.is_due() {
-                    program.ended(caller.unmount(Place::at(&program.argument())).await);
+                    program.ended(caller.unmount(Place::at_bytes(&program.argument())).await);
                 }
                 clean_up_natively(&path, profile)?;
                 program.warn_of_rest();
@@ -209,7 +206,7 @@ pub unsafe extern "C" fn rsp_make_dir_resolved(
     // SAFETY: the caller's promise, passed on.
     unsafe {
         call::begin(doing, options, args, args_len, step, |call: Call<'_, 2>| {
-            let ([path, base], perm) = (call.fields, FileMode::new(perm));
+            let ([path, base], perm) = (call.fields, mode_of(perm));
             Ok(ended(steps::make_dir_resolved(path, base, perm, call.profile)))
         })
     }
@@ -280,7 +277,8 @@ pub unsafe extern "C" fn rsp_prepare_subpath_target(
     // SAFETY: the caller's promise, passed on.
     unsafe {
         call::begin(doing, options, args, args_len, step, |call: Call<'_, 5>| {
-            let (subpath, profile) = (subpath(call.fields, volume_mount_index), call.profile);
+            let (subpath, profile) =
+                (Subpath::from_fields(call.fields, volume_mount_index), call.profile);
             if !call.asks {
                 return Ok(ended(steps::prepare_subpath_target(&subpath, profile)));
             }
@@ -345,7 +343,24 @@ pub unsafe extern "C" fn rsp_bytes_free(bytes: *const u8, len: usize) {
     unsafe { memory::take_back(bytes, len) };
 }
 
-fn subpath(fields: [&[u8]; 5], volume_mount_index: i64) -> Subpath {
-    let [path, volume_name, volume_path, pod_dir, container_name] = fields.map(<[u8]>::to_vec);
-    Subpath { volume_mount_index, path, volume_name, volume_path, pod_dir, container_name }
+/// The mode that Go's os.FileMode means; mkdirat(2) gets its bits as they are, as from the original.
+fn mode_of(go: u32) -> DirectoryMode {
+    const SETUID: u32 = 1 << 23;
+    const SETGID: u32 = 1 << 22;
+    const STICKY: u32 = 1 << 20;
+    let special = |bit: u32, kernel: u32| if go & bit != 0 { kernel } else { 0 };
+    let special = special(SETUID, 0o4000) | special(SETGID, 0o2000) | special(STICKY, 0o1000);
+    DirectoryMode { for_mkdir: go, for_chmod: go & 0o777 | special }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn special_bits_are_gos() {
+        assert_eq!(mode_of(0o750 | 1 << 22 | 1 << 20).for_chmod, 0o3750);
+        assert_eq!(mode_of(0o777 | 1 << 23).for_chmod, 0o4777);
+        assert_eq!(mode_of(0o7777).for_chmod, 0o777, "the kernel's own bits mean nothing");
+    }
 }

@@ -4,6 +4,7 @@
 
 use std::ptr;
 
+use subpath_mountinfo::internal::GoError;
 use subpath_mountinfo::{Error, Result};
 
 use crate::abi::{self, ErrorNode, RSP_BUFFER_LEN, RSP_FAILED, RSP_NO_STEP, Step};
@@ -161,17 +162,21 @@ pub(crate) unsafe fn take_operation(operation: *mut abi::Operation) -> Result<Bo
 /// The error as a chain of nodes, each with its own copies, innermost built first.
 fn give_error(error: &Error) -> *mut ErrorNode {
     let mut layers = vec![error];
-    while let Some(inner) = layers.last().and_then(|layer| layer.wrapped()) {
-        layers.push(inner);
+    while let Some(GoError::Wrap { source, .. }) = layers.last().map(|layer| layer.as_go()) {
+        layers.push(source);
     }
     let mut source = ptr::null_mut();
     for layer in layers.into_iter().rev() {
-        let (op, op_len) = hand_over(layer.op().unwrap_or_default().as_bytes());
-        let (path, path_len) = hand_over(layer.path_bytes().unwrap_or_default());
-        let (text, text_len) = hand_over(layer.text());
+        let (op, path) = match layer.as_go() {
+            GoError::Path { op, path, .. } => (op.as_bytes(), &path[..]),
+            _ => (&b""[..], &b""[..]),
+        };
+        let (op, op_len) = hand_over(op);
+        let (path, path_len) = hand_over(path);
+        let (text, text_len) = hand_over(layer.original_text());
         source = Box::into_raw(Box::new(ErrorNode {
             kind: super::errors::kind_number(layer),
-            os_error: layer.errno().unwrap_or(0),
+            os_error: layer.raw_os_error().unwrap_or(0),
             token: layer.as_foreign().map_or(0, |foreign| foreign.token),
             op,
             op_len,

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use subpath_mountinfo::internal::paths::path_of;
 use subpath_mountinfo::table::{MountOptions, MountTable, mount_refs};
 use subpath_mountinfo::{KernelMounter, Mounter, Result};
 
@@ -33,7 +34,7 @@ pub unsafe extern "C" fn rsp_is_mount_point(
     unsafe {
         call::begin(doing, options, args, args_len, step, |call: Call<'_, 1>| {
             let [path] = call.fields;
-            Ok(ended(subpath_mountinfo::is_mount_point(path)))
+            Ok(ended(subpath_mountinfo::is_mount_point(path_of(path))))
         })
     }
 }
@@ -55,7 +56,7 @@ pub unsafe extern "C" fn rsp_is_likely_not_mount_point(
     unsafe {
         call::begin(doing, options, args, args_len, step, |call: Call<'_, 1>| {
             let [path] = call.fields;
-            Ok(ended(subpath_mountinfo::is_likely_not_mount_point(path)))
+            Ok(ended(subpath_mountinfo::is_likely_not_mount_point(path_of(path))))
         })
     }
 }
@@ -215,10 +216,10 @@ fn list_mounts() -> Result<Reply> {
     let mut packed = Packed::new(256 * mounts.len());
     for mount in &mounts {
         packed.mounts += 1;
-        for field in [&mount.device, &mount.path, &mount.fs_type] {
-            memory::pack_one(&mut packed.bytes, field);
+        for field in [mount.device.as_os_str(), mount.path.as_os_str(), &mount.fs_type] {
+            memory::pack_one(&mut packed.bytes, field.as_bytes());
         }
-        packed.list(mount.options.iter().map(|option| OsStr::from_bytes(option)));
+        packed.list(mount.options.iter().map(|option| option.as_os_str()));
     }
     Ok(packed.into())
 }

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use subpath_mountinfo::internal::coroutine::AsyncMounter;
-use subpath_mountinfo::{Error, Foreign, Place, Result, Source};
+use subpath_mountinfo::internal::paths::bytes_of;
+use subpath_mountinfo::internal::{Foreign, GoError};
+use subpath_mountinfo::{Error, Place, Result, Source};
 
 use crate::abi;
 use crate::log::Sink;
@@ -105,7 +107,7 @@ pub(crate) struct AskingMounter(Arc<Exchange>);
 
 impl AskingMounter {
     async fn ask(&self, kind: u32, at: Option<Place<'_>>, source: Vec<u8>) -> Result<bool> {
-        let path = at.map(|place| place.path.to_vec()).unwrap_or_default();
+        let path = at.map(|place| place.bytes().to_vec()).unwrap_or_default();
         *self.0.slot() = Slot::Question(Question { kind, path, source });
         let answer = poll_fn(|_| {
             let mut slot = self.0.slot();
@@ -120,11 +122,11 @@ impl AskingMounter {
         .await;
         match answer {
             Answered::Value(value) => Ok(value),
-            Answered::Failed(foreign) => Err(Error::foreign(foreign)),
-            Answered::Aborted => Err(Error::foreign(Foreign {
+            Answered::Failed(foreign) => Err(GoError::Foreign(foreign).into()),
+            Answered::Aborted => Err(Error::from(GoError::Foreign(Foreign {
                 text: b"the mounter was interrupted".to_vec(),
                 ..Foreign::default()
-            })),
+            }))),
         }
     }
 }
@@ -145,7 +147,9 @@ impl AsyncMounter for AskingMounter {
     }
 
     async fn bind(&self, source: Source<'_>, at: Place<'_>) -> Result<()> {
-        self.ask(abi::RSP_ASK_BIND, Some(at), source.proc_path()?).await.map(drop)
+        self.ask(abi::RSP_ASK_BIND, Some(at), bytes_of(&source.proc_path()?).to_vec())
+            .await
+            .map(drop)
     }
 
     async fn unmount(&self, at: Place<'_>) -> Result<()> {

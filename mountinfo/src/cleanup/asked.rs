@@ -3,10 +3,9 @@
 use super::{Existence, path_exists, remove, remove_path, skip};
 use crate::error::{Error, Result};
 use crate::internal::coroutine::AsyncMounter;
-use crate::internal::go_text;
-use crate::log;
 use crate::mounter::Place;
 use crate::profile::Profile;
+use crate::{log, text};
 
 /// [`cleanup_mount_point`](crate::cleanup_mount_point) of a place.
 pub async fn clean_up<M: AsyncMounter>(
@@ -15,23 +14,20 @@ pub async fn clean_up<M: AsyncMounter>(
     extensive: bool,
     profile: Profile,
 ) -> Result<()> {
-    let corrupted = match path_exists(at.path) {
+    let corrupted = match path_exists(at.path()) {
         Ok(Existence::Yes) => false,
         Ok(Existence::Corrupted(_)) => true,
-        Ok(Existence::No) => return skip(at.path, profile),
-        Err(error) => return Err(Error::flatten("Error checking path: ", &error)),
+        Ok(Existence::No) => return skip(at.bytes(), profile),
+        Err(error) => return Err(Error::flatten(text!("Error checking path: %s", error), &error)),
     };
     if corrupted || mounter.can_safely_skip_mount_point_check().await {
         let skips = mounter.can_safely_skip_mount_point_check().await;
         log!(
             DEBUG,
-            "unmounting ",
-            go_text::quote(at.path),
-            " (corruptedMount: ",
-            corrupted.to_string(),
-            ", mounterCanSkipMountPointChecks: ",
-            skips.to_string(),
-            ")"
+            "unmounting %q (corruptedMount: %v, mounterCanSkipMountPointChecks: %v)",
+            at.bytes(),
+            corrupted,
+            skips
         );
         mounter.unmount(at).await?;
         return remove_path(at);
@@ -39,14 +35,14 @@ pub async fn clean_up<M: AsyncMounter>(
     if remove_if_not_mount_point(mounter, at, extensive).await? {
         return Ok(());
     }
-    log!(DEBUG, go_text::quote(at.path), " is a mountpoint, unmounting");
+    log!(DEBUG, "%q is a mountpoint, unmounting", at.bytes());
     mounter.unmount(at).await?;
     match remove_if_not_mount_point(mounter, at, extensive).await {
         Ok(true) => Ok(()),
         Err(Check::Remove(error)) => Err(error),
         // The original gives its own sentence here whatever the check answered.
         Ok(false) | Err(Check::Mounted(_)) => {
-            Err(Error::new(crate::text!("failed to cleanup mount point ", at.path)))
+            Err(Error::new(crate::text!("failed to cleanup mount point %s", at.bytes())))
         }
         Err(Check::NotMounted(error)) => Err(error),
     }
@@ -92,12 +88,12 @@ async fn remove_if_not_mount_point<M: AsyncMounter>(
         Err(Check::NotMounted(error) | Check::Mounted(error) | Check::Remove(error))
             if error.is_not_exist() =>
         {
-            log!(DEBUG, go_text::quote(at.path), " does not exist");
+            log!(DEBUG, "%q does not exist", at.bytes());
             Ok(true)
         }
         Err(check) => Err(check),
         Ok(true) => {
-            log!(DEBUG, go_text::quote(at.path), " is not a mountpoint, deleting");
+            log!(DEBUG, "%q is not a mountpoint, deleting", at.bytes());
             remove(at).map(|()| true).map_err(Check::Remove)
         }
         Ok(false) => Ok(false),

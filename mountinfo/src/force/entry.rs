@@ -58,16 +58,16 @@ pub(super) fn find(path: &[u8], timeout: Duration) -> Result<Sys<Entry>> {
 
 /// Finds the entry at a place: by the open directory if the caller has it, else by the path.
 pub(super) fn find_at(at: Place<'_>, timeout: Duration) -> Result<Sys<Entry>> {
-    let Some(dir) = at.dir else { return find(at.path, timeout) };
+    let Some(dir) = at.dir() else { return find(at.bytes(), timeout) };
     let entry = dir
         .try_clone_to_owned()
         .map_err(|error| error.raw_os_error().unwrap_or(sys::EINVAL))
-        .and_then(|dir| Entry::new(dir, at.name(), Ok(None), false));
+        .and_then(|dir| Entry::new(dir, at.name_bytes(), Ok(None), false));
     let mut entry = match entry {
         Ok(entry) => entry,
         Err(errno) => return Ok(Err(errno)),
     };
-    Ok(entry.look_again(at.path, timeout)?.map(|()| entry))
+    Ok(entry.look_again(at.bytes(), timeout)?.map(|()| entry))
 }
 
 fn path_key(path: &[u8]) -> Sys<PathKey> {
@@ -76,7 +76,7 @@ fn path_key(path: &[u8]) -> Sys<PathKey> {
 
 fn find_now(caller: &Caller<'_, Sys<Entry>>, path: &[u8]) -> Sys<Entry> {
     let Some(dir) = locate::parent_of(path)? else { return find_behind(caller, path) };
-    let name = Place::at(path).name();
+    let name = Place::at_bytes(path).name_bytes();
     caller.is_there()?;
     match sys::is_symlink_at(&dir, name) {
         Ok(true) => find_behind(caller, path),
@@ -103,7 +103,7 @@ fn find_behind(caller: &Caller<'_, Sys<Entry>>, path: &[u8]) -> Sys<Entry> {
     let mut errno = sys::ENOENT;
     for real in [Some(&real[..]), unmarked].into_iter().flatten() {
         caller.is_there()?;
-        let name = Place::at(real).name();
+        let name = Place::at_bytes(real).name_bytes();
         if name.is_empty() {
             // umount2(2) of the root directory would remount the root file system read-only.
             return Err(sys::EBUSY);

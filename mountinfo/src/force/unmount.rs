@@ -33,9 +33,9 @@ use super::entry::{Entry, EntryId};
 use crate::error::{Error, Result};
 use crate::internal::sys::{self, MountId, RawErrno, Sys, Unmount};
 use crate::internal::worker::{Caller, Deadline, Unanswered, Workers};
-use crate::log;
 use crate::umount::{argument, umount_within};
 use crate::utab::{self, UtabTarget};
+use crate::{log, text};
 
 /// The outcome of an unmount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +128,7 @@ fn unmount_overdue(
         let answer = progress.answer.get().copied().unwrap_or(Ok(Outcome::NotMounted(None)));
         return answer.map_err(|errno| Error::of_call("unmount", path, errno));
     }
-    log!(WARN, "Timed out waiting for unmount of ", path, ", trying with force");
+    log!(WARN, "Timed out waiting for unmount of %s, trying with force", path);
     let target = Target::of(entry, plain.mount, path);
     let by_force = Arc::clone(&target.progress);
     let forced = Key { forced: true, ..plain.clone() };
@@ -150,13 +150,18 @@ fn after_force(answer: Result<Outcome>, was_begun: bool, path: &[u8]) -> Result<
         return answer;
     }
     if answer.is_ok() {
-        let lost: &[u8] = b" by force: requests to its server were aborted, data may be lost";
-        log!(WARN, "Unmounted ", path, lost);
+        log!(
+            WARN,
+            "Unmounted %s by force: requests to its server were aborted, data may be lost",
+            path
+        );
     }
     answer.map_err(|error| {
-        let lost =
-            b"after force, by which requests to its server were aborted and data may be lost: ";
-        Error::wrap(lost.to_vec(), error)
+        let text = text!(
+            "after force, by which requests to its server were aborted and data may be lost: %w",
+            error
+        );
+        Error::wrap(text, error)
     })
 }
 
@@ -260,7 +265,7 @@ impl Target {
                 Err(sys::EBUSY) if deadline.is_none_or(|until| until.left() > 2 * pause) => {}
                 answer => return answer,
             }
-            log!(DEBUG, "Unmounting ", self.path, " again, it is busy");
+            log!(DEBUG, "Unmounting %s again, it is busy", self.path);
             std::thread::sleep(pause);
             caller.is_there()?;
         }

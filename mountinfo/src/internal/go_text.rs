@@ -4,9 +4,12 @@
 //! for byte. The tables come from Go.
 
 mod errno;
+mod format;
 mod isprint;
 
 use std::borrow::Cow;
+
+pub use format::{Operand, count_verbs, format};
 
 /// Returns Go's text for an errno (`syscall.Errno.Error`). It is `errno N` if Go has no text for it.
 pub fn errno_text(errno: i32) -> Cow<'static, str> {

@@ -1,13 +1,16 @@
-//! Texts of bytes, and the log lines made of them.
+//! The log lines of both crates, which are klog's lines of the original.
 //!
-//! A line goes out as a tracing event with target `subpath`: its message is the line as text, and
-//! the field `raw` holds its exact bytes, since a path need not be UTF-8. INFO, DEBUG and TRACE are
-//! klog's V(3), V(4) and V(5). A line that nobody wants is never put together.
+//! A line goes out as a tracing event with the target `subpath`: its message is the line as text, and
+//! its fields `path`, `target` and `errno` say what it is about. INFO, DEBUG and TRACE are klog's V(3),
+//! V(4) and V(5). A line that nobody wants is never put together.
 //!
-//! A thread that the library starts meets no call site of tracing, which would note for the whole
-//! process that nobody there wants it: its lines are captured, and go out on the thread that waits.
+//! A path need not be UTF-8, so that a [sink](Sink) can be set for a thread, which takes the lines as
+//! bytes in the place of tracing. The C boundary sets one for the time of a call. So does a thread that
+//! the library starts: it must meet no call site of tracing, which would note for the whole process that
+//! nobody there wants it. Its lines go out on the thread that waits.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
@@ -15,101 +18,145 @@ use tracing::level_filters::LevelFilter;
 /// The target of every log line of both crates.
 pub const TARGET: &str = "subpath";
 
-/// Puts byte strings together: `text!("lstat ", path, " failed: ", error.text())`.
-#[macro_export]
-#[doc(hidden)]
-macro_rules! text {
-    ($($part:expr),+ $(,)?) => {{
-        let mut text: Vec<u8> = Vec::with_capacity(128);
-        $( text.extend_from_slice(::core::convert::AsRef::<[u8]>::as_ref(&$part)); )+
-        text
-    }};
-}
-
-/// Logs one line: `log!(DEBUG, "Creating ", name)`.
+/// Logs one line: `log!(DEBUG, path = path, "Creating %s within %q", name, base)`. The fields, any of
+/// `path`, `target` and `errno` in this order, may be left out; for the format see
+/// [`text!`](crate::text).
 #[macro_export]
 #[doc(hidden)]
 macro_rules! log {
-    ($level:ident, $($part:expr),+ $(,)?) => {
-        match $crate::internal::log::captures(::tracing::Level::$level) {
-            Some(true) => $crate::internal::log::capture(::tracing::Level::$level, $crate::text!($($part),+)),
-            Some(false) => {}
-            None if ::tracing::enabled!(target: $crate::internal::log::TARGET, ::tracing::Level::$level) => {
-                let line = $crate::text!($($part),+);
-                $crate::event!($level, &line);
+    (
+        $level:ident,
+        $(path = $path:expr,)? $(target = $target:expr,)? $(errno = $errno:expr,)?
+        $format:literal $(, $operand:expr)* $(,)?
+    ) => {{
+        use $crate::internal::log;
+        let sunk = log::sink_wants(::tracing::Level::$level);
+        if sunk.unwrap_or_else(
+            || ::tracing::enabled!(target: $crate::internal::log::TARGET, ::tracing::Level::$level)
+        ) {
+            #[allow(unused_mut)]
+            let mut line = log::Line::new(
+                ::tracing::Level::$level,
+                $crate::text!($format $(, $operand)*),
+            );
+            $( line.path = Some(::core::convert::AsRef::<[u8]>::as_ref(&$path).to_vec()); )?
+            $( line.target = Some(::core::convert::AsRef::<[u8]>::as_ref(&$target).to_vec()); )?
+            $( line.errno = $errno.into(); )?
+            if sunk.is_some() {
+                log::sink(line);
+            } else {
+                $crate::event!($level, line);
             }
-            None => {}
         }
-    };
+    }};
 }
 
-/// Sends out a line that is put together already.
+/// Sends out a [`Line`] by tracing.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! event {
-    ($level:ident, $line:expr) => {
+    ($level:ident, $line:expr) => {{
+        let line = &$line;
+        let shown = |bytes: &Option<Vec<u8>>| {
+            bytes.as_deref().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        };
         ::tracing::event!(
             target: $crate::internal::log::TARGET,
             ::tracing::Level::$level,
-            raw = &$line[..],
+            path = shown(&line.path),
+            target = shown(&line.target),
+            errno = line.errno,
             "{}",
-            ::std::string::String::from_utf8_lossy($line)
+            ::std::string::String::from_utf8_lossy(&line.text)
         )
-    };
+    }};
 }
 
-/// A line that was captured.
+/// One log line.
 #[derive(Debug)]
-pub(crate) struct Line {
-    level: Level,
-    text: Vec<u8>,
+pub struct Line {
+    /// Its level.
+    pub level: Level,
+    /// Its text, byte for byte as the original prints it.
+    pub text: Vec<u8>,
+    /// The path that it is about.
+    pub path: Option<Vec<u8>>,
+    /// Where something is mounted, or is to be.
+    pub target: Option<Vec<u8>>,
+    /// What the kernel answered.
+    pub errno: Option<i32>,
 }
 
 impl Line {
+    /// A line about nothing in particular.
+    pub fn new(level: Level, text: Vec<u8>) -> Self {
+        Line { level, text, path: None, target: None, errno: None }
+    }
+
     /// Logs the line on this thread.
-    pub(crate) fn log(&self) {
+    pub(crate) fn log(self) {
+        match sink_wants(self.level) {
+            Some(true) => return sink(self),
+            Some(false) => return,
+            None => {}
+        }
         match self.level {
-            Level::ERROR => event!(ERROR, &self.text),
-            Level::WARN => event!(WARN, &self.text),
-            Level::INFO => event!(INFO, &self.text),
-            Level::DEBUG => event!(DEBUG, &self.text),
-            Level::TRACE => event!(TRACE, &self.text),
+            Level::ERROR => event!(ERROR, self),
+            Level::WARN => event!(WARN, self),
+            Level::INFO => event!(INFO, self),
+            Level::DEBUG => event!(DEBUG, self),
+            Level::TRACE => event!(TRACE, self),
         }
     }
 }
 
-type Sink = Box<dyn Fn(Line)>;
+/// What takes the lines of a thread.
+pub type Sink = Rc<dyn Fn(Line)>;
 
 thread_local! {
-    /// Which lines of this thread are captured; `None` on a thread that is not the library's.
-    static CAPTURED: Cell<Option<LevelFilter>> = const { Cell::new(None) };
+    /// The lines that this thread's sink wants; `None` where there is none.
+    static WANTED: Cell<Option<LevelFilter>> = const { Cell::new(None) };
     static SINK: RefCell<Option<Sink>> = const { RefCell::new(None) };
 }
 
-/// Whether a line of this level is captured on this thread; `None` where none is.
-pub fn captures(level: Level) -> Option<bool> {
-    CAPTURED.get().map(|most| level <= most)
+/// Whether this thread's sink wants a line of this level; `None` where there is none.
+pub fn sink_wants(level: Level) -> Option<bool> {
+    WANTED.get().map(|most| level <= most)
 }
 
-/// Hands a line to whoever captures this thread's.
-pub fn capture(level: Level, text: Vec<u8>) {
-    SINK.with_borrow(|sink| sink.as_ref().map(|sink| sink(Line { level, text })));
+/// Hands a line to this thread's sink.
+pub fn sink(line: Line) {
+    // Not borrowed while it runs: it may log, or run an operation with another sink.
+    let sink = SINK.with_borrow(Clone::clone);
+    if let Some(sink) = sink {
+        sink(line);
+    }
 }
 
-/// Captures this thread's lines from now on, as far as they are wanted.
-pub(crate) fn capture_all(wanted: LevelFilter, sink: impl Fn(Line) + 'static) {
-    SINK.set(Some(Box::new(sink)));
-    CAPTURED.set(Some(wanted));
+/// Runs `body` with this thread's lines going to a sink, as far as they are wanted.
+pub fn with_sink<T>(wanted: LevelFilter, sink: Sink, body: impl FnOnce() -> T) -> T {
+    struct Restore(Option<LevelFilter>, Option<Sink>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            WANTED.set(self.0);
+            SINK.set(self.1.take());
+        }
+    }
+    let _restore = Restore(WANTED.replace(Some(wanted)), SINK.replace(Some(sink)));
+    body()
 }
 
 /// The lines that are wanted on this thread.
-pub(crate) fn wanted() -> LevelFilter {
+pub fn wanted() -> LevelFilter {
     macro_rules! first_enabled {
         ($($level:ident)+) => {
             $( if ::tracing::enabled!(target: TARGET, Level::$level) {
                 return LevelFilter::$level;
             } )+
         };
+    }
+    if let Some(wanted) = WANTED.get() {
+        return wanted;
     }
     first_enabled!(TRACE DEBUG INFO WARN ERROR);
     LevelFilter::OFF

@@ -6,10 +6,12 @@ pub mod coroutine;
 pub mod go_path;
 pub mod go_text;
 pub mod log;
+pub mod paths;
 pub mod sys;
 pub mod worker;
 
 pub use crate::cleanup::asked::clean_up as clean_up_asking;
 pub use crate::cleanup::native::clean_up as clean_up_natively;
+pub use crate::error::{Foreign, GoError};
 pub use crate::kernel::MOST_LAYERS;
 pub use crate::utab::ByProgram;

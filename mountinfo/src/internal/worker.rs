@@ -20,6 +20,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,6 +30,7 @@ use tracing::level_filters::LevelFilter;
 use crate::error::Error;
 use crate::internal::log::{self, Line};
 use crate::internal::sys::{self, RawErrno, Sys};
+use crate::text;
 
 /// Returns the number of threads of this process that hang in a system call and that nobody waits for.
 pub fn stuck() -> usize {
@@ -60,15 +62,13 @@ impl Unanswered {
     pub(crate) fn into_error(self, op: &'static str, path: &[u8]) -> Error {
         match self {
             Unanswered::TimedOut | Unanswered::OthersTimedOut => {
-                Error::path(op, path, sys::ETIMEDOUT)
+                Error::at_path(op, path, sys::ETIMEDOUT)
             }
             Unanswered::NotStarted(errno) => {
                 let cause = Error::from_errno(errno);
-                Error::wrap(crate::text!(op, " ", path, ": cannot start a thread: "), cause)
+                Error::wrap(text!("%s %s: cannot start a thread: %w", op, path, cause), cause)
             }
-            Unanswered::Panicked => {
-                Error::new(crate::text!(op, " ", path, ": its thread panicked"))
-            }
+            Unanswered::Panicked => Error::new(text!("%s %s: its thread panicked", op, path)),
         }
     }
 }
@@ -212,7 +212,7 @@ impl<T: Clone + Send + 'static> Worker<T> {
         // Signals for the process must go to threads that do not hang.
         let _ = sys::block_signals();
         let listener = Arc::clone(self);
-        log::capture_all(wanted, move |line| {
+        let sink = Rc::new(move |line| {
             let mut state = listener.state();
             if state.listening {
                 state.lines.push(line);
@@ -221,7 +221,8 @@ impl<T: Clone + Send + 'static> Worker<T> {
         });
         self.state().apart = true;
         self.changed.notify_all();
-        catch_unwind(AssertUnwindSafe(|| work(&Caller(self)))).map_err(|_| Unanswered::Panicked)
+        let work = || log::with_sink(wanted, sink, || work(&Caller(self)));
+        catch_unwind(AssertUnwindSafe(work)).map_err(|_| Unanswered::Panicked)
     }
 
     fn end(&self, result: Result<T, Unanswered>) {
@@ -254,7 +255,7 @@ impl<T: Clone + Send + 'static> Worker<T> {
             if began && !state.lines.is_empty() {
                 let lines = std::mem::take(&mut state.lines);
                 drop(state);
-                lines.iter().for_each(Line::log);
+                lines.into_iter().for_each(Line::log);
                 state = self.state();
                 continue;
             }
@@ -508,8 +509,8 @@ mod tests {
     fn lines_are_logged_in_order_by_the_thread_that_waits_and_none_afterwards() {
         static WORKERS: Answers = Workers::new();
         fn say(what: &str) {
-            crate::log!(DEBUG, "said ", what);
-            crate::log!(TRACE, "not wanted: ", what);
+            crate::log!(DEBUG, "said %s", what);
+            crate::log!(TRACE, "not wanted: %s", what);
         }
         let noted = Recorder::default();
         let here = std::thread::current().id();

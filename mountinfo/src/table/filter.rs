@@ -8,8 +8,9 @@ use memchr::memchr2;
 
 use super::escape::{escape_path, unescape_path};
 use super::line::{Head, device, number};
-use super::record::{DeviceNumber, ROOT_DELETED, bytes};
+use super::record::{DeviceNumber, ROOT_DELETED};
 use crate::internal::go_path::{self, is_at_or_below};
+use crate::internal::paths::bytes_of;
 
 /// The mark on the mount point of a deleted root, as it is printed.
 const PRINTED_MOUNT_POINT_DELETED: &[u8] = br"\040(deleted)";
@@ -66,7 +67,7 @@ impl Wanted {
     }
 
     fn cleaned(path: &Path) -> Self {
-        Wanted::new(&go_path::clean_cow(bytes(path)))
+        Wanted::new(&go_path::clean_cow(bytes_of(path)))
     }
 
     fn printed(&self) -> &[u8] {
@@ -125,7 +126,7 @@ impl Filter {
     /// system, and the path inside it ([`MountRecord::root`](super::MountRecord::root)), which is not
     /// cleaned.
     pub fn root(device: DeviceNumber, root: impl AsRef<Path>) -> Self {
-        Filter(Condition::Root(device, Wanted::new(bytes(root.as_ref()))))
+        Filter(Condition::Root(device, Wanted::new(bytes_of(root.as_ref()))))
     }
 
     /// Matches the mount with this ID.

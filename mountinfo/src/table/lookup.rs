@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::record::{MountRecord, bytes};
+use super::record::MountRecord;
 use crate::internal::go_path::is_at_or_below;
+use crate::internal::paths::bytes_of;
 
 /// Finds the mount that a clean, absolute path is on, as the kernel's path walk does: it starts at
 /// the root mount of the process and goes from each mount to the one that is mounted on it.
@@ -54,7 +55,7 @@ struct Candidate<'r> {
 
 impl<'r> Candidate<'r> {
     fn of(record: &'r MountRecord, path: &[u8]) -> Option<Self> {
-        let points = [bytes(&record.mount_point), bytes(record.mount_point_path())];
+        let points = [bytes_of(&record.mount_point), bytes_of(record.mount_point_path())];
         let mount_point = points.into_iter().find(|point| is_at_or_below(path, point))?;
         Some(Candidate { record, mount_point })
     }

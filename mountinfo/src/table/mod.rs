@@ -55,7 +55,7 @@ pub use refs::mount_refs;
 pub(crate) use lookup::covering;
 pub(crate) use refs::path_in_file_system;
 
-use record::bytes;
+use crate::internal::paths::bytes_of;
 
 /// The mount table of a process, as the kernel printed it.
 ///
@@ -151,7 +151,7 @@ impl MountTable {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let text = read::read_file(path)?;
-        Ok(MountTable::named(text, bytes(path)))
+        Ok(MountTable::named(text, bytes_of(path)))
     }
 
     /// Reads a table to the end of a reader.
@@ -316,7 +316,7 @@ impl MountTable {
         if self.at(mount_point)?.is_empty() {
             return Ok(None);
         }
-        let path = go_path::clean_cow(bytes(mount_point));
+        let path = go_path::clean_cow(bytes_of(mount_point));
         let path = Path::new(OsStr::from_bytes(&path));
         Ok(self.covering(path)?.filter(|mount| mount.is_mounted_at(path)))
     }
@@ -338,7 +338,7 @@ impl MountTable {
     pub fn covering(&self, path: impl AsRef<Path>) -> Result<Option<MountRecord>> {
         let path = path.as_ref();
         let candidates = self.matching(&Filter::covering(path))?;
-        Ok(covering(&candidates, &go_path::clean_cow(bytes(path))).cloned())
+        Ok(covering(&candidates, &go_path::clean_cow(bytes_of(path))).cloned())
     }
 
     /// Returns the mounts on a path and below it, in the table's order. Reversed, it is an order in

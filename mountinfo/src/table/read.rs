@@ -213,7 +213,7 @@ fn fill<'r>(input: &'r mut impl BufRead, name: &[u8]) -> Result<&'r [u8]> {
 fn open(path: &Path) -> Result<File> {
     let bytes = path.as_os_str().as_bytes();
     if sys::has_nul(bytes) {
-        return Err(Error::path("open", bytes, sys::EINVAL));
+        return Err(Error::at_path("open", bytes, sys::EINVAL));
     }
     File::open(path).map_err(|error| io_error("open", path.as_os_str().as_bytes(), &error))
 }
@@ -224,7 +224,7 @@ fn read_error(name: &[u8], error: &io::Error) -> Error {
 
 fn io_error(op: &'static str, path: &[u8], error: &io::Error) -> Error {
     match error.raw_os_error() {
-        Some(errno) => Error::path(op, path, errno),
+        Some(errno) => Error::at_path(op, path, errno),
         None => {
             let mut text = format!("{op} ").into_bytes();
             text.extend_from_slice(path);

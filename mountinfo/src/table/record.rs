@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::escape::{escape_name, escape_path};
 use super::options::{MountOptions, OptionalFields, Propagation};
+use crate::internal::paths::bytes_of;
 
 /// One mount, as `/proc/PID/mountinfo` describes it (proc_pid_mountinfo(5)).
 ///
@@ -80,7 +81,7 @@ const MOUNT_POINT_DELETED: &[u8] = b" (deleted)";
 impl MountRecord {
     /// Reports whether the directory or file that is the root of this mount was deleted.
     pub fn is_deleted(&self) -> bool {
-        bytes(&self.root).ends_with(ROOT_DELETED)
+        bytes_of(&self.root).ends_with(ROOT_DELETED)
     }
 
     /// Returns [`MountRecord::root`] without the `//deleted` that marks a deleted one.
@@ -104,8 +105,8 @@ impl MountRecord {
     /// Reports whether a path is the mount point of this record. The path must be absolute and
     /// clean; it is compared byte for byte, with the mark of a deleted root and without it.
     pub fn is_mounted_at(&self, path: impl AsRef<Path>) -> bool {
-        let path = bytes(path.as_ref());
-        bytes(&self.mount_point) == path || bytes(self.mount_point_path()) == path
+        let path = bytes_of(path.as_ref());
+        bytes_of(&self.mount_point) == path || bytes_of(self.mount_point_path()) == path
     }
 
     /// Returns the file system type without its subtype: `fuse` for `fuse.sshfs`.
@@ -150,8 +151,8 @@ impl MountRecord {
         let numbers = format!("{} {} {}", self.id, self.parent_id, self.device);
         let mut fields: Vec<Cow<'_, [u8]>> = vec![
             numbers.as_bytes().into(),
-            escape_path(bytes(&self.root)),
-            escape_path(bytes(&self.mount_point)),
+            escape_path(bytes_of(&self.root)),
+            escape_path(bytes_of(&self.mount_point)),
             self.mount_options.as_bytes().into(),
         ];
         if !self.optional_fields.as_bytes().is_empty() {
@@ -191,13 +192,8 @@ impl Hash for MountRecord {
     }
 }
 
-/// The bytes of a path.
-pub(super) fn bytes(path: &Path) -> &[u8] {
-    path.as_os_str().as_bytes()
-}
-
 fn without_suffix<'p>(path: &'p Path, suffix: &[u8]) -> &'p Path {
-    match bytes(path).strip_suffix(suffix) {
+    match bytes_of(path).strip_suffix(suffix) {
         Some(rest) => Path::new(OsStr::from_bytes(rest)),
         None => path,
     }

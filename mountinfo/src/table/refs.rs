@@ -8,9 +8,10 @@ use nix::fcntl::OFlag;
 
 use super::MountTable;
 use super::filter::Filter;
-use super::record::{MountRecord, ROOT_DELETED, bytes};
+use super::record::{MountRecord, ROOT_DELETED};
 use crate::error::{Error, Result};
 use crate::internal::go_path::{self, eval_symlinks_unasked};
+use crate::internal::paths::bytes_of;
 use crate::internal::sys::{self, Features, PathOrigin};
 use crate::internal::worker::{PATIENCE, Workers};
 use crate::text;
@@ -47,10 +48,10 @@ impl MountTable {
     pub fn search_mount_points(&self, source: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
         let source = source.as_ref();
         let Some(mount) = self.covering(source)? else {
-            let why = text!("failed to get root path and major:minor for ", bytes(source));
+            let why = text!("failed to get root path and major:minor for %s", bytes_of(source));
             return Err(Error::new(why));
         };
-        let root = path_in_file_system(&mount, &go_path::clean_cow(bytes(source)));
+        let root = path_in_file_system(&mount, &go_path::clean_cow(bytes_of(source)));
         let mut others = self.matching(&Filter::root(mount.device, &root))?;
         others.retain(|other| other.id != mount.id);
         Ok(others.into_iter().map(|other| other.mount_point).collect())
@@ -91,8 +92,8 @@ static RESOLVING: Workers<PathKey, Result<Option<Vec<u8>>>> = Workers::new();
 /// # }
 /// ```
 pub fn mount_refs(path: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
-    let path = bytes(path.as_ref());
-    let origin = sys::path_origin(path).map_err(|errno| Error::path("lstat", path, errno))?;
+    let path = bytes_of(path.as_ref());
+    let origin = sys::path_origin(path).map_err(|errno| Error::at_path("lstat", path, errno))?;
     let key = (origin, path.to_vec());
     let resolved = RESOLVING.run(&key, PATIENCE, {
         let path = path.to_vec();
@@ -120,8 +121,8 @@ fn resolve(path: &[u8]) -> Result<Option<Vec<u8>>> {
         Err(errno) if sys::is_corrupted_errno(errno) => {}
         Err(sys::ENOENT) => return Ok(None),
         Err(errno) => {
-            let cause = Error::path("stat", path, errno);
-            return Err(Error::flatten(text!("error checking path ", path, ": "), &cause));
+            let cause = Error::at_path("stat", path, errno);
+            return Err(Error::flatten(text!("error checking path %s: %s", path, cause), &cause));
         }
     }
     match eval_symlinks_unasked(path) {
@@ -132,14 +133,14 @@ fn resolve(path: &[u8]) -> Result<Option<Vec<u8>>> {
 
 /// Returns the root that a bind mount of `path` would have. `path` is clean and on `mount`.
 pub(crate) fn path_in_file_system(mount: &MountRecord, path: &[u8]) -> PathBuf {
-    let mount_point = [bytes(&mount.mount_point), bytes(mount.mount_point_path())];
+    let mount_point = [bytes_of(&mount.mount_point), bytes_of(mount.mount_point_path())];
     let below = mount_point.into_iter().find_map(|base| path.strip_prefix(base)).unwrap_or(b"");
     if below.is_empty() {
         return mount.root.clone();
     }
     // Not cleaned: the kernel prints `/..` for a cgroup above that of the cgroup namespace. What lies
     // below it has another name, and is better not found than taken for something else.
-    let base = bytes(mount.root_path());
+    let base = bytes_of(mount.root_path());
     let mut root = base.strip_suffix(b"/").unwrap_or(base).to_vec();
     root.push(b'/');
     root.extend_from_slice(below.strip_prefix(b"/").unwrap_or(below));

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
-use subpath_mountinfo::{Error, ErrorKind};
+use subpath_mountinfo::Error;
+use subpath_mountinfo::internal::GoError;
 
 /// What a function returned, in Go or in Rust.
 #[derive(Clone, PartialEq, Eq)]
@@ -41,15 +42,12 @@ impl From<Result<Vec<u8>, Error>> for Answer {
             Ok(value) => return Answer::Value(value),
             Err(error) => error,
         };
-        let errno = error.errno().unwrap_or(0) as u32;
-        match error.kind() {
-            ErrorKind::Path => Answer::Path {
-                op: error.op().unwrap().into(),
-                path: error.path_bytes().unwrap().to_vec(),
-                errno,
-            },
-            ErrorKind::Errno => Answer::Errno(errno),
-            _ => Answer::Text(error.text()),
+        match error.as_go() {
+            GoError::Path { op, path, errno } => {
+                Answer::Path { op: (*op).into(), path: path.clone(), errno: *errno as u32 }
+            }
+            GoError::Errno(errno) => Answer::Errno(*errno as u32),
+            _ => Answer::Text(error.original_text()),
         }
     }
 }

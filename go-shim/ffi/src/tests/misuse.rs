@@ -83,7 +83,7 @@ fn without_a_step_nothing_is_done_and_nothing_leaks() {
     let held = drops.hold();
     let state = begin(&options(), &mut step, |mounter| async move {
         let _held = held;
-        mounter.unmount(Place::at(b"/x")).await.map(Reply::from)
+        mounter.unmount(Place::at_bytes(b"/x")).await.map(Reply::from)
     });
     assert_eq!(state, RSP_QUESTION);
     // SAFETY: the operation is handed back once.
@@ -124,7 +124,7 @@ fn a_broken_answer_is_invalid_and_ends_the_operation() {
         let held = drops.hold();
         begin(&options(), &mut step, |mounter| async move {
             let _held = held;
-            mounter.is_mount_point(Place::at(b"/x")).await.map(|_| Reply::default())
+            mounter.is_mount_point(Place::at_bytes(b"/x")).await.map(|_| Reply::default())
         });
         // SAFETY: as in `resume`, but for what is tested.
         let state = unsafe {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use subpath_mountinfo::internal::coroutine::AsyncMounter;
 use subpath_mountinfo::table::MountTable;
-use subpath_mountinfo::{Error, Result, log};
+use subpath_mountinfo::{Error, Result, log, text};
 use subpath_mountinfo::{Place, Source};
 
 mod misuse;
@@ -138,7 +138,7 @@ impl Drops {
 fn questions_are_asked_in_order_and_answers_reach_the_logic() {
     let mut step = a_step();
     let mut state = begin(&options(), &mut step, |mounter| async move {
-        let at = Place::at(b"/a\0\xff");
+        let at = Place::at_bytes(b"/a\0\xff");
         let mut said = Vec::new();
         said.push(mounter.is_mount_point(at).await?);
         said.push(mounter.is_likely_not_mount_point(at).await?);
@@ -176,11 +176,14 @@ fn questions_are_asked_in_order_and_answers_reach_the_logic() {
 fn a_mounters_error_comes_back_by_its_token() {
     let mut step = a_step();
     begin(&options(), &mut step, |mounter| async move {
-        let error = mounter.unmount(Place::at(b"/x")).await.unwrap_err();
+        let error = mounter.unmount(Place::at_bytes(b"/x")).await.unwrap_err();
         let foreign = error.as_foreign().unwrap();
         assert!(foreign.corrupted && foreign.not_exist && foreign.beside);
-        assert_eq!((error.text(), error.text_v()), (b"s".to_vec(), b"v".to_vec()));
-        Err(Error::wrap("outer: ", Error::wrap("inner: ", error)))
+        assert_eq!((error.original_text(), error.text_v()), (b"s".to_vec(), b"v".to_vec()));
+        Err({
+            let inner = Error::wrap(text!("inner: %w", error), error);
+            Error::wrap(text!("outer: %w", inner), inner)
+        })
     });
     let answer = Answer { os_error: 5, not_exist: 1, corrupted: 1, value: 1, ..failed(77) };
     assert_eq!(resume(&mut step, &answer, &pack(&[b"s", b"v"])), RSP_FAILED);
@@ -195,7 +198,7 @@ fn giving_up_drops_the_operation_where_it_stands() {
         let (drops, mut step) = (Drops::default(), a_step());
         let held = drops.hold();
         begin(&options(), &mut step, |mounter| async move {
-            let (_held, at) = (held, Place::at(b"/x"));
+            let (_held, at) = (held, Place::at_bytes(b"/x"));
             let _ = match question {
                 0 => mounter.is_mount_point(at).await.map(drop),
                 1 => mounter.is_likely_not_mount_point(at).await.map(drop),
@@ -217,7 +220,7 @@ fn giving_up_a_bind_lets_the_logic_clean_up_and_then_ends() {
         let (drops, mut step) = (Drops::default(), a_step());
         let held = drops.hold();
         begin(&options(), &mut step, |mounter| async move {
-            let (_held, at) = (held, Place::at(b"/x"));
+            let (_held, at) = (held, Place::at_bytes(b"/x"));
             let bound = mounter.bind(Source { fd: std::io::stdin().as_fd() }, at).await;
             let error = bound.unwrap_err();
             assert!(!error.is_not_exist() && error.as_foreign().is_some_and(|f| !f.corrupted));
@@ -238,7 +241,7 @@ fn dropping_an_operation_frees_what_it_holds() {
     let held = drops.hold();
     begin(&options(), &mut step, |mounter| async move {
         let _held = held;
-        mounter.unmount(Place::at(b"/x")).await.map(Reply::from)
+        mounter.unmount(Place::at_bytes(b"/x")).await.map(Reply::from)
     });
     // SAFETY: the operation is handed back once.
     unsafe { rsp_operation_drop(step.operation) };
@@ -252,7 +255,7 @@ fn an_operation_goes_on_on_another_thread() {
     unsafe impl Send for Sent {}
     let mut step = a_step();
     begin(&options(), &mut step, |mounter| async move {
-        mounter.unmount(Place::at(b"/x")).await.map(Reply::from)
+        mounter.unmount(Place::at_bytes(b"/x")).await.map(Reply::from)
     });
     let sent = Sent(step.operation.cast());
     let state = std::thread::spawn(move || {
@@ -284,7 +287,7 @@ fn a_panic_becomes_an_error() {
     let held = drops.hold();
     begin(&options(), &mut step, |mounter| async move {
         let _held = held;
-        mounter.unmount(Place::at(b"/x")).await?;
+        mounter.unmount(Place::at_bytes(b"/x")).await?;
         panic!("after a question")
     });
     assert_eq!((resume(&mut step, &ok(0), &[]), drops.count()), (RSP_FAILED, 1));
@@ -293,7 +296,7 @@ fn a_panic_becomes_an_error() {
     for given_up in [true, false] {
         begin(&options(), &mut step, |mounter| async move {
             let _bomb = PanicsInDrop;
-            mounter.unmount(Place::at(b"/x")).await.map(Reply::from)
+            mounter.unmount(Place::at_bytes(b"/x")).await.map(Reply::from)
         });
         if given_up {
             assert_eq!(resume(&mut step, &aborted(), &[]), RSP_FAILED);
@@ -334,12 +337,12 @@ fn a_result_longer_than_the_buffer_is_the_callers() {
 
 #[test]
 fn every_kind_of_error_crosses_as_itself() {
-    let path = Error::path("open", &b"/\xff"[..], 13);
+    let path = Error::at_path("open", &b"/\xff"[..], 13);
     for (error, kind, os_error) in [
         (Error::from_errno(2), RSP_ERROR_ERRNO, 2),
         (path.clone(), RSP_ERROR_PATH, 13),
         (Error::new("text"), RSP_ERROR_TEXT, 0),
-        (Error::flatten("around: ", &path), RSP_ERROR_TEXT, 13),
+        (Error::flatten(text!("around: %s", path), &path), RSP_ERROR_TEXT, 13),
         (Error::not_exist(), RSP_ERROR_NOT_EXIST, 2),
     ] {
         let mut step = a_step();
@@ -370,11 +373,11 @@ extern "C" fn collect(handle: u64, level: i32, line: *const u8, line_len: usize)
 }
 
 fn log_one_of_each(said: &[u8]) {
-    log!(ERROR, "error ", said);
-    log!(WARN, "warning ", said);
-    log!(INFO, "info ", said);
-    log!(DEBUG, "debug ", said);
-    log!(TRACE, "trace ", said);
+    log!(ERROR, "error %s", said);
+    log!(WARN, "warning %s", said);
+    log!(INFO, "info %s", said);
+    log!(DEBUG, "debug %s", said);
+    log!(TRACE, "trace %s", said);
     tracing::error!("not a line of klog's");
 }
 
@@ -387,7 +390,7 @@ fn lines_reach_the_caller_by_its_verbosity_byte_for_byte() {
         let mut step = a_step();
         begin(&options, &mut step, |mounter| async move {
             log_one_of_each(b"\xff\n1");
-            mounter.unmount(Place::at(b"/x")).await?;
+            mounter.unmount(Place::at_bytes(b"/x")).await?;
             log_one_of_each(b"2");
             Ok(Reply::default())
         });

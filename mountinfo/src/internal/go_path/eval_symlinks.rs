@@ -10,9 +10,10 @@ use std::borrow::Cow;
 use nix::fcntl::{AT_FDCWD, OFlag};
 
 use super::clean_cow;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::internal::automount::{self, Automount};
 use crate::internal::sys::{self, Features, Kind};
+use crate::text;
 
 /// How many links may be followed for one path. This is the limit of Go; that of the kernel is 40.
 const MAX_LINKS: usize = 255;
@@ -50,7 +51,7 @@ pub(crate) fn eval_symlinks_unasked(path: &[u8]) -> Result<Vec<u8>> {
         Ok(true) => Ok(Kind::Symlink),
         // It may be no directory. Then the lookup of the next element fails.
         Ok(false) => Ok(Kind::Directory),
-        Err(errno) => Err(Error::path("lstat", element, errno)),
+        Err(errno) => Err(Error::at_path("lstat", element, errno)),
     })
 }
 
@@ -87,7 +88,7 @@ fn without_links(path: &[u8]) -> Result<Option<&[u8]>> {
         Ok(file) => file,
         Err(errno) => {
             return match automount::find(AT_FDCWD, cleaned, cleaned.len()) {
-                Some(Automount::OnTheWayTo(place)) => Err(Error::path("lstat", place, errno)),
+                Some(Automount::OnTheWayTo(place)) => Err(Error::at_path("lstat", place, errno)),
                 _ => Ok(None),
             };
         }
@@ -124,7 +125,9 @@ fn walk(path: &[u8], ask: usize, kind: impl Fn(&[u8]) -> Result<Kind>) -> Result
                     Kind::Symlink => {
                         links += 1;
                         if links > MAX_LINKS {
-                            return Err(Error::new(*b"EvalSymlinks: too many links"));
+                            return Err(Error::new("EvalSymlinks: too many links")
+                                .of_kind(ErrorKind::Symlink)
+                                .shown_as(text!("too many symlinks in %s", dest)));
                         }
                         let mut target = readlink(&dest)?;
                         if target.starts_with(b"/") {
@@ -146,7 +149,9 @@ fn walk(path: &[u8], ask: usize, kind: impl Fn(&[u8]) -> Result<Kind>) -> Result
                         continue;
                     }
                     Kind::Directory => {}
-                    _ if end < path.len() => return Err(Error::from_errno(sys::ENOTDIR)),
+                    _ if end < path.len() => {
+                        return Err(Error::from_errno(sys::ENOTDIR).about("lstat", &dest));
+                    }
                     _ => {}
                 }
             }
@@ -182,9 +187,9 @@ fn last_slash(dest: &[u8], root: usize) -> Option<usize> {
 }
 
 fn lstat(path: &[u8]) -> Result<Kind> {
-    sys::lstat(path).map(|stat| stat.kind).map_err(|errno| Error::path("lstat", path, errno))
+    sys::lstat(path).map(|stat| stat.kind).map_err(|errno| Error::at_path("lstat", path, errno))
 }
 
 fn readlink(path: &[u8]) -> Result<Vec<u8>> {
-    sys::readlink(path).map_err(|errno| Error::path("readlink", path, errno))
+    sys::readlink(path).map_err(|errno| Error::at_path("readlink", path, errno))
 }

@@ -1,0 +1,165 @@
+//! The errors of the original: how they are made, and what Go's own questions about them answer. Only
+//! the crates of this project use it.
+
+use super::Error;
+use crate::error::ErrorKind;
+use crate::internal::sys;
+use crate::text;
+
+/// The error that the original would have returned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GoError {
+    /// The kernel's answer alone (`syscall.Errno`).
+    Errno(i32),
+    /// An operation on a path and the kernel's answer (`*fs.PathError`).
+    Path {
+        /// The operation: `open`, `mkdir`, `lstat`, …
+        op: &'static str,
+        /// The path.
+        path: Vec<u8>,
+        /// The kernel's answer.
+        errno: i32,
+    },
+    /// A sentence; what it was made from is only in its text (`fmt.Errorf` without `%w`).
+    Text {
+        /// The sentence.
+        text: Vec<u8>,
+        /// What it was made from.
+        cause: Option<Error>,
+    },
+    /// A sentence that wraps the error that it was made from (`fmt.Errorf` with `%w`).
+    Wrap {
+        /// The sentence.
+        text: Vec<u8>,
+        /// What it was made from.
+        source: Error,
+    },
+    /// The mounter's own error, passed through.
+    Foreign(Foreign),
+    /// `fs.ErrNotExist` itself.
+    NotExist,
+}
+
+/// An error that came from a mounter, as much as the operations need to know of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Foreign {
+    /// A number by which the mounter's owner finds its own error value again; 0 for none.
+    pub token: u64,
+    /// The error's text, as Go's `%s` prints it.
+    pub text: Vec<u8>,
+    /// The error's text as Go's `%v` prints it, where that differs.
+    pub text_v: Option<Vec<u8>>,
+    /// The errno behind it, if one is known; 0 for none.
+    pub errno: i32,
+    /// Whether Go's `os.IsNotExist` says yes.
+    pub not_exist: bool,
+    /// Whether mount-utils' `IsCorruptedMnt` says yes.
+    pub corrupted: bool,
+    /// The boolean that Go's mounter answered beside the error.
+    pub beside: bool,
+}
+
+#[doc(hidden)]
+impl Error {
+    /// The kernel's answer alone.
+    pub fn from_errno(errno: i32) -> Self {
+        GoError::Errno(errno).into()
+    }
+
+    /// `op path: errno`, Go's `*fs.PathError`.
+    pub fn at_path(op: &'static str, path: impl AsRef<[u8]>, errno: i32) -> Self {
+        GoError::Path { op, path: path.as_ref().to_vec(), errno }.into()
+    }
+
+    /// What a system call answered for a path, as [`Error::at_path`] puts it; where the call needed
+    /// /proc and that is not mounted, a sentence that says so.
+    pub fn of_call(op: &'static str, path: &[u8], errno: i32) -> Self {
+        if errno == sys::ENOSYS && !sys::proc_is_there() {
+            let errno = Error::from_errno(errno);
+            let why = text!("%s %s: it needs /proc, which is not mounted: %s", op, path, errno);
+            return Error::flatten(why, &errno);
+        }
+        Error::at_path(op, path, errno)
+    }
+
+    /// A sentence of its own.
+    pub fn new(text: impl Into<Vec<u8>>) -> Self {
+        GoError::Text { text: text.into(), cause: None }.into()
+    }
+
+    /// A sentence in which the text of `cause` is the last part. In Go nothing else of the cause is left
+    /// (`fmt.Errorf("…: %s", err)`).
+    pub fn flatten(text: impl Into<Vec<u8>>, cause: &Error) -> Self {
+        GoError::Text { text: text.into(), cause: Some(cause.clone()) }.into()
+    }
+
+    /// A sentence in which the text of `source` is the last part, and which Go can unwrap
+    /// (`fmt.Errorf("…: %w", err)`).
+    pub fn wrap(text: impl Into<Vec<u8>>, source: Error) -> Self {
+        GoError::Wrap { text: text.into(), source }.into()
+    }
+
+    /// `fs.ErrNotExist` itself.
+    pub fn not_exist() -> Self {
+        GoError::NotExist.into()
+    }
+
+    /// Says of what kind an error is that no errno tells.
+    pub fn of_kind(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = Some(kind);
+        self
+    }
+
+    /// Says what was tried on which path, where the original's error does not.
+    pub fn about(mut self, op: &'static str, path: impl AsRef<[u8]>) -> Self {
+        self.0.about = Some((op, path.as_ref().to_vec()));
+        self
+    }
+
+    /// Shows another text than the original's, where that is of no use.
+    pub fn shown_as(mut self, text: Vec<u8>) -> Self {
+        self.0.shown = Some(text);
+        self
+    }
+
+    /// The error that the original would have returned.
+    pub fn as_go(&self) -> &GoError {
+        &self.0.go
+    }
+
+    /// The mounter's own error, if this is one.
+    pub fn as_foreign(&self) -> Option<&Foreign> {
+        match self.as_go() {
+            GoError::Foreign(foreign) => Some(foreign),
+            _ => None,
+        }
+    }
+
+    /// The text as Go's `%v` prints it: that of `%s` but for a mounter's error that formats itself.
+    pub fn text_v(&self) -> Vec<u8> {
+        match self.as_foreign() {
+            Some(Foreign { text_v: Some(text), .. }) => text.clone(),
+            _ => self.original_text(),
+        }
+    }
+
+    /// Go's `os.IsNotExist`: true for ENOENT alone or in a path error, never through a wrap.
+    pub fn is_not_exist(&self) -> bool {
+        match self.as_go() {
+            GoError::Errno(errno) | GoError::Path { errno, .. } => *errno == sys::ENOENT,
+            GoError::Foreign(f) => f.not_exist,
+            GoError::NotExist => true,
+            GoError::Text { .. } | GoError::Wrap { .. } => false,
+        }
+    }
+
+    /// Go's `os.IsExist`: EEXIST or ENOTEMPTY, alone or in a path error.
+    pub fn is_exist(&self) -> bool {
+        match self.as_go() {
+            GoError::Errno(errno) | GoError::Path { errno, .. } => {
+                matches!(*errno, sys::EEXIST | sys::ENOTEMPTY)
+            }
+            _ => false,
+        }
+    }
+}
