@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::fcntl::{AT_FDCWD, OFlag};
 use subpath_mountinfo::internal::automount::{self, Automount};
 use subpath_mountinfo::internal::go_path;
+use subpath_mountinfo::internal::log::wants;
 use subpath_mountinfo::internal::sys::{self, Kind, Stat, Sys};
 use subpath_mountinfo::{Error, ErrorKind, Features, Result, log, text};
 
@@ -209,7 +210,7 @@ fn open_component(parent: impl AsFd, segment: &[u8], current: &[u8]) -> Result<O
 
 /// The lines that [`open_by_component`] would have logged.
 pub(crate) fn trace_components(base: &[u8], relative: &[u8]) {
-    if tracing::enabled!(target: subpath_mountinfo::internal::log::TARGET, tracing::Level::TRACE) {
+    if wants(tracing::Level::TRACE) {
         let mut current = base.to_vec();
         for segment in go_path::split_segments(relative) {
             current = go_path::join(&[&current, segment]);

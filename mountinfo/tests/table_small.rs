@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use subpath_mountinfo::ErrorKind;
 use subpath_mountinfo::table::{Filter, MountReader, MountRecord, MountTable};
 
 const TABLE: &[u8] = b"\
@@ -51,6 +52,7 @@ fn lookups_find_what_lies_where() {
 #[test]
 fn a_malformed_line_is_named() {
     let table = MountTable::from_bytes(b"1 1 8:1 / / rw - ext4 /dev/root rw\nx".as_slice());
-    let error = table.records().unwrap_err().to_string();
-    assert!(error.starts_with("mountinfo: line 2: "), "{error}");
+    let error = table.records().unwrap_err();
+    assert_eq!(error.to_string(), "mountinfo: line 2: parent ID: missing");
+    assert_eq!(error.kind(), ErrorKind::MalformedTable { line: 2, field: "parent ID" });
 }

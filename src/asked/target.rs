@@ -56,10 +56,10 @@ async fn is_mounted<M: AsyncMounter>(
             false
         }
         Err(error) => {
-            let text = text!("error checking path %s for mount: %w", path, error);
-            return Err(match profile.wraps_errors() {
-                true => Error::wrap(text, error),
-                false => Error::flatten(text, &error),
+            return Err(if profile.wraps_errors() {
+                Error::wrap(text!("error checking path %s for mount: %w", path, error), error)
+            } else {
+                Error::flatten(text!("error checking path %s for mount: %s", path, error), &error)
             });
         }
     };

@@ -9,7 +9,6 @@ pub mod lines;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -232,10 +231,6 @@ pub fn bind(source: &Path, target: &Path) {
     let none: Option<&str> = None;
     nix::mount::mount(Some(source), target, none, nix::mount::MsFlags::MS_BIND, none)
         .expect("a bind mount");
-}
-
-pub fn bytes(path: &Path) -> Vec<u8> {
-    path.as_os_str().as_bytes().to_vec()
 }
 
 /// How many descriptors this process holds.

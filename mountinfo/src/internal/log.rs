@@ -146,6 +146,11 @@ pub fn with_sink<T>(wanted: LevelFilter, sink: Sink, body: impl FnOnce() -> T) -
     body()
 }
 
+/// Whether a line of this level is wanted on this thread.
+pub fn wants(level: Level) -> bool {
+    level <= wanted()
+}
+
 /// The lines that are wanted on this thread.
 pub fn wanted() -> LevelFilter {
     macro_rules! first_enabled {

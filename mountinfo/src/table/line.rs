@@ -5,7 +5,8 @@
 use memchr::memchr;
 
 use super::record::DeviceNumber;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::text;
 
 /// The fields of a line, in the kernel's order (proc_pid_mountinfo(5)):
 ///
@@ -90,10 +91,9 @@ impl Malformed {
 
     /// Makes the error, with the name of the file and the number of the line.
     pub(super) fn at(self, file: &[u8], line: usize) -> Error {
-        let mut text = file.to_vec();
-        text.extend_from_slice(format!(": line {line}: {}: ", self.field.name()).as_bytes());
-        text.extend_from_slice(&self.problem);
-        Error::new(text)
+        let field = self.field.name();
+        let text = text!("%s: line %d: %s: %s", file, line, field, self.problem);
+        Error::new(text).of_kind(ErrorKind::MalformedTable { line, field })
     }
 }
 
