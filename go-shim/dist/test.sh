@@ -14,8 +14,11 @@ fail() {
 	exit 1
 }
 
+# Of one commit, whatever is committed here meanwhile: its time is the archive's.
+commit=$(git -C "$root" rev-parse HEAD)
 for clone in one "another folder"; do
-	git clone --quiet "$root" "$work/$clone"
+	git clone --quiet --no-checkout "$root" "$work/$clone"
+	git -C "$work/$clone" checkout --quiet --detach "$commit"
 	(cd "$work/$clone" && env -u CARGO_TARGET_DIR go-shim/dist/dist.sh) >"$work/log" || { cat "$work/log"; exit 1; }
 done
 cat "$work/log"
