@@ -44,3 +44,8 @@ pub use subpather::Subpather;
 
 /// The name of the directory below the pod's in which sub paths are mounted.
 pub const SUBPATH_DIRECTORY_NAME: &str = "volume-subpaths";
+
+// So that the README's examples are compiled, and run where they mount nothing.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
