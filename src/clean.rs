@@ -6,8 +6,8 @@
 use std::os::fd::OwnedFd;
 
 use nix::fcntl::OFlag;
+use subpath_mountinfo::internal::go_path;
 use subpath_mountinfo::internal::sys::{self, Kind};
-use subpath_mountinfo::internal::{go_path, go_text};
 use subpath_mountinfo::{Error, ErrorKind, Profile, Result, log, text};
 
 use crate::SUBPATH_DIRECTORY_NAME;
@@ -33,7 +33,7 @@ impl Directories {
     pub(crate) fn of(pod_dir: &[u8], volume_name: &[u8]) -> Result<Self> {
         let all = go_path::join(&[pod_dir, SUBPATH_DIRECTORY_NAME.as_bytes()]);
         let volume = go_path::join(&[pod_dir, SUBPATH_DIRECTORY_NAME.as_bytes(), volume_name]);
-        log!(DEBUG, "Cleaning up subpath mounts for %s", volume);
+        log!(DEBUG, path = volume, "Cleaning up subpath mounts for %s", volume);
         match sys::refused(&volume) {
             Some(errno) => Err(cannot_read(&volume, "open", errno)),
             None => Ok(Directories { all, volume }),
@@ -82,8 +82,8 @@ pub(crate) fn remove_link(dir: &OwnedFd, name: &[u8], container_dir: &[u8]) -> R
 }
 
 /// Logs that a sub path is about to be taken away.
-pub(crate) fn log_cleaning(name: &[u8]) {
-    log!(DEBUG, "Cleaning up subpath mounts for subpath %s", name);
+pub(crate) fn log_cleaning(target: &[u8], name: &[u8]) {
+    log!(DEBUG, target = target, "Cleaning up subpath mounts for subpath %s", name);
 }
 
 /// Logs that a sub path was taken away; or gives the error of one that was not.
@@ -91,7 +91,7 @@ pub(crate) fn cleaned(path: &[u8], outcome: Result<()>) -> Result<()> {
     outcome.map_err(|error| {
         Error::flatten(text!("error cleaning subpath mount %s: %s", path, error), &error)
     })?;
-    log!(DEBUG, "Successfully cleaned subpath directory %s", path);
+    log!(DEBUG, target = path, "Successfully cleaned subpath directory %s", path);
     Ok(())
 }
 
@@ -107,7 +107,6 @@ pub(crate) fn remove_empty_dirs(base_dir: &[u8], end_dir: &[u8]) -> Result<()> {
     let mut current = end_dir.to_vec();
     // Each turn goes up one level; the parent of `/` is `/`, which is never empty.
     while current != base_dir {
-        let quoted = go_text::quote(&current);
         // A base that is not clean ("pod/") is never met on the way up: like the original this goes
         // on above it then, by path, as the base's own path is the caller's. So does what any
         // call refuses.
@@ -124,17 +123,17 @@ pub(crate) fn remove_empty_dirs(base_dir: &[u8], end_dir: &[u8]) -> Result<()> {
         match kind.map(|stat| stat.kind) {
             Ok(Kind::Directory) => {}
             Ok(_) => {
-                let text = text!("path %s not a directory", quoted);
+                let text = text!("path %q not a directory", current);
                 return Err(Error::new(text).of_kind(ErrorKind::NotADirectory));
             }
             Err(sys::ENOENT) => {
-                log!(TRACE, "curDir %s doesn't exist, skipping", quoted);
+                log!(TRACE, path = current, "curDir %q doesn't exist, skipping", current);
                 current = go_path::dir(&current);
                 continue;
             }
             Err(errno) => {
                 let cause = Error::at_path("stat", &current[..], errno);
-                return Err(Error::flatten(text!("error stat %s: %s", quoted, cause), &cause));
+                return Err(Error::flatten(text!("error stat %q: %s", current, cause), &cause));
             }
         }
         let removed = match held {
@@ -143,14 +142,14 @@ pub(crate) fn remove_empty_dirs(base_dir: &[u8], end_dir: &[u8]) -> Result<()> {
         }
         .map_err(|errno| Error::at_path("remove", &current[..], errno));
         match removed {
-            Ok(()) => log!(TRACE, "Removed directory %s", quoted),
+            Ok(()) => log!(TRACE, path = current, "Removed directory %q", current),
             Err(error) if error.is_exist() => {
-                log!(TRACE, "Directory %s not empty, not removing", quoted);
+                log!(TRACE, path = current, "Directory %q not empty, not removing", current);
                 break;
             }
             Err(error) => {
                 return Err(Error::flatten(
-                    text!("error removing directory %s: %s", quoted, error),
+                    text!("error removing directory %q: %s", current, error),
                     &error,
                 ));
             }

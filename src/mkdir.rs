@@ -62,7 +62,7 @@ fn make_dir(
     perm: DirectoryMode,
     profile: Profile,
 ) -> Result<()> {
-    log!(DEBUG, "Creating directory %q within base %q", pathname, base);
+    log!(DEBUG, path = pathname, "Creating directory %q within base %q", pathname, base);
     if !go_path::path_within_base(pathname, base) {
         return Err(open::outside_of_base(pathname, base));
     }
@@ -72,7 +72,7 @@ fn make_dir(
     };
     match found {
         Ok(stat) if stat.kind == Kind::Directory => {
-            log!(DEBUG, "Directory %s already exists", pathname);
+            log!(DEBUG, path = pathname, "Directory %s already exists", pathname);
             return Ok(());
         }
         Ok(_) => return Err(Error::at_path("mkdir", pathname, sys::ENOTDIR)),
@@ -128,7 +128,13 @@ struct Levels<'a> {
 
 impl Levels<'_> {
     fn announce(&self) {
-        log!(DEBUG, "%q already exists, %q to create", self.existing, go_path::join(self.missing));
+        log!(
+            DEBUG,
+            path = self.existing,
+            "%q already exists, %q to create",
+            self.existing,
+            go_path::join(self.missing)
+        );
     }
 
     fn make(&self, mut parent: OwnedFd) -> Result<()> {
@@ -139,7 +145,7 @@ impl Levels<'_> {
         let _one_at_a_time = (!newness.births_are_told())
             .then(|| lock(&[b"make\0", self.base].concat(), Duration::from_secs(1)));
         for (level, name) in self.missing.iter().enumerate() {
-            log!(DEBUG, "Creating %s", name);
+            log!(DEBUG, path = self.path_of(level), "Creating %s", name);
             self.refuse_relative(&parent, level)?;
             match impossible {
                 Some((at, errno)) if at == level => return Err(self.cannot_create(level, errno)),

@@ -176,7 +176,7 @@ fn open_by_component(mut parent: OwnedFd, base: &[u8], relative: &[u8]) -> Resul
         if !go_path::path_within_base(&current, base) {
             return Err(outside_of_base(&current, base));
         }
-        log!(TRACE, "Opening path %s", current);
+        log!(TRACE, path = current, "Opening path %s", current);
         parent = open_component(&parent, segment, &current)?;
     }
     Ok(parent)
@@ -214,7 +214,7 @@ pub(crate) fn trace_components(base: &[u8], relative: &[u8]) {
         let mut current = base.to_vec();
         for segment in go_path::split_segments(relative) {
             current = go_path::join(&[&current, segment]);
-            log!(TRACE, "Opening path %s", current);
+            log!(TRACE, path = current, "Opening path %s", current);
         }
     }
 }

@@ -70,7 +70,14 @@ pub(crate) fn open(subpath: &Subpath) -> Result<Opened> {
         Some(found) => (found.base.to_vec(), found.path.to_vec()),
         None => (resolve(&subpath.volume_path)?, resolve(&subpath.path)?),
     };
-    log!(TRACE, "doBindSubPath %q (%q) for volumepath %q", subpath.path, path, subpath.volume_path);
+    log!(
+        TRACE,
+        path = subpath.path,
+        "doBindSubPath %q (%q) for volumepath %q",
+        subpath.path,
+        path,
+        subpath.volume_path
+    );
     let (fd, stat) = match found {
         Some(found) => {
             found.trace();
@@ -102,5 +109,11 @@ fn open_sub_path(path: &[u8], volume_path: &[u8]) -> Result<OwnedFd> {
 /// Logs that the mounter is about to bind, as the original does.
 pub(crate) fn log_bind(source: Source<'_>, target: &[u8]) {
     // Where it cannot be told the mounter's own question fails.
-    log!(TRACE, "bind mounting %q at %q", source.proc_path().unwrap_or_default(), target);
+    log!(
+        TRACE,
+        target = target,
+        "bind mounting %q at %q",
+        source.proc_path().unwrap_or_default(),
+        target
+    );
 }

@@ -30,7 +30,7 @@ pub(crate) struct Target {
 impl Target {
     /// A target on which the sub path is mounted already.
     pub(crate) fn already_mounted(path: Vec<u8>) -> Self {
-        log!(TRACE, "Skipping bind-mounting subpath %s: already mounted", path);
+        log!(TRACE, target = path, "Skipping bind-mounting subpath %s: already mounted", path);
         Target { path, parent: None }
     }
 }
@@ -223,7 +223,14 @@ fn unlink(dir: impl AsFd, name: &[u8]) -> Sys<()> {
 
 /// Logs that what is mounted on a target is of no use any more.
 pub(crate) fn log_corrupted(path: &[u8], why: &Error) {
-    log!(WARN, "Detected corrupted mount at %s (error: %v), unmounting", path, why);
+    log!(
+        WARN,
+        target = path,
+        errno = why.raw_os_error(),
+        "Detected corrupted mount at %s (error: %v), unmounting",
+        path,
+        why
+    );
 }
 
 /// The error of such a mount that cannot be unmounted.
@@ -235,6 +242,7 @@ pub(crate) fn cannot_unmount_corrupted(path: &[u8], cause: Error) -> Error {
 pub(crate) fn log_stale(path: &[u8]) {
     log!(
         DEBUG,
+        target = path,
         "Subpath bind mount at %s points to a different inode/device than source, will lazy-unmount and recreate",
         path
     );

@@ -55,7 +55,7 @@ pub fn path_exists(path: impl AsRef<Path>) -> Result<Existence> {
         Ok(_) => Ok(Existence::Yes),
         Err(sys::ENOENT) if sys::exists(path).is_ok() => {
             // Seen on CIFS when the server removed the path: POSIX's stale file handle.
-            log!(WARN, "Potential stale file handle detected: %s", path);
+            log!(WARN, target = path, "Potential stale file handle detected: %s", path);
             Ok(Existence::Corrupted(Error::from_errno(sys::ESTALE).about("stat", path)))
         }
         Err(sys::ENOENT) => Ok(Existence::No),
@@ -120,6 +120,7 @@ pub fn cleanup_mount_point<M: Mounter + ?Sized>(
 pub(crate) fn skip(path: &[u8], profile: Profile) -> Result<()> {
     log!(
         WARN,
+        target = path,
         "%s cleanup skipped because path does not exist: %s",
         profile.skipped_cleanup(),
         path
@@ -129,10 +130,10 @@ pub(crate) fn skip(path: &[u8], profile: Profile) -> Result<()> {
 
 /// Removes the place; that it does not exist is no error (`removePath`).
 fn remove_path(at: Place<'_>) -> Result<()> {
-    log!(DEBUG, "Deleting path %q", at.bytes());
+    log!(DEBUG, target = at.bytes(), "Deleting path %q", at.bytes());
     match remove(at) {
         Err(error) if error.is_not_exist() => {
-            log!(DEBUG, "%q does not exist", at.bytes());
+            log!(DEBUG, target = at.bytes(), "%q does not exist", at.bytes());
             Ok(())
         }
         other => other,

@@ -138,7 +138,7 @@ pub fn cleanup_mount_with_force<M: ForceMounter + ?Sized>(
     loop {
         while entry.mounted.is_some() {
             unmount_topmost(&mut entry, noted.as_ref(), path, &budget)?;
-            log!(DEBUG, "Unmounted %s", path);
+            log!(DEBUG, target = path, "Unmounted %s", path);
         }
         unmount::wait_for_others(&entry.id, path, budget.step()?)?;
         if !entry.exists {
@@ -193,10 +193,10 @@ fn look_again(entry: &mut Entry, path: &[u8], budget: &Budget<'_>) -> Result<()>
 
 /// Removes the entry. It is no error if the entry no longer exists.
 fn remove(entry: &Entry, path: &[u8], budget: &Budget<'_>) -> Result<Sys<()>> {
-    log!(DEBUG, "Deleting path %q", path);
+    log!(DEBUG, target = path, "Deleting path %q", path);
     let removed = entry.remove(path, budget.step()?)?;
     if removed == Err(sys::ENOENT) {
-        log!(DEBUG, "%q does not exist", path);
+        log!(DEBUG, target = path, "%q does not exist", path);
         return Ok(Ok(()));
     }
     Ok(removed)

@@ -64,7 +64,7 @@ impl Mounter for KernelMounter {
     }
 
     fn unmount(&self, at: Place<'_>) -> Result<()> {
-        log!(DEBUG, "Unmounting %s", at.bytes());
+        log!(DEBUG, target = at.bytes(), "Unmounting %s", at.bytes());
         unmount_once(at, Unmount::Plainly).map(drop)
     }
 
@@ -119,13 +119,13 @@ impl KernelMounter {
                 answer => Ok(answer?),
             };
             if unmounted == Ok(true) {
-                log!(DEBUG, "Unmounted %s", path);
+                log!(DEBUG, target = path, "Unmounted %s", path);
             }
-            log!(DEBUG, "Deleting path %q", path);
+            log!(DEBUG, target = path, "Deleting path %q", path);
             match sys::remove_at(dir, at.name_bytes(), likely) {
                 Ok(()) => return Ok(()),
                 Err(sys::ENOENT) => {
-                    log!(DEBUG, "%q does not exist", path);
+                    log!(DEBUG, target = path, "%q does not exist", path);
                     return Ok(());
                 }
                 Err(sys::EBUSY) => match unmounted {
@@ -171,7 +171,7 @@ fn unmount_patiently(at: Place<'_>, how: Unmount) -> Sys<()> {
             Err(sys::EBUSY) if how == Unmount::Plainly => {}
             answer => return answer,
         }
-        log!(DEBUG, "Unmounting %s again, it is busy", at.bytes());
+        log!(DEBUG, target = at.bytes(), "Unmounting %s again, it is busy", at.bytes());
         std::thread::sleep(Duration::from_millis(pause));
     }
     unmount()

@@ -67,7 +67,7 @@ fn command(path: &[u8]) -> Command {
 }
 
 fn spawn(command: &mut Command, path: &[u8]) -> Result<Child> {
-    log!(DEBUG, "Unmounting %s", path);
+    log!(DEBUG, target = path, "Unmounting %s", path);
     command.spawn().map_err(|error| failed("exec", &error))
 }
 

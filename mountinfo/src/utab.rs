@@ -83,7 +83,7 @@ impl UtabTarget {
     pub(crate) fn warn_of_rest(&self, path: &[u8]) {
         match self.entries() {
             Ok(0) => {}
-            Ok(_) => log!(WARN, "Unmounting %s left its entry in %s", path, UTAB),
+            Ok(_) => log!(WARN, target = path, "Unmounting %s left its entry in %s", path, UTAB),
             Err(errno) => warn_unread(path, errno),
         }
     }
@@ -220,12 +220,26 @@ impl<'p> ByProgram<'p> {
 /// Logs a warning that the table cannot be read.
 pub(crate) fn warn_unread(path: &[u8], errno: RawErrno) {
     let why = Error::at_path("read", UTAB.as_bytes(), errno);
-    log!(WARN, "Unmounting %s may leave an entry of mount(8): %s", path, why);
+    log!(
+        WARN,
+        target = path,
+        errno = why.raw_os_error(),
+        "Unmounting %s may leave an entry of mount(8): %s",
+        path,
+        why
+    );
 }
 
 /// Logs a warning that umount(8) failed.
 pub(crate) fn warn_failed(path: &[u8], why: &Error) {
-    log!(WARN, "umount(8) of %s failed, trying umount2(2): %s", path, why);
+    log!(
+        WARN,
+        target = path,
+        errno = why.raw_os_error(),
+        "umount(8) of %s failed, trying umount2(2): %s",
+        path,
+        why
+    );
 }
 
 #[cfg(test)]

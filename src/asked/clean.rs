@@ -42,23 +42,23 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
         return Err(cannot_read(&paths.volume, "fstatat", errno));
     }
     for container in containers {
+        let path = go_path::join(&[&paths.volume, &container.name]);
         if container.kind != Kind::Directory {
-            log!(DEBUG, "Container file is not a directory: %s", container.name);
+            log!(DEBUG, path = path, "Container file is not a directory: %s", container.name);
             continue;
         }
-        log!(DEBUG, "Cleaning up subpath mounts for container %s", container.name);
-        let container_dir = go_path::join(&[&paths.volume, &container.name]);
-        clean_container(mounter, &volume, &container_dir, profile).await?;
-        log!(TRACE, "Removed %s", container_dir);
+        log!(DEBUG, path = path, "Cleaning up subpath mounts for container %s", container.name);
+        clean_container(mounter, &volume, &path, profile).await?;
+        log!(TRACE, path = path, "Removed %s", path);
     }
     pod.remove(&paths.volume).map_err(|error| cannot_delete(&paths.volume, &error))?;
-    log!(TRACE, "Removed %s", paths.volume);
+    log!(TRACE, path = paths.volume, "Removed %s", paths.volume);
     match pod.remove(&paths.all) {
         // Another volume's sub paths are still there.
         Err(error) if error.is_exist() => {}
         removed => removed.map_err(|error| cannot_delete(&paths.all, &error))?,
     }
-    log!(TRACE, "Removed %s", paths.all);
+    log!(TRACE, path = paths.all, "Removed %s", paths.all);
     Ok(())
 }
 
@@ -124,8 +124,8 @@ async fn clean_entry<M: AsyncMounter>(
     name: &[u8],
     profile: Profile,
 ) -> Result<()> {
-    log_cleaning(name);
     let path = go_path::join(&[container_dir, name]);
+    log_cleaning(&path, name);
     let at = Place::in_dir(dir, &path);
     cleaned(&path, clean_up_asking(mounter, at, true, profile).await)
 }

@@ -32,7 +32,14 @@ pub async fn prepare<M: AsyncMounter>(
     source::log_bind(source, &target.path);
     match mounter.bind(source, at).await {
         Ok(()) => {
-            log!(INFO, "Bound SubPath %s into %s", subpath.path, target.path);
+            log!(
+                INFO,
+                path = subpath.path,
+                target = target.path,
+                "Bound SubPath %s into %s",
+                subpath.path,
+                target.path
+            );
             Ok(target.path)
         }
         Err(error) => {
@@ -44,8 +51,15 @@ pub async fn prepare<M: AsyncMounter>(
 
 /// Takes away what was made for a bind that failed.
 async fn undo<M: AsyncMounter>(mounter: &M, subpath: &Subpath, target: &[u8], profile: Profile) {
-    log!(DEBUG, "doBindSubPath() failed for %q, cleaning up subpath", target);
+    log!(DEBUG, target = target, "doBindSubPath() failed for %q, cleaning up subpath", target);
     if let Err(error) = clean_sub_path(mounter, subpath, profile).await {
-        log!(ERROR, "Failed to clean subpath %q: %v", target, error);
+        log!(
+            ERROR,
+            target = target,
+            errno = error.raw_os_error(),
+            "Failed to clean subpath %q: %v",
+            target,
+            error
+        );
     }
 }

@@ -27,24 +27,24 @@ pub fn clean_sub_paths(pod_dir: &[u8], volume_name: &[u8], profile: Profile) -> 
         Some(errno) => return Err(cannot_read(&paths.volume, "readdirent", errno)),
     }
     for container in containers {
+        let path = go_path::join(&[&paths.volume, &container.name]);
         // Nothing of ours is made there; with it the directory is not empty, which is told below.
         if container.kind != Kind::Directory {
-            log!(DEBUG, "Container file is not a directory: %s", container.name);
+            log!(DEBUG, path = path, "Container file is not a directory: %s", container.name);
             continue;
         }
-        log!(DEBUG, "Cleaning up subpath mounts for container %s", container.name);
-        let container_dir = go_path::join(&[&paths.volume, &container.name]);
-        clean_container(&volume, &container_dir)?;
-        log!(TRACE, "Removed %s", container_dir);
+        log!(DEBUG, path = path, "Cleaning up subpath mounts for container %s", container.name);
+        clean_container(&volume, &path)?;
+        log!(TRACE, path = path, "Removed %s", path);
     }
     expect_removed(&paths.volume, pod.remove(&paths.volume))?;
-    log!(TRACE, "Removed %s", paths.volume);
+    log!(TRACE, path = paths.volume, "Removed %s", paths.volume);
     match pod.remove(&paths.all) {
         // Another volume's sub paths are still there.
         Err(error) if error.is_exist() => {}
         removed => expect_removed(&paths.all, removed)?,
     }
-    log!(TRACE, "Removed %s", paths.all);
+    log!(TRACE, path = paths.all, "Removed %s", paths.all);
     Ok(())
 }
 
@@ -154,8 +154,8 @@ fn clean_entries(volume: &OwnedFd, dir: &OwnedFd, path: &[u8]) -> Result<Option<
 
 /// Takes one sub path away (`doCleanSubPath`).
 fn clean_entry(dir: BorrowedFd<'_>, container_dir: &[u8], entry: &Entry) -> Result<()> {
-    log_cleaning(&entry.name);
     let path = go_path::join(&[container_dir, &entry.name]);
+    log_cleaning(&path, &entry.name);
     cleaned(&path, KernelMounter.clear(dir, &path, entry.kind))
 }
 
@@ -169,7 +169,7 @@ pub(crate) fn clean_sub_path(subpath: &Subpath, profile: Profile) -> Result<()> 
         // Nothing is there.
         Err(sys::ENOENT) => {
             let path = subpath.target();
-            log_cleaning(&entry.name);
+            log_cleaning(&path, &entry.name);
             cleaned(&path, clean_up_natively(&path, profile))?;
         }
         // By path the target may be reached through a link.

@@ -42,7 +42,14 @@ fn bind(
         source::log_bind(Source { fd }, &target.path);
         let error = match KernelMounter.bind(Source { fd }, at) {
             Ok(()) => {
-                log!(INFO, "Bound SubPath %s into %s", subpath.path, target.path);
+                log!(
+                    INFO,
+                    path = subpath.path,
+                    target = target.path,
+                    "Bound SubPath %s into %s",
+                    subpath.path,
+                    target.path
+                );
                 return Ok(target.path);
             }
             Err(error) => error,
@@ -60,8 +67,15 @@ fn bind(
 
 /// Takes away what was made for a bind that failed.
 fn undo(subpath: &Subpath, target: &[u8], profile: Profile) {
-    log!(DEBUG, "doBindSubPath() failed for %q, cleaning up subpath", target);
+    log!(DEBUG, target = target, "doBindSubPath() failed for %q, cleaning up subpath", target);
     if let Err(error) = clean_sub_path(subpath, profile) {
-        log!(ERROR, "Failed to clean subpath %q: %v", target, error);
+        log!(
+            ERROR,
+            target = target,
+            errno = error.raw_os_error(),
+            "Failed to clean subpath %q: %v",
+            target,
+            error
+        );
     }
 }

@@ -24,6 +24,7 @@ pub async fn clean_up<M: AsyncMounter>(
         let skips = mounter.can_safely_skip_mount_point_check().await;
         log!(
             DEBUG,
+            target = at.bytes(),
             "unmounting %q (corruptedMount: %v, mounterCanSkipMountPointChecks: %v)",
             at.bytes(),
             corrupted,
@@ -35,7 +36,7 @@ pub async fn clean_up<M: AsyncMounter>(
     if remove_if_not_mount_point(mounter, at, extensive).await? {
         return Ok(());
     }
-    log!(DEBUG, "%q is a mountpoint, unmounting", at.bytes());
+    log!(DEBUG, target = at.bytes(), "%q is a mountpoint, unmounting", at.bytes());
     mounter.unmount(at).await?;
     match remove_if_not_mount_point(mounter, at, extensive).await {
         Ok(true) => Ok(()),
@@ -88,12 +89,12 @@ async fn remove_if_not_mount_point<M: AsyncMounter>(
         Err(Check::NotMounted(error) | Check::Mounted(error) | Check::Remove(error))
             if error.is_not_exist() =>
         {
-            log!(DEBUG, "%q does not exist", at.bytes());
+            log!(DEBUG, target = at.bytes(), "%q does not exist", at.bytes());
             Ok(true)
         }
         Err(check) => Err(check),
         Ok(true) => {
-            log!(DEBUG, "%q is not a mountpoint, deleting", at.bytes());
+            log!(DEBUG, target = at.bytes(), "%q is not a mountpoint, deleting", at.bytes());
             remove(at).map(|()| true).map_err(Check::Remove)
         }
         Ok(false) => Ok(false),

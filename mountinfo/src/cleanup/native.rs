@@ -35,6 +35,7 @@ fn clean_up_behind(at: Place<'_>, profile: Profile) -> Result<()> {
     };
     log!(
         DEBUG,
+        target = at.bytes(),
         "unmounting %q (corruptedMount: %v, mounterCanSkipMountPointChecks: true)",
         at.bytes(),
         corrupted

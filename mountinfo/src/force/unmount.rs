@@ -128,7 +128,7 @@ fn unmount_overdue(
         let answer = progress.answer.get().copied().unwrap_or(Ok(Outcome::NotMounted(None)));
         return answer.map_err(|errno| Error::of_call("unmount", path, errno));
     }
-    log!(WARN, "Timed out waiting for unmount of %s, trying with force", path);
+    log!(WARN, target = path, "Timed out waiting for unmount of %s, trying with force", path);
     let target = Target::of(entry, plain.mount, path);
     let by_force = Arc::clone(&target.progress);
     let forced = Key { forced: true, ..plain.clone() };
@@ -152,6 +152,7 @@ fn after_force(answer: Result<Outcome>, was_begun: bool, path: &[u8]) -> Result<
     if answer.is_ok() {
         log!(
             WARN,
+            target = path,
             "Unmounted %s by force: requests to its server were aborted, data may be lost",
             path
         );
@@ -265,7 +266,7 @@ impl Target {
                 Err(sys::EBUSY) if deadline.is_none_or(|until| until.left() > 2 * pause) => {}
                 answer => return answer,
             }
-            log!(DEBUG, "Unmounting %s again, it is busy", self.path);
+            log!(DEBUG, target = self.path, "Unmounting %s again, it is busy", self.path);
             std::thread::sleep(pause);
             caller.is_there()?;
         }

@@ -166,3 +166,72 @@ pub fn wanted() -> LevelFilter {
     first_enabled!(TRACE DEBUG INFO WARN ERROR);
     LevelFilter::OFF
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Debug;
+    use std::sync::{Arc, Mutex};
+    use tracing::field::{Field, Visit};
+    use tracing::{Dispatch, Event, Metadata, Subscriber, dispatcher, span};
+
+    /// Records the fields of each event.
+    #[derive(Clone, Default)]
+    struct Fields(Arc<Mutex<Vec<String>>>);
+
+    impl Visit for &Fields {
+        fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+            self.0.lock().unwrap().push(format!("{}={value:?}", field.name()));
+        }
+    }
+
+    impl Subscriber for Fields {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+        fn event(&self, event: &Event<'_>) {
+            event.record(&mut &*self);
+        }
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    #[test]
+    fn an_event_has_fields_beside_its_text() {
+        let fields = Fields::default();
+        dispatcher::with_default(&Dispatch::new(fields.clone()), || {
+            crate::log!(WARN, path = b"/a", errno = 2, "cannot %s %q", "open", b"/a\xff");
+            crate::log!(WARN, target = b"/b", "unmounting");
+        });
+        let expected = [
+            r#"message=cannot open "/a\xff""#,
+            r#"path="/a""#,
+            "errno=2",
+            "message=unmounting",
+            r#"target="/b""#,
+        ];
+        let mut recorded = std::mem::take(&mut *fields.0.lock().unwrap());
+        recorded.sort();
+        let mut expected = expected.map(str::to_owned);
+        expected.sort();
+        assert_eq!(recorded, expected);
+    }
+
+    #[test]
+    fn a_sink_gets_the_bytes_in_the_place_of_tracing() {
+        let lines = Rc::new(RefCell::new(Vec::new()));
+        let sink = Rc::clone(&lines);
+        let sink: Sink = Rc::new(move |line| sink.borrow_mut().push((line.level, line.text)));
+        with_sink(LevelFilter::DEBUG, sink, || {
+            crate::log!(DEBUG, "at %s", b"/a\xff");
+            crate::log!(TRACE, "not wanted");
+        });
+        crate::log!(DEBUG, "nobody hears it");
+        assert_eq!(*lines.borrow(), [(Level::DEBUG, b"at /a\xff".to_vec())]);
+    }
+}
