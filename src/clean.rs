@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 
 use nix::fcntl::OFlag;
 use subpath_mountinfo::internal::go_path;
-use subpath_mountinfo::internal::sys::{self, Kind};
+use subpath_mountinfo::internal::sys::{self, Kind, Sys};
 use subpath_mountinfo::{Error, ErrorKind, Profile, Result, log, text};
 
 use crate::SUBPATH_DIRECTORY_NAME;
@@ -139,22 +139,28 @@ pub(crate) fn remove_empty_dirs(base_dir: &[u8], end_dir: &[u8]) -> Result<()> {
         let removed = match held {
             None => sys::remove(&current),
             Some(held) => held.and_then(|at| sys::remove_at(at.dir(), at.name(), Kind::Directory)),
-        }
-        .map_err(|errno| Error::at_path("remove", &current[..], errno));
-        match removed {
-            Ok(()) => log!(TRACE, path = current, "Removed directory %q", current),
-            Err(error) if error.is_exist() => {
-                log!(TRACE, path = current, "Directory %q not empty, not removing", current);
-                break;
-            }
-            Err(error) => {
-                return Err(Error::flatten(
-                    text!("error removing directory %q: %s", current, error),
-                    &error,
-                ));
-            }
+        };
+        if !was_removed(&current, removed)? {
+            break;
         }
         current = go_path::dir(&current);
     }
     Ok(())
+}
+
+/// Whether a directory was removed; that it is not empty is no error.
+fn was_removed(path: &[u8], removed: Sys<()>) -> Result<bool> {
+    match removed.map_err(|errno| Error::at_path("remove", path, errno)) {
+        Ok(()) => {
+            log!(TRACE, path = path, "Removed directory %q", path);
+            Ok(true)
+        }
+        Err(error) if error.is_exist() => {
+            log!(TRACE, path = path, "Directory %q not empty, not removing", path);
+            Ok(false)
+        }
+        Err(error) => {
+            Err(Error::flatten(text!("error removing directory %q: %s", path, error), &error))
+        }
+    }
 }

@@ -44,7 +44,7 @@ pub fn safe_make_dir(
     make_dir_resolved(&real_path, &real_base, perm, profile)
 }
 
-/// The same for a base without symlinks (`doSafeMakeDir`).
+/// [`safe_make_dir`] below a base without symlinks (`doSafeMakeDir`).
 pub(crate) fn make_dir_resolved(
     pathname: &[u8],
     base: &[u8],
@@ -54,7 +54,8 @@ pub(crate) fn make_dir_resolved(
     make_dir(pathname, base, None, perm, profile)
 }
 
-/// The same, with the base open for reading if it is known that no element of its path is a link.
+/// [`make_dir_resolved`] with the base open for reading, if it is known that no element of its path is a
+/// link.
 fn make_dir(
     pathname: &[u8],
     base: &[u8],
@@ -90,7 +91,11 @@ fn make_dir(
         // What is wrong with it shows below, at the element that it is wrong with.
         Err(_) => {}
     }
+    make_missing(pathname, base, perm, profile)
+}
 
+/// Makes what is missing of a path, which is looked for following links, and opened following none.
+fn make_missing(pathname: &[u8], base: &[u8], perm: DirectoryMode, profile: Profile) -> Result<()> {
     let prefix = existing_prefix(base, pathname);
     if let Some(error) = prefix.error {
         return Err(Error::flatten(
