@@ -1,6 +1,7 @@
-//! The operations on a caller's mounter, which is asked what the original asks, in its order.
+//! The operations with a caller's mounter. They ask it the questions that the original asks its mounter, in
+//! the original's order.
 //!
-//! They are coroutines: the mounter may be on the other side of the C boundary, and answer later.
+//! They are `async fn`s, because the mounter may be on the other side of the C boundary and answer later.
 
 pub(crate) mod clean;
 pub(crate) mod prepare;

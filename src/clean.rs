@@ -1,7 +1,8 @@
-//! What both ways of taking sub paths away share: texts, and the removal of directories that are empty.
+//! What clean-up by the kernel's mounter and by a caller's mounter have in common: the texts of errors and
+//! log lines, and the removal of empty directories.
 //!
-//! The directories that prepare made are gone through by descriptor, and no deeper: what is below a
-//! mount point is the user's.
+//! Clean-up opens the directories that prepare made, by descriptor, and nothing below a mount point, which
+//! belongs to the pod's user.
 
 use std::os::fd::OwnedFd;
 
@@ -13,7 +14,7 @@ use subpath_mountinfo::{Error, ErrorKind, Profile, Result, log, text};
 use crate::SUBPATH_DIRECTORY_NAME;
 use crate::pod_dir::PodDir;
 
-/// To read a directory's entries.
+/// The flags with which a directory is opened to read its entries.
 pub(crate) const TO_READ: OFlag =
     OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW);
 
@@ -26,10 +27,10 @@ pub(crate) struct Directories {
 }
 
 impl Directories {
-    /// The directories of a volume, which a clean-up is about to begin with.
+    /// Returns the directories of a volume, and logs that their clean-up begins.
     ///
     /// # Errors
-    /// What any system call answers that is given such a path.
+    /// The errno that any system call would return for the path: it contains a NUL byte or is too long.
     pub(crate) fn of(pod_dir: &[u8], volume_name: &[u8]) -> Result<Self> {
         let all = go_path::join(&[pod_dir, SUBPATH_DIRECTORY_NAME.as_bytes()]);
         let volume = go_path::join(&[pod_dir, SUBPATH_DIRECTORY_NAME.as_bytes(), volume_name]);
@@ -41,8 +42,10 @@ impl Directories {
     }
 }
 
-/// The error of a directory that could not be opened. Before v1.37 the original opened whatever was
-/// there (ioutil.ReadDir) and failed in reading its entries.
+/// Returns the original's error for a directory that could not be opened with the errno `errno`.
+///
+/// Before v1.37 the original opened a file of any kind (ioutil.ReadDir) and failed when it read the
+/// entries. For those profiles the call that failed is found out by opening the path in the same way.
 pub(crate) fn why_unreadable(pod: &PodDir, path: &[u8], errno: i32, profile: Profile) -> Error {
     if errno == sys::ENOTDIR && profile.lists_with_lookups() {
         return match pod.open_anything(path) {
@@ -53,23 +56,24 @@ pub(crate) fn why_unreadable(pod: &PodDir, path: &[u8], errno: i32, profile: Pro
     cannot_read(path, "open", errno)
 }
 
-/// The error of a directory whose entries cannot be read.
+/// Returns the error for a directory whose entries cannot be read; `op` is the system call that failed.
 pub(crate) fn cannot_read(path: &[u8], op: &'static str, errno: i32) -> Error {
     let cause = Error::at_path(op, path, errno);
     Error::flatten(text!("error reading %s: %s", path, cause), &cause)
 }
 
-/// The error of a directory that cannot be removed.
+/// Returns the error for a directory that cannot be removed.
 pub(crate) fn cannot_delete(path: &[u8], cause: &Error) -> Error {
     Error::flatten(text!("error deleting %s: %s", path, cause), cause)
 }
 
-/// The error of a container's directory that cannot be cleaned.
+/// Returns the error for a container's directory that cannot be cleaned.
 pub(crate) fn cannot_process(path: &[u8], cause: &Error) -> Error {
     Error::flatten(text!("error processing %s: %s", path, cause), cause)
 }
 
-/// Removes a symlink and nothing else: whatever it points to is not ours.
+/// Removes a symlink without following it: prepare makes none, so what it points to was not made by
+/// prepare.
 pub(crate) fn remove_link(dir: &OwnedFd, name: &[u8], container_dir: &[u8]) -> Result<()> {
     match sys::unlink_at(dir, name) {
         Ok(()) | Err(sys::ENOENT) => Ok(()),
@@ -81,12 +85,12 @@ pub(crate) fn remove_link(dir: &OwnedFd, name: &[u8], container_dir: &[u8]) -> R
     }
 }
 
-/// Logs that a sub path is about to be taken away.
+/// Logs that a sub path is about to be unmounted and removed.
 pub(crate) fn log_cleaning(target: &[u8], name: &[u8]) {
     log!(DEBUG, target = target, "Cleaning up subpath mounts for subpath %s", name);
 }
 
-/// Logs that a sub path was taken away; or gives the error of one that was not.
+/// Logs that a sub path was unmounted and removed. If `outcome` is an error, returns it with the path.
 pub(crate) fn cleaned(path: &[u8], outcome: Result<()>) -> Result<()> {
     outcome.map_err(|error| {
         Error::flatten(text!("error cleaning subpath mount %s: %s", path, error), &error)
@@ -95,8 +99,8 @@ pub(crate) fn cleaned(path: &[u8], outcome: Result<()>) -> Result<()> {
     Ok(())
 }
 
-/// Removes `end_dir` and the directories above it, up to but not `base_dir`, as long as they are
-/// empty (`removeEmptyDirs`).
+/// Removes `end_dir` and the directories above it up to `base_dir`, which stays, and stops at the first
+/// that is not empty (`removeEmptyDirs`).
 pub(crate) fn remove_empty_dirs(base_dir: &[u8], end_dir: &[u8]) -> Result<()> {
     if !go_path::path_within_base(end_dir, base_dir) {
         let text = text!("endDir %q is not within baseDir %q", end_dir, base_dir);
@@ -107,9 +111,10 @@ pub(crate) fn remove_empty_dirs(base_dir: &[u8], end_dir: &[u8]) -> Result<()> {
     let mut current = end_dir.to_vec();
     // Each turn goes up one level; the parent of `/` is `/`, which is never empty.
     while current != base_dir {
-        // A base that is not clean ("pod/") is never met on the way up: like the original this goes
-        // on above it then, by path, as the base's own path is the caller's. So does what any
-        // call refuses.
+        // The usual case: a directory strictly below the base, which is reached by descriptor. The rest
+        // goes by path, as in the original: the base itself and what is above it, whose path is the
+        // caller's, and a path that no system call accepts. The first two are met only if the base is not
+        // clean ("pod/"), because the loop compares with it byte by byte and so goes on above it.
         let is_below = sys::refused(&current).is_none()
             && go_path::clean(&current) == current
             && current != clean_base
@@ -122,10 +127,12 @@ pub(crate) fn remove_empty_dirs(base_dir: &[u8], end_dir: &[u8]) -> Result<()> {
         };
         match kind.map(|stat| stat.kind) {
             Ok(Kind::Directory) => {}
+            // Also a symlink below the base, which the original would follow.
             Ok(_) => {
                 let text = text!("path %q not a directory", current);
                 return Err(Error::new(text).of_kind(ErrorKind::NotADirectory));
             }
+            // Another caller removed it, or it was never made: go on with its parent.
             Err(sys::ENOENT) => {
                 log!(TRACE, path = current, "curDir %q doesn't exist, skipping", current);
                 current = go_path::dir(&current);
@@ -148,7 +155,8 @@ pub(crate) fn remove_empty_dirs(base_dir: &[u8], end_dir: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Whether a directory was removed; that it is not empty is no error.
+/// Returns whether a directory was removed, given the outcome of the call that removes it. It is `false`
+/// if the directory is not empty, which is no error.
 fn was_removed(path: &[u8], removed: Sys<()>) -> Result<bool> {
     match removed.map_err(|errno| Error::at_path("remove", path, errno)) {
         Ok(()) => {

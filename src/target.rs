@@ -1,5 +1,5 @@
-//! The target of a bind mount: the directory or file that is made for it below the pod's directory
-//! (the second half of `prepareSubpathTarget`).
+//! Makes the target of a bind mount: the directory or file below the pod's directory on which the sub path
+//! is mounted (the second half of `prepareSubpathTarget`).
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -12,11 +12,11 @@ use crate::pod_dir;
 use crate::request::Subpath;
 use crate::source::BindSource;
 
-/// Mode of the directories that are made below the pod's.
+/// The mode of the directories that are made below the pod's directory.
 const DIRECTORY_MODE: u32 = 0o750;
-/// Mode of the file that is made as target of anything but a directory.
+/// The mode of the file that is the target of anything but a directory.
 const FILE_MODE: u32 = 0o640;
-/// How often a target is made anew when a concurrent clean-up takes its directory away.
+/// How often making a target is tried while concurrent clean-ups remove its directory.
 pub(crate) const TRIES: usize = 100;
 
 /// A target that is ready.
@@ -35,20 +35,21 @@ impl Target {
     }
 }
 
-/// What is done about something else than the wanted kind of file that was left at the target.
+/// What may be removed to make room for the target, if something of another kind is in its place.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Replace {
-    /// A symlink alone is replaced.
+    /// Only a symlink, as the original does: it is a caller's mounter that mounts.
     Symlinks,
-    /// Whatever may be removed is replaced.
+    /// A symlink, a file or an empty directory.
     Leftovers,
 }
 
-/// What became of an attempt to make a target.
+/// The outcome of an attempt to make a target.
 pub(crate) enum Attempt {
-    /// It is there, in this directory.
+    /// The target exists in the directory `parent`; `kind` is the kind of the source.
     Made { parent: OwnedFd, made: Made, kind: Kind },
-    /// A concurrent clean-up was faster: it is to be made anew. Why it could not be made.
+    /// A concurrent clean-up removed the directory that holds the target: try again. The error is for the
+    /// last try.
     Vanished(Error),
 }
 
@@ -71,7 +72,7 @@ pub(crate) fn make(
         Some(dir) => Ok(dir),
         None => match make_container_dir(subpath) {
             Ok(made) => made,
-            // A clean-up removed a level after it was opened.
+            // A concurrent clean-up removed a level after it was opened and before the next was made in it.
             Err(error) if error.raw_os_error() == Some(sys::ENOENT) => {
                 return Ok(Attempt::Vanished(error));
             }
@@ -81,6 +82,7 @@ pub(crate) fn make(
     let stat = source.stat().map_err(|error| {
         Error::flatten(text!("lstat %s failed: %s", subpath.path, error), &error)
     })?;
+    // Only now, because the original looks at the source before it makes the target.
     let parent = parent.map_err(|errno| cannot_make(stat.kind, path, errno))?;
     let made = match stat.kind {
         Kind::Directory => make_directory(&parent, path, replace),
@@ -88,8 +90,9 @@ pub(crate) fn make(
     };
     match made {
         Ok(made) => Ok(Attempt::Made { parent, made, kind: stat.kind }),
-        // The directory was removed after it was opened. For a moment more it can be opened, until
-        // rmdir(2) is done: mkdirat(2) waits for that, so that the tries are not spent on it.
+        // A concurrent clean-up removed the directory after it was opened. Until its rmdir(2) is done the
+        // directory can still be opened, which would use up the tries. mkdirat(2) waits for the rmdir(2),
+        // so make the directory here.
         Err(error) if error.raw_os_error() == Some(sys::ENOENT) => {
             let _shown_by_the_next_try =
                 pod_dir::make_all(&subpath.pod_dir, &subpath.container_dir(), DIRECTORY_MODE);
@@ -99,13 +102,16 @@ pub(crate) fn make(
     }
 }
 
-/// Makes the directory that holds the target. The inner errno is met only when the target is made.
+/// Makes the directory that holds the target.
+///
+/// The inner errno is one that the original meets only when it makes the target, and then reports as an
+/// error of the target.
 fn make_container_dir(subpath: &Subpath) -> Result<Sys<OwnedFd>> {
     let path = subpath.container_dir();
     match pod_dir::make_all(&subpath.pod_dir, &path, DIRECTORY_MODE) {
         Ok(dir) => Ok(Ok(dir)),
-        // A dangling link in the pod's own path: the original lets it pass here (os.IsExist) and fails
-        // at the target.
+        // The pod's own path has a dangling symlink: mkdir(2) returns EEXIST, which the original ignores
+        // here (os.IsExist). It fails when it makes the target, with the errno of opening the directory.
         Err(error) if error.is_exist() => {
             let opened = sys::open(&path, OFlag::O_PATH | OFlag::O_DIRECTORY);
             Ok(Err(opened.err().unwrap_or(sys::ENOENT)))
@@ -116,6 +122,7 @@ fn make_container_dir(subpath: &Subpath) -> Result<Sys<OwnedFd>> {
     }
 }
 
+/// Returns the error for a target that cannot be made.
 pub(crate) fn cannot_make(source: Kind, path: &[u8], errno: i32) -> Error {
     let (what, op) = match source {
         Kind::Directory => ("directory", "mkdir"),
@@ -125,8 +132,8 @@ pub(crate) fn cannot_make(source: Kind, path: &[u8], errno: i32) -> Error {
     Error::flatten(text!("error creating %s %s: %s", what, path, cause), &cause)
 }
 
-/// Makes the target of a directory. One that exists is kept; a symlink is replaced, and with the
-/// kernel's mounter so is a file that was left behind.
+/// Makes a directory as the target. One that exists is kept. A symlink in its place is replaced, and with
+/// the kernel's mounter also a file that was left behind.
 fn make_directory(dir: &OwnedFd, path: &[u8], replace: Replace) -> Result<Made> {
     let name = go_path::base(path);
     let fail = |errno| cannot_make(Kind::Directory, path, errno);
@@ -134,10 +141,15 @@ fn make_directory(dir: &OwnedFd, path: &[u8], replace: Replace) -> Result<Made> 
         match sys::mkdirat(dir, name, DIRECTORY_MODE) {
             Ok(()) => return Ok(Made::New),
             Err(sys::EEXIST) => match kind_of(dir, name) {
+                // Left behind, or made by another caller.
                 Ok(Kind::Directory) => return Ok(Made::Found),
+                // Never mounted on: what it points to is not the target.
                 Ok(Kind::Symlink) => unlink(dir, name).map_err(fail)?,
+                // A file, left from a sub path that was one.
                 Ok(_) if replace == Replace::Leftovers => unlink(dir, name).map_err(fail)?,
+                // The original ignores EEXIST too (os.IsExist), and lets the mounter fail.
                 Ok(_) => return Ok(Made::Found),
+                // Another caller removed it in between: try again.
                 Err(sys::ENOENT) => {}
                 Err(errno) => return Err(fail(errno)),
             },
@@ -147,10 +159,10 @@ fn make_directory(dir: &OwnedFd, path: &[u8], replace: Replace) -> Result<Made> 
     Err(fail(sys::EEXIST))
 }
 
-/// Makes the target of a file, socket, device or FIFO: an empty file serves them all.
+/// Makes an empty file as the target of a file, socket, device or FIFO.
 ///
-/// What was left behind is emptied, as the original's os.WriteFile empties it, but only if it is a
-/// file on which nothing is mounted: a caller that was faster may have bound the user's file there.
+/// A file that was left behind is emptied, as the original's os.WriteFile does, but only if nothing is
+/// mounted on it: another caller may just have bound the user's file there.
 fn make_file(dir: &OwnedFd, path: &[u8], replace: Replace) -> Result<Made> {
     let name = go_path::base(path);
     let fail = |errno| cannot_make(Kind::File, path, errno);
@@ -158,13 +170,14 @@ fn make_file(dir: &OwnedFd, path: &[u8], replace: Replace) -> Result<Made> {
     for _ in 0..TRIES {
         let made = match sys::make_file(dir, name, FILE_MODE) {
             Err(errno) if errno != sys::EEXIST => {
-                // A sandbox or a server may know only how to create files.
+                // mknodat(2) failed: a sandbox or a file server may allow only open(2) to make files.
                 sys::openat(dir, name, new, FILE_MODE).map(drop)
             }
             made => made,
         };
         match made {
             Ok(()) => return Ok(Made::New),
+            // What it is decides what is done.
             Err(sys::EEXIST) => {}
             Err(errno) => return Err(fail(errno)),
         }
@@ -172,18 +185,22 @@ fn make_file(dir: &OwnedFd, path: &[u8], replace: Replace) -> Result<Made> {
             Ok(Kind::File | Kind::Device) => {
                 return empty_leftover(dir, name).map(|()| Made::Found).map_err(fail);
             }
-            // Good enough to be mounted on; the original would wait for a reader for ever.
+            // A FIFO can be mounted on as it is. The original opens it and waits for a reader for ever.
             Ok(Kind::Fifo) => return Ok(Made::Found),
+            // The error with which the original's open of a socket fails.
             Ok(Kind::Socket) => return Err(fail(sys::ENXIO)),
+            // Never mounted on, nor emptied: what it points to is not the target.
             Ok(Kind::Symlink) => unlink(dir, name).map_err(fail)?,
+            // Left from a sub path that was a directory.
             Ok(Kind::Directory) if replace == Replace::Leftovers => {
                 match sys::rmdir_at(dir, name) {
                     Ok(()) | Err(sys::ENOENT) => {}
-                    // As the original's open of a directory answers.
+                    // It is not empty, or busy. EISDIR is what the original gets: it opens the path to write.
                     Err(_) => return Err(fail(sys::EISDIR)),
                 }
             }
             Ok(Kind::Directory) => return Err(fail(sys::EISDIR)),
+            // Another caller removed it in between: try again.
             Err(sys::ENOENT) => {}
             Err(errno) => return Err(fail(errno)),
         }
@@ -191,12 +208,16 @@ fn make_file(dir: &OwnedFd, path: &[u8], replace: Replace) -> Result<Made> {
     Err(fail(sys::EEXIST))
 }
 
-/// The kind of an entry, or of what another process has mounted on it meanwhile, which is not
-/// waited for.
+/// Returns the kind of an entry, or of what another process has mounted on it meanwhile. It contacts no
+/// server.
 fn kind_of(dir: impl AsFd, name: &[u8]) -> Sys<Kind> {
     sys::cached_stat_at(dir, name).map(|quick| quick.stat.kind)
 }
 
+/// Empties a file that was left behind as a target, unless something is mounted on it.
+///
+/// The check is made before the file is opened, so that nothing mounted is opened, and again on the open
+/// descriptor, because something may have been mounted in between.
 fn empty_leftover(dir: impl AsFd, name: &[u8]) -> Sys<()> {
     if sys::mount_root_at(dir.as_fd(), name)? == Some(true) {
         return Ok(());
@@ -221,7 +242,7 @@ fn unlink(dir: impl AsFd, name: &[u8]) -> Sys<()> {
     }
 }
 
-/// Logs that what is mounted on a target is of no use any more.
+/// Logs that the mount on a target is corrupted (`IsCorruptedMnt`) and will be unmounted.
 pub(crate) fn log_corrupted(path: &[u8], why: &Error) {
     log!(
         WARN,
@@ -233,12 +254,12 @@ pub(crate) fn log_corrupted(path: &[u8], why: &Error) {
     );
 }
 
-/// The error of such a mount that cannot be unmounted.
+/// Returns the error for a corrupted mount that cannot be unmounted.
 pub(crate) fn cannot_unmount_corrupted(path: &[u8], cause: Error) -> Error {
     Error::wrap(text!("error unmounting corrupted mount %s: %w", path, cause), cause)
 }
 
-/// Logs that something else than the source is mounted on a target.
+/// Logs that something other than the source is mounted on a target and will be detached.
 pub(crate) fn log_stale(path: &[u8]) {
     log!(
         DEBUG,
@@ -248,7 +269,7 @@ pub(crate) fn log_stale(path: &[u8]) {
     );
 }
 
-/// The error of such a mount that cannot be unmounted.
+/// Returns the error for a mount of something other than the source that cannot be unmounted.
 pub(crate) fn cannot_unmount_stale(path: &[u8], cause: Error, profile: Profile) -> Error {
     if profile.detaches_stale() {
         Error::wrap(text!("error lazy-unmounting stale subpath mount %s: %w", path, cause), cause)

@@ -1,5 +1,5 @@
-//! Takes away every sub path of a volume by a caller's mounter (`CleanSubPaths`), and what a failed
-//! prepare left behind.
+//! Cleans up every sub path of a volume with a caller's mounter (`CleanSubPaths`), and what a failed prepare
+//! left behind (`cleanSubPath`).
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -16,7 +16,7 @@ use crate::clean::{
 use crate::pod_dir::{PodDir, is_on_another_mount};
 use crate::request::Subpath;
 
-/// Takes away every sub path of a volume (`doCleanSubPaths`).
+/// Has every sub path of a volume unmounted, and removes their directories (`doCleanSubPaths`).
 pub async fn clean_sub_paths<M: AsyncMounter>(
     mounter: &M,
     pod_dir: &[u8],
@@ -27,6 +27,7 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
     let pod = PodDir::new(pod_dir);
     let volume = match pod.open_to_read(&paths.volume) {
         Ok(volume) => volume,
+        // No sub path of the volume was prepared.
         Err(sys::ENOENT) => return Ok(()),
         Err(errno) => return Err(why_unreadable(&pod, &paths.volume, errno, profile)),
     };
@@ -38,11 +39,13 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
         && !containers.is_empty()
         && let Err(errno) = sys::may_search(&volume)
     {
-        // Before v1.37 the original looked each entry up while it listed them (ioutil.ReadDir).
+        // Before v1.37 the original called lstat(2) for each entry (ioutil.ReadDir), which fails without
+        // the right to search the directory.
         return Err(cannot_read(&paths.volume, "fstatat", errno));
     }
     for container in containers {
         let path = go_path::join(&[&paths.volume, &container.name]);
+        // Somebody else's file. It stays, and the removal of the volume's directory below fails.
         if container.kind != Kind::Directory {
             log!(DEBUG, path = path, "Container file is not a directory: %s", container.name);
             continue;
@@ -62,7 +65,7 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
     Ok(())
 }
 
-/// Cleans a container's directory, and removes it.
+/// Cleans the entries of a container's directory, and removes it.
 async fn clean_container<M: AsyncMounter>(
     mounter: &M,
     volume: &OwnedFd,
@@ -79,8 +82,8 @@ async fn clean_container<M: AsyncMounter>(
     let removed = sys::remove_at(volume, name, Kind::Directory)
         .map_err(|errno| Error::at_path("remove", path, errno));
     match (removed, unread) {
-        // It is not empty because it could not be read. (Of a directory that may not be read the
-        // original says no more than that it is not empty.)
+        // The directory is not empty because it could not be read: report why it could not. With EACCES
+        // the original reports only that it is not empty.
         (Err(error), Some(errno))
             if error.is_exist() && !matches!(errno, sys::EACCES | sys::ENOENT) =>
         {
@@ -90,8 +93,8 @@ async fn clean_container<M: AsyncMounter>(
     }
 }
 
-/// Cleans every entry of a container's directory; the first error ends it. Gives the errno that ended
-/// the listing early.
+/// Cleans the entries of a container's directory up to the first error. Returns the errno with which reading
+/// the entries ended early, if it did.
 async fn clean_entries<M: AsyncMounter>(
     mounter: &M,
     volume: &OwnedFd,
@@ -105,18 +108,19 @@ async fn clean_entries<M: AsyncMounter>(
             Kind::Symlink => {
                 let is_elsewhere = is_on_another_mount(dir, volume)
                     .map_err(|errno| Error::of_call("statx", path, errno))?;
-                // On another mount it is somebody's, and is left where it is.
+                // If something was mounted over the directory, the symlink is somebody's data and stays.
                 if !is_elsewhere {
                     remove_link(dir, &entry.name, path)?;
                 }
             }
+            // A sub path: a directory or a file on which it is mounted.
             _ => clean_entry(mounter, Some(dir.as_fd()), path, &entry.name, profile).await?,
         }
     }
     Ok(unread)
 }
 
-/// Takes one sub path away (`doCleanSubPath`).
+/// Has one sub path unmounted, and removes its target (`doCleanSubPath`).
 async fn clean_entry<M: AsyncMounter>(
     mounter: &M,
     dir: Option<BorrowedFd<'_>>,
@@ -130,8 +134,8 @@ async fn clean_entry<M: AsyncMounter>(
     cleaned(&path, clean_up_asking(mounter, at, true, profile).await)
 }
 
-/// Takes away the target of a bind that failed, and the directories above it that are empty
-/// (`cleanSubPath`).
+/// Has the target of a bind that failed unmounted, and removes it and the directories above it that are
+/// empty (`cleanSubPath`).
 pub(crate) async fn clean_sub_path<M: AsyncMounter>(
     mounter: &M,
     subpath: &Subpath,
@@ -140,9 +144,10 @@ pub(crate) async fn clean_sub_path<M: AsyncMounter>(
     let container_dir = subpath.container_dir();
     let held = match PodDir::new(&subpath.pod_dir).open_dir(&container_dir) {
         Ok(dir) => Some(dir),
-        // Nothing is there.
+        // The directory does not exist. The mounter is asked by path, as the original asks it.
         Err(sys::ENOENT) => None,
-        // By path the target may be reached through a link.
+        // A symlink or a file is in the way, or the directory cannot be opened. A clean-up by path could
+        // follow the symlink, so it is an error.
         Err(errno) => {
             let cause = Error::at_path("open", &container_dir[..], errno);
             return cleaned(&subpath.target(), Err(cause));

@@ -1,4 +1,4 @@
-//! What a caller's mounter says is mounted on a target, and the target itself (`prepareSubpathTarget`).
+//! Asks a caller's mounter what is mounted on a target, and prepares the target (`prepareSubpathTarget`).
 
 use subpath_mountinfo::internal::coroutine::AsyncMounter;
 use subpath_mountinfo::internal::sys;
@@ -9,8 +9,8 @@ use crate::request::Subpath;
 use crate::source::BindSource;
 use crate::target::{self, Attempt, Replace, TRIES, Target};
 
-/// Finds out whether the sub path is mounted already, has a stale mount unmounted, and makes the
-/// target.
+/// Finds out whether the sub path is mounted already, has the mounter unmount something else on the target,
+/// and makes the target.
 pub(crate) async fn prepare<M: AsyncMounter>(
     mounter: &M,
     subpath: &Subpath,
@@ -23,18 +23,19 @@ pub(crate) async fn prepare<M: AsyncMounter>(
     }
     let mut last = None;
     for _ in 0..TRIES {
-        // It exists by now for every sub path but a container's first; what else is wrong shows when
-        // it is made.
+        // The directory exists already, unless this is the container's first sub path. If it cannot be
+        // opened, making it fails with the original's error.
         let container_dir = PodDir::new(&subpath.pod_dir).open_dir(&subpath.container_dir()).ok();
         match target::make(subpath, source, &path, container_dir, Replace::Symlinks)? {
             Attempt::Made { parent, .. } => return Ok(Target { path, parent: Some(parent) }),
+            // A concurrent clean-up removed its directory: try again.
             Attempt::Vanished(error) => last = Some(error),
         }
     }
     Err(last.unwrap_or_else(|| Error::at_path("mkdir", path, sys::ENOENT)))
 }
 
-/// Whether the source is mounted on the target, as the original finds it out.
+/// Returns whether the source is mounted on the target, found out as the original does.
 async fn is_mounted<M: AsyncMounter>(
     mounter: &M,
     subpath: &Subpath,
@@ -45,8 +46,9 @@ async fn is_mounted<M: AsyncMounter>(
     let at = Place::at_bytes(path);
     let mounted = match mounter.is_mount_point(at).await {
         Ok(mounted) => mounted,
+        // The target does not exist yet.
         Err(error) if error.is_not_exist() => false,
-        // From v1.37 on what cannot be looked at is unmounted and made anew.
+        // Since v1.37 a mount that is dead or stale is unmounted, and the sub path is bound again.
         Err(error) if profile.recovers_corrupted() && is_corrupted_mount(&error) => {
             target::log_corrupted(path, &error);
             mounter
@@ -55,6 +57,7 @@ async fn is_mounted<M: AsyncMounter>(
                 .map_err(|error| target::cannot_unmount_corrupted(path, error))?;
             false
         }
+        // Anything else ends the operation. Before v1.37 the original kept only the text of the cause.
         Err(error) => {
             return Err(if profile.wraps_errors() {
                 Error::wrap(text!("error checking path %s for mount: %w", path, error), error)
@@ -75,7 +78,7 @@ async fn is_mounted<M: AsyncMounter>(
     Ok(same)
 }
 
-/// Unmounts something else that lies on the target.
+/// Has the mounter unmount something other than the source: since v1.37 lazily, before in the ordinary way.
 async fn unmount_stale<M: AsyncMounter>(
     mounter: &M,
     at: Place<'_>,
@@ -90,7 +93,8 @@ async fn unmount_stale<M: AsyncMounter>(
     unmounted.map_err(|error| target::cannot_unmount_stale(at.bytes(), error, profile))
 }
 
-/// Whether the source is what is mounted on the target (`checkSubPathFileEqual`).
+/// Returns whether source and target are the same file, which means that the source is mounted on the target
+/// (`checkSubPathFileEqual`).
 fn same_file(subpath: &Subpath, path: &[u8], source: &BindSource<'_>) -> Result<bool> {
     let source = source.stat_to_compare(subpath)?;
     let target = match sys::refused(path) {

@@ -1,5 +1,5 @@
-//! Takes away every sub path of a volume by descriptor (`CleanSubPaths`), and what a failed prepare
-//! left behind.
+//! Cleans up every sub path of a volume by descriptor (`CleanSubPaths`), and what a failed prepare left
+//! behind (`cleanSubPath`).
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -14,7 +14,7 @@ use crate::clean::{
 use crate::pod_dir::{PodDir, is_on_another_mount};
 use crate::request::Subpath;
 
-/// Takes away every sub path of a volume (`doCleanSubPaths`).
+/// Unmounts every sub path of a volume and removes their directories (`doCleanSubPaths`).
 pub fn clean_sub_paths(pod_dir: &[u8], volume_name: &[u8], profile: Profile) -> Result<()> {
     let paths = Directories::of(pod_dir, volume_name)?;
     let pod = PodDir::new(pod_dir);
@@ -22,13 +22,14 @@ pub fn clean_sub_paths(pod_dir: &[u8], volume_name: &[u8], profile: Profile) -> 
     let (containers, failed) = sys::read_dir(&volume);
     match failed {
         None => {}
-        // Another clean-up removed it after it was opened.
+        // Another clean-up removed the directory after it was opened. The removals below accept that.
         Some(sys::ENOENT) => {}
         Some(errno) => return Err(cannot_read(&paths.volume, "readdirent", errno)),
     }
     for container in containers {
         let path = go_path::join(&[&paths.volume, &container.name]);
-        // Nothing of ours is made there; with it the directory is not empty, which is told below.
+        // Prepare makes only directories here, so this is somebody else's. It stays, and the removal of the
+        // volume's directory below fails with ENOTEMPTY.
         if container.kind != Kind::Directory {
             log!(DEBUG, path = path, "Container file is not a directory: %s", container.name);
             continue;
@@ -56,8 +57,9 @@ fn open_volume(pod: &PodDir, paths: &Directories, profile: Profile) -> Result<Op
             Ok(Some(volume))
         }
         Err(sys::ENOENT) => {
-            // A clean-up that failed at its last step left it, and nobody else takes it away. Most
-            // often it holds other volumes or is not there; what is amiss with it hurts nobody.
+            // The directory above may be left from a clean-up that failed at its last step, and nothing
+            // else removes it. Usually it holds other volumes or does not exist. Errors are dropped:
+            // there is nothing to clean for this volume, which is a success.
             let _ = pod.remove(&paths.all);
             Ok(None)
         }
@@ -65,8 +67,9 @@ fn open_volume(pod: &PodDir, paths: &Directories, profile: Profile) -> Result<Op
     }
 }
 
-/// Refuses a directory of ours on which something is mounted, and one of which that cannot be told. What
-/// it holds is somebody's data, and must be taken neither for sub paths nor for leftovers.
+/// Returns an error if something is mounted on one of the directories that prepare made, or if that could
+/// not be found out. What such a directory contains is somebody's data: it must not be taken for sub paths
+/// and not be deleted.
 fn refuse_covered(path: &[u8], is_covered: Sys<bool>) -> Result<()> {
     let why = match is_covered {
         Ok(false) => return Ok(()),
@@ -79,7 +82,8 @@ fn refuse_covered(path: &[u8], is_covered: Sys<bool>) -> Result<()> {
     Err(cannot_process(path, &why))
 }
 
-/// That another caller removed a directory first is no error.
+/// Turns the outcome of removing a directory into that of the clean-up: it is no error that another caller
+/// removed it first.
 fn expect_removed(path: &[u8], removed: Result<()>) -> Result<()> {
     match removed {
         Err(error) if !error.is_not_exist() => Err(cannot_delete(path, &error)),
@@ -87,7 +91,7 @@ fn expect_removed(path: &[u8], removed: Result<()>) -> Result<()> {
     }
 }
 
-/// Cleans a container's directory, and removes it.
+/// Cleans the entries of a container's directory, and removes it.
 fn clean_container(volume: &OwnedFd, path: &[u8]) -> Result<()> {
     let at = Place::in_dir(volume.as_fd(), path);
     let unread = match open_uncovered(volume, at)? {
@@ -99,9 +103,10 @@ fn clean_container(volume: &OwnedFd, path: &[u8]) -> Result<()> {
     let removed = sys::remove_at(volume, at.name_bytes(), Kind::Directory)
         .map_err(|errno| Error::at_path("remove", path, errno));
     match (removed, unread) {
-        // Another clean-up removed it before it was opened, and a prepare made it again.
+        // Another clean-up removed the directory before it was opened. If the removal says that it is not
+        // empty, a prepare has made it again meanwhile, and that is reported.
         (removed, Some(sys::ENOENT)) => expect_removed(path, removed),
-        // It is not empty because it could not be read.
+        // The directory is not empty because it could not be read: report why it could not.
         (Err(error), Some(errno)) if error.is_exist() => {
             Err(cannot_process(path, &Error::at_path("open", path, errno)))
         }
@@ -109,10 +114,11 @@ fn clean_container(volume: &OwnedFd, path: &[u8]) -> Result<()> {
     }
 }
 
-/// Opens a directory for reading on which nothing is mounted; what is mounted is not opened, for that
-/// could wait for its server. The inner result is that of openat(2).
+/// Opens a directory to read its entries, unless something is mounted on it. A mounted file system is not
+/// opened, because that could wait for its server. The inner result is that of openat(2).
 fn open_uncovered(parent: &OwnedFd, at: Place<'_>) -> Result<Sys<OwnedFd>> {
-    // In one call where that is possible; else, and where it fails, step by step.
+    // openat2(2) with RESOLVE_NO_XDEV checks and opens in one call. Where it is missing or fails, the steps
+    // below find out why.
     if Features::get().openat2
         && let Ok(dir) = sys::open_beneath_on_mount(parent, at.name_bytes(), TO_READ)
     {
@@ -120,20 +126,20 @@ fn open_uncovered(parent: &OwnedFd, at: Place<'_>) -> Result<Sys<OwnedFd>> {
     }
     match KernelMounter.is_mounted(at) {
         Ok(is_covered) => refuse_covered(at.bytes(), Ok(is_covered))?,
-        // Another caller removed it.
+        // Another caller removed it; openat(2) says so too.
         Err(error) if error.is_not_exist() => {}
         Err(error) => return Err(cannot_process(at.bytes(), &error)),
     }
     let opened = sys::openat(parent, at.name_bytes(), TO_READ, 0);
     if let Ok(dir) = &opened {
-        // Mounted meanwhile.
+        // Something may have been mounted between the check and the open.
         refuse_covered(at.bytes(), is_on_another_mount(dir, parent))?;
     }
     Ok(opened)
 }
 
-/// Cleans every entry of a container's directory; the first error ends it. Gives the errno that ended
-/// the listing early.
+/// Cleans the entries of a container's directory up to the first error. Returns the errno with which reading
+/// the entries ended early, if it did.
 fn clean_entries(volume: &OwnedFd, dir: &OwnedFd, path: &[u8]) -> Result<Option<i32>> {
     let (entries, unread) = sys::read_dir(dir);
     for entry in entries {
@@ -141,38 +147,41 @@ fn clean_entries(volume: &OwnedFd, dir: &OwnedFd, path: &[u8]) -> Result<Option<
             Kind::Symlink => {
                 let is_elsewhere = is_on_another_mount(dir, volume)
                     .map_err(|errno| Error::of_call("statx", path, errno))?;
-                // On another mount it is somebody's, and is left where it is.
+                // If something was mounted over the directory, the symlink is somebody's data and stays.
                 if !is_elsewhere {
                     remove_link(dir, &entry.name, path)?;
                 }
             }
+            // A sub path: a directory or a file on which it is mounted.
             _ => clean_entry(dir.as_fd(), path, &entry)?,
         }
     }
     Ok(unread)
 }
 
-/// Takes one sub path away (`doCleanSubPath`).
+/// Unmounts one sub path and removes its target (`doCleanSubPath`).
 fn clean_entry(dir: BorrowedFd<'_>, container_dir: &[u8], entry: &Entry) -> Result<()> {
     let path = go_path::join(&[container_dir, &entry.name]);
     log_cleaning(&path, &entry.name);
     cleaned(&path, KernelMounter.clear(dir, &path, entry.kind))
 }
 
-/// Takes away the target of a bind that failed, and the directories above it that are empty
-/// (`cleanSubPath`).
+/// Unmounts and removes the target of a bind that failed, and removes the directories above it that are
+/// empty (`cleanSubPath`).
 pub(crate) fn clean_sub_path(subpath: &Subpath, profile: Profile) -> Result<()> {
     let container_dir = subpath.container_dir();
     let entry = Entry { name: subpath.index().into_bytes(), kind: Kind::Directory };
     match PodDir::new(&subpath.pod_dir).open_dir(&container_dir) {
         Ok(dir) => clean_entry(dir.as_fd(), &container_dir, &entry)?,
-        // Nothing is there.
+        // The directory does not exist. The clean-up by path finds nothing either, and logs what the
+        // original logs.
         Err(sys::ENOENT) => {
             let path = subpath.target();
             log_cleaning(&path, &entry.name);
             cleaned(&path, clean_up_natively(&path, profile))?;
         }
-        // By path the target may be reached through a link.
+        // A symlink or a file is in the way, or the directory cannot be opened. A clean-up by path could
+        // follow the symlink, so it is an error.
         Err(errno) => {
             let cause = Error::at_path("open", &container_dir[..], errno);
             cleaned(&subpath.target(), Err(cause))?;

@@ -1,4 +1,4 @@
-//! What the kernel has mounted on a target, and the target itself (`prepareSubpathTarget`).
+//! Finds out what is mounted on a target, and prepares the target (`prepareSubpathTarget`).
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -11,11 +11,13 @@ use crate::request::Subpath;
 use crate::source::BindSource;
 use crate::target::{self, Attempt, Made, Replace, TRIES, Target, cannot_make};
 
-/// How often in succession unmounting may find nothing although something was mounted just before:
-/// another process was faster each time. A mount that stays is locked (mount_namespaces(7)).
+/// How often in succession unmounting may fail with ENOENT or EINVAL although something was mounted just
+/// before. The usual reason is that another process was faster. A mount that is still there after so many
+/// tries is locked (mount_namespaces(7)).
 const MOST_FRUITLESS: usize = 3;
 
-/// Finds out whether the sub path is mounted already, takes stale mounts away, and makes the target.
+/// Finds out whether the sub path is mounted already, unmounts everything else on the target, and makes the
+/// target.
 pub(crate) fn prepare(
     subpath: &Subpath,
     source: &BindSource<'_>,
@@ -31,21 +33,26 @@ pub(crate) fn prepare(
             return Ok(Target::already_mounted(path));
         }
         match target::make(subpath, source, &path, container_dir, Replace::Leftovers)? {
-            // Another process was faster: what it mounted has to be looked at.
+            // Another process made the target and mounted something on it meanwhile: try again, and look
+            // at what it mounted.
             Attempt::Made { parent, made: Made::Found, kind }
                 if is_mount_point(Place::in_dir(parent.as_fd(), &path))? =>
             {
                 last = Some(cannot_make(kind, &path, sys::EBUSY));
             }
+            // The target is ready, and nothing is mounted on it.
             Attempt::Made { parent, .. } => return Ok(Target { path, parent: Some(parent) }),
+            // A concurrent clean-up removed its directory: try again.
             Attempt::Vanished(error) => last = Some(error),
         }
     }
     Err(last.unwrap_or_else(|| Error::at_path("mkdir", path, sys::ENOENT)))
 }
 
-/// Opens the directory that holds the target, if it exists. What stands in its way shows when it is
-/// made.
+/// Opens the directory that holds the target, if it exists.
+///
+/// It returns `None` also if a symlink or a file is in the way or the path is not valid: making the directory
+/// then fails with the original's error.
 fn open_container_dir(subpath: &Subpath, path: &[u8]) -> Result<Option<OwnedFd>> {
     let container_dir = subpath.container_dir();
     match PodDir::new(&subpath.pod_dir).open_dir(&container_dir) {
@@ -58,8 +65,10 @@ fn open_container_dir(subpath: &Subpath, path: &[u8]) -> Result<Option<OwnedFd>>
     }
 }
 
-/// Whether the source is mounted on the target. Every other mount that lies there is taken away, layer
-/// by layer, and nothing is asked of what is mounted until it is known to be the source.
+/// Returns whether the source is mounted on the target.
+///
+/// Every other mount on the target is unmounted, layer by layer. No request goes to a mounted file system
+/// until it is known to be the source's.
 fn is_mounted(
     subpath: &Subpath,
     dir: &OwnedFd,
@@ -70,20 +79,23 @@ fn is_mounted(
     let at = Place::in_dir(dir.as_fd(), path);
     let stat = source.stat_to_compare(subpath)?;
     let mut fruitless = 0;
-    // Each turn takes a layer away; those that take none are counted.
+    // Each turn unmounts one layer. The turns that unmount none are counted.
     for _ in 0..MOST_LAYERS {
-        // An answer of the mounted file system, were one awaited, might never come; whatever it
-        // is, a mount that cannot even be looked at is not the one that is wanted.
+        // Only what the kernel remembers is read, because a mounted file system might never answer. A
+        // mount that cannot be read even so is not the wanted one.
         let seen = sys::cached_stat_at(dir, at.name_bytes());
         let mounted = match seen {
             Ok(CachedStat { mount_root: Some(mounted), .. }) => mounted,
             Err(sys::ENOENT) => false,
-            // Without statx's mount root, or where the look failed, the mount numbers tell.
+            // statx(2) does not report mount roots (before Linux 5.8), or it failed: compare the numbers
+            // of the mounts.
             Ok(CachedStat { mount_root: None, .. }) | Err(_) => is_mount_point(at)?,
         };
         if !mounted {
             return Ok(false);
         }
+        // The source's device and inode number: this is the source, unless its server has given the number
+        // to another file, which `gone_bad` finds out.
         let unmounted = if seen.is_ok_and(|seen| seen.stat.same_file(&stat)) {
             let Some(error) = gone_bad(at, dir, source)? else { return Ok(true) };
             unmount_bad(at, &error)
@@ -92,7 +104,7 @@ fn is_mounted(
         };
         match unmounted {
             Ok(()) => fruitless = 0,
-            // A clean-up was faster.
+            // A concurrent clean-up unmounted or removed it first, or the mount is locked.
             Err(error) if matches!(error.raw_os_error(), Some(sys::ENOENT | sys::EINVAL)) => {
                 fruitless += 1;
                 if fruitless == MOST_FRUITLESS {
@@ -105,7 +117,7 @@ fn is_mounted(
     Err(cannot_make(stat.kind, path, sys::EBUSY))
 }
 
-/// Whether something is mounted on a target, which may have been removed meanwhile.
+/// Returns whether something is mounted on a target. If the target was removed meanwhile, nothing is.
 fn is_mount_point(at: Place<'_>) -> Result<bool> {
     match KernelMounter.is_mounted(at) {
         Err(error) if error.is_not_exist() => Ok(false),
@@ -117,23 +129,23 @@ fn is_mount_point(at: Place<'_>) -> Result<bool> {
     }
 }
 
-/// Why what is mounted on the target, and was the source once, is of no use any more: its server has
-/// put another file into its place, under the number that the kernel remembers.
+/// Returns the error that makes a mount of the source useless, or `None` if the mount is good.
 ///
-/// The server is asked and waited for. It has just answered for the source.
+/// A server may have replaced the file that is mounted, while the kernel still remembers the old file's
+/// number. This contacts the server and waits for it; it has just answered for the source.
 fn gone_bad(at: Place<'_>, dir: &OwnedFd, source: &BindSource<'_>) -> Result<Option<Error>> {
     let Err(errno) = sys::server_answers(dir, at.name_bytes(), false) else { return Ok(None) };
     let error = Error::at_path("statx", at.bytes(), errno);
-    // ENOENT is what servers that go by path say of a file that is gone.
+    // ENOENT is the answer of servers that address files by path, if the file is gone.
     if !sys::is_corrupted_errno(errno) && errno != sys::ENOENT {
         let text = text!("error checking path %s for mount: %w", at.bytes(), error);
         return Err(Error::wrap(text, error));
     }
-    // Where the source is no better another bind would not be either.
+    // If the source fails in the same way, another bind would be just as useless.
     Ok((source.ask_server() != Err(errno)).then_some(error))
 }
 
-/// Detaches what [`gone_bad`] tells of, whoever uses it.
+/// Detaches a mount for which [`gone_bad`] returned an error, even if it is in use.
 fn unmount_bad(at: Place<'_>, why: &Error) -> Result<()> {
     target::log_corrupted(at.bytes(), why);
     KernelMounter
@@ -141,7 +153,7 @@ fn unmount_bad(at: Place<'_>, why: &Error) -> Result<()> {
         .map_err(|error| target::cannot_unmount_corrupted(at.bytes(), error))
 }
 
-/// Detaches something else that lies on the target, whoever uses it.
+/// Detaches a mount of something other than the source, even if it is in use.
 fn unmount_stale(at: Place<'_>, profile: Profile) -> Result<()> {
     if profile.detaches_stale() {
         target::log_stale(at.bytes());
