@@ -1,20 +1,26 @@
 //! kubernetes' safe subPath mounting: bind-mounts a part of a volume for a container, although the
-//! pod's user owns the volume and may exchange any directory for a symlink at any moment.
+//! pod's user owns the volume and can replace any directory in it with a symlink at any moment.
 //!
-//! A port of kubernetes' `pkg/volume/util/subpath`; its texts, log lines and order of calls are
-//! kept, its races and hangs are not (see SECURITY.md).
+//! It is a port of kubernetes' `pkg/volume/util/subpath`. It keeps the original's error texts, log lines and
+//! order of calls on the mounter, and removes its races and hangs (see SECURITY.md).
 //!
-//! [`Subpather`] has the operations, [`Subpath`] says what is to be bound, [`Mounter`] is who mounts:
-//! the kernel ([`KernelMounter`]), a test ([`FakeMounter`]), or the caller. The mount table and the
-//! mount point checks are in [`mountinfo`].
+//! - [`Subpather`] has the operations: make a directory in a volume, prepare a sub path, clean up.
+//! - [`Subpath`] describes the sub path that is to be bound; [`Subpath::builder`] makes one.
+//! - [`Mounter`] is what mounts. [`KernelMounter`], the default, makes system calls. [`FakeMounter`] keeps its
+//!   mounts in memory for tests. A program can implement its own.
+//! - [`mountinfo`] has the mount table and the mount point checks.
 //!
 //! # Errors
-//! [`Error::kind`] is to be matched, [`Error::raw_os_error`] is the kernel's answer, and the message
-//! names what was tried on which path.
+//! Match [`Error::kind`] to tell errors apart. [`Error::raw_os_error`] is the errno that the kernel returned.
+//! The message says what was tried, and on which path. Errors convert to and from [`std::io::Error`].
 //!
 //! # Logging
-//! Log lines are `tracing` events with the target `subpath`; the fields `path`, `target` and `errno`
-//! say what they are about.
+//! Log lines are `tracing` events with the target `subpath`. Their fields `path`, `target` and `errno` say
+//! what a line is about.
+//!
+//! # Asynchronous programs
+//! Every operation blocks its thread while the kernel works. Call it where that is allowed, such as in
+//! tokio's `spawn_blocking`; `examples/node_agent.rs` shows how.
 #![forbid(unsafe_code)]
 
 mod asked;
@@ -42,7 +48,7 @@ pub use subpath_mountinfo::{
 pub use request::{Subpath, SubpathBuilder};
 pub use subpather::Subpather;
 
-/// The name of the directory below the pod's in which sub paths are mounted.
+/// The name of the directory below the pod's directory in which sub paths are mounted.
 pub const SUBPATH_DIRECTORY_NAME: &str = "volume-subpaths";
 
 // So that the README's examples are compiled, and run where they mount nothing.

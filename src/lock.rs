@@ -1,9 +1,9 @@
-//! Keeps two callers in this process from preparing the same target at once: both would see that
-//! nothing is mounted, and the second mount would lie on the first.
+//! A lock by name, which keeps two callers in this process from preparing the same target at once. Without it
+//! both could find nothing mounted, and the second would mount on top of the first.
 //!
-//! The kernel has no call that mounts only where nothing is mounted, so the check and the mount
-//! have to be one step. Waiting is bounded: a mounter of the caller's own may itself call back for
-//! the same target, and then the second call goes on as the original would.
+//! The kernel has no call that mounts only if nothing is mounted, so check and mount need a lock around them.
+//! Waiting has a limit, because a caller's mounter may itself prepare the same target. After the limit the
+//! second call goes on without the lock, as the original would.
 
 use std::collections::BTreeSet;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -15,17 +15,18 @@ static RELEASED: Condvar = Condvar::new();
 #[derive(Debug)]
 struct State {
     held: BTreeSet<Vec<u8>>,
-    /// Waking nobody costs a system call too.
+    /// How many callers wait, so that nobody is notified (a system call) if there are none.
     waiting: usize,
 }
 
-/// A target that nobody else in this process prepares until this is dropped.
+/// A lock on a target, which ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
     target: Option<Vec<u8>>,
 }
 
-/// Waits for the target, but no longer than `patience`.
+/// Locks a target. If another caller has locked it, waits for `patience` at most, and then goes on without the
+/// lock.
 pub(crate) fn lock(target: &[u8], patience: Duration) -> Lock {
     let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
     if state.held.contains(target) {

@@ -1,22 +1,24 @@
-//! The mode of a directory that is made.
+//! [`DirectoryMode`]: the mode of a directory that is to be made.
 
 use subpath_mountinfo::{Error, ErrorKind, Result, text};
 
-/// What mkdirat(2) and fchmod(2) are given for one directory. They differ: mkdirat(2) ignores the
-/// special bits of most file systems, and the original hands it Go's bits as they are.
+/// The modes that mkdirat(2) and fchmod(2) are called with for one directory.
+///
+/// They differ: on most file systems mkdirat(2) ignores the special bits, and the original passes it Go's bits
+/// unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DirectoryMode {
-    /// For mkdirat(2), which takes the umask away.
+    /// The mode for mkdirat(2), from which the kernel removes the bits of the umask.
     pub for_mkdir: u32,
-    /// For fchmod(2).
+    /// The mode for fchmod(2), which the directory has in the end.
     pub for_chmod: u32,
 }
 
 impl DirectoryMode {
-    /// The mode of inode(7): permissions, and setuid (0o4000), setgid (0o2000) and sticky (0o1000).
+    /// Converts a mode of inode(7): permissions, and setuid (0o4000), setgid (0o2000) and sticky (0o1000).
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] where it has other bits.
+    /// [`ErrorKind::InvalidInput`] if it has other bits.
     pub fn from_unix(mode: u32) -> Result<Self> {
         if mode & !0o7777 != 0 {
             let text = text!("0o%s is no mode of a directory", format!("{mode:o}"));

@@ -1,20 +1,19 @@
-//! Gives a directory that mkdirat(2) made a moment ago the mode that is wanted, and does so to no
-//! other directory.
+//! Sets the mode of a directory that mkdirat(2) has just made, and of no other directory.
 //!
-//! mkdirat(2) answers no descriptor, and the umask takes bits of its mode away. Until the new
-//! directory is open, whoever may write to its parent can move another one into its place: one of
-//! root's, say, whose mode is not ours to change. An open descriptor refers to one directory for
-//! good; that it is the new one is told by the first of these that answers:
+//! mkdirat(2) returns no descriptor, and the umask removes bits from its mode. Until the new directory is
+//! open, anybody who may write to its parent can move another directory into its place, for example one of
+//! root's, whose mode must not change. An open descriptor always refers to one directory. The first of these
+//! proofs that applies shows that it is the new one:
 //!
 //! | proof | where | why no other directory has it |
 //! |---|---|---|
-//! | its birth | local file systems that keep it | stamped by this machine's clock, and no call sets it |
-//! | a mark | where no birth is told, and mkdirat(2) alone does not give the mode | it is made with the mode 01700, which only its owner could give to another |
-//! | it is empty | file servers that make modes up | it holds nothing that a mode could protect |
+//! | its birth time | local file systems that keep one | it is set by this machine's clock, and no call changes it |
+//! | a mark | file systems without birth times, if mkdirat(2) alone does not give the wanted mode | the directory is made with the mode 01700, which only its owner could give to another |
+//! | it is empty | file servers that do not keep modes | it contains nothing that a mode could protect |
 //!
-//! A birth that lies before the call proves the contrary, and so does another owner on a local file
-//! system: what is there is somebody's, and stays as it is, like any directory that exists already.
-//! Where nothing is proven the mode is not set, and that is an error.
+//! A birth time before the call proves that it is another directory, and so does another owner on a local file
+//! system. Such a directory is somebody's and stays as it is, like any directory that existed before. If
+//! nothing is proven the mode is not set, which is an error.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -22,28 +21,29 @@ use subpath_mountinfo::internal::sys::{self, CachedStat, Sys};
 
 use crate::mode::DirectoryMode;
 
-/// Sticky, and for its owner alone: nobody uses that, a sticky bit protects entries from others who
-/// may write. It opens nothing to anybody if this process ends before the mode is set.
+/// The mode that marks a new directory: sticky, and accessible to its owner only. Nobody uses that
+/// combination, because a sticky bit protects entries from other users who may write. If this process ends
+/// before the mode is set, the directory gives access to nobody else.
 const MARK: u32 = 0o1700;
 const SETGID: u32 = 0o2000;
 const OWNER_READS: u32 = 0o400;
 
-/// What is known of the file system on which directories are made.
+/// What is known about the file system on which directories are made.
 pub(crate) struct Newness {
     births_are_told: bool,
-    /// The device that was asked about last, and whether it is local.
+    /// The device that was looked at last, and whether it is local.
     device: Option<(u64, bool)>,
     user: Option<u32>,
     umask: Option<u32>,
-    /// Whether each directory is marked, although mkdirat(2) alone should give the mode.
+    /// Whether every directory gets a mark, even if mkdirat(2) alone should give the mode.
     marks_all: bool,
 }
 
-/// One directory that is to be made.
+/// What is known about one directory from the moment at which it was made.
 pub(crate) struct Birth {
-    /// Not born before this.
+    /// The time just before it was made: its birth time is not earlier.
     after: i128,
-    /// What shows that it is the one that was made.
+    /// The mode with which it was made as a mark, if it has one.
     mark: Option<u32>,
     wanted: DirectoryMode,
 }
@@ -52,15 +52,15 @@ pub(crate) struct Birth {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CannotSet {
     pub(crate) errno: i32,
-    /// Whether it was not tried, because the directory may be another one.
+    /// Whether setting the mode was not tried, because the directory may be another one.
     pub(crate) unproven: bool,
-    /// Whether the directory may stay, as the original leaves it: a server refused fchmod(2), as
-    /// some always do, and what is there has the mode that the server gives to all.
+    /// Whether the directory may stay, as in the original: a server refused fchmod(2), as some servers always
+    /// do, and the directory has the mode that the server gives to all.
     pub(crate) may_stay: bool,
 }
 
 impl Newness {
-    /// Looks at the directory below which others are to be made.
+    /// Looks at the directory below which others will be made.
     pub(crate) fn below(parent: &OwnedFd) -> Newness {
         let mut newness = Newness {
             births_are_told: false,
@@ -69,13 +69,13 @@ impl Newness {
             umask: None,
             marks_all: false,
         };
-        // What cannot be asked is taken for a file server, of which more proof is wanted.
+        // If this fails, assume a file server, for which more proof is needed.
         if let Ok(quick) = sys::cached_stat_fd(parent) {
             let is_local = newness.is_local(parent, quick.stat.dev);
             newness.births_are_told = is_local && quick.born.is_some();
         }
         if !newness.births_are_told {
-            // Without an answer each directory gets a mark, as under any umask that takes bits away.
+            // If the umask is not known, every directory gets a mark, as with a umask that removes bits.
             newness.umask = sys::umask().ok();
         }
         newness
@@ -85,13 +85,13 @@ impl Newness {
         self.births_are_told
     }
 
-    /// Marks each directory from now on, as this file system does otherwise than expected (it hands
-    /// setgid down to none, say); `false` where it marks them already.
+    /// Gives every directory a mark from now on, because this file system does not behave as expected (for
+    /// example its directories do not inherit setgid). Returns `false` if it does so already.
     pub(crate) fn begins_to_mark(&mut self) -> bool {
         !std::mem::replace(&mut self.marks_all, true)
     }
 
-    /// mkdirat(2), in such a way that the directory can be told from others.
+    /// Makes a directory by mkdirat(2) so that it can be told from others.
     pub(crate) fn make(&self, parent: &OwnedFd, name: &[u8], wanted: DirectoryMode) -> Sys<Birth> {
         let after = sys::inode_clock();
         if self.marks_all || self.needs_mark(parent, wanted) {
@@ -101,7 +101,7 @@ impl Newness {
                     return Ok(Birth { after, mark: Some(mark), wanted });
                 }
                 Err(sys::EEXIST) => return Err(sys::EEXIST),
-                // A server may refuse just this mode. If not, the call below answers again.
+                // A server may refuse just this mode. Any other error is returned by the call below.
                 Err(_) => {}
             }
         }
@@ -109,19 +109,19 @@ impl Newness {
         Ok(Birth { after, mark: None, wanted })
     }
 
-    /// Whether a directory of this mode is made with a mark.
+    /// Returns whether a directory of this mode is made with a mark.
     fn needs_mark(&self, parent: &OwnedFd, wanted: DirectoryMode) -> bool {
-        // Who may not read what the original would make (mkdirat(2) gives it to its owner without that
-        // right, and CAP_DAC_OVERRIDE is missing) may not open it either, and that is the answer.
+        // A directory that its owner may not read cannot be opened without CAP_DAC_OVERRIDE. It is made
+        // without a mark, so that opening it fails as in the original.
         let is_readable = wanted.for_mkdir & !self.umask.unwrap_or(0) & OWNER_READS != 0;
         !self.births_are_told && is_readable && !self.is_given_by_mkdir(parent, wanted.for_chmod)
     }
 
-    /// Whether mkdirat(2) alone gives this mode, as far as the umask and the parent's own mode say: a
-    /// directory inherits setgid (inode(7)), and can be made with none of the other special bits but
-    /// sticky.
+    /// Returns whether mkdirat(2) alone should give this mode, judging by the umask and the parent's mode: a
+    /// directory inherits setgid (inode(7)), and sticky is the only other special bit that it can be made
+    /// with.
     fn is_given_by_mkdir(&self, parent: &OwnedFd, mode: u32) -> bool {
-        // Without an answer it is not, and gets a mark.
+        // If the parent's mode or the umask is not known, the answer is no, and the directory gets a mark.
         let parent = sys::cached_stat_fd(parent);
         let inherits = |quick: &CachedStat| quick.mode & SETGID == mode & 0o6000;
         let is_local = self.device.is_some_and(|(_, local)| local);
@@ -153,7 +153,8 @@ impl Newness {
         })
     }
 
-    /// Whether an open directory is the one that was made; an error where neither is proven.
+    /// Returns whether an open directory is the one that was made, and an error if neither that nor the contrary
+    /// is proven.
     fn is_new(
         &mut self,
         dir: &OwnedFd,
@@ -162,17 +163,18 @@ impl Newness {
         is_local: bool,
         is_marked: bool,
     ) -> Sys<bool> {
-        // The user that this process's files belong to; a server may have users of its own.
+        // On a local file system a new directory belongs to this process's file system user. A server may
+        // map users.
         if is_local && quick.owner != *self.user.get_or_insert_with(sys::fs_user) {
             return Ok(false);
         }
         if let (true, Some(born)) = (is_local, quick.born) {
             if born >= birth.after {
-                // Another directory that the same user made in this moment gains nothing that its
-                // maker could not give it.
+                // It may also be another directory that the same user made just now, which its maker could
+                // give any mode anyway.
                 return Ok(true);
             }
-            // Had the clock been set back meanwhile, the stamp would say nothing.
+            // An earlier birth time proves that it is another directory, unless the clock was set back.
             if sys::inode_clock() >= birth.after {
                 return Ok(false);
             }
@@ -186,8 +188,8 @@ impl Newness {
         if sys::is_empty(dir)? { Ok(true) } else { Err(sys::ENOTEMPTY) }
     }
 
-    /// Whether a file system stamps by this machine's clock, knows no users but this machine's, and
-    /// keeps the mode that it is given.
+    /// Returns whether a file system uses this machine's clock for time stamps and this machine's users, and
+    /// keeps the modes that it is given.
     fn is_local(&mut self, dir: impl AsFd, device: u64) -> bool {
         // statfs(2): ext2/3/4, XFS, btrfs, tmpfs, F2FS, ZFS, ramfs. Not overlayfs, whose upper layer
         // may be remote.
@@ -197,7 +199,7 @@ impl Newness {
             Some((known, local)) if known == device => local,
             _ => {
                 let magic = sys::fs_magic(dir);
-                // What cannot be asked is taken for a file server.
+                // If this fails, assume a file server.
                 let local = magic.is_ok_and(|magic| LOCAL.contains(&(magic & 0xFFFF_FFFF)));
                 self.device = Some((device, local));
                 local
@@ -207,8 +209,8 @@ impl Newness {
 }
 
 impl Birth {
-    /// Whether a directory that could not be opened may stay, as the original leaves it: its own mode is
-    /// what its owner was refused by.
+    /// Returns whether a directory that could not be opened may stay, as in the original: it could not be opened
+    /// because its mode does not let its owner read it.
     pub(crate) fn is_closed_to_its_owner(&self, parent: &OwnedFd, name: &[u8], errno: i32) -> bool {
         errno == sys::EACCES
             && self.mark.is_none()
@@ -216,9 +218,9 @@ impl Birth {
     }
 }
 
-/// Whether fchmod(2) is called although the mode is right: on a local file system it may clear a
-/// special bit (setgid of a group that is not the caller's), and the original calls it. A server may
-/// refuse it although it changes nothing.
+/// Returns whether fchmod(2) is called even if the mode is already right. On a local file system it may clear a
+/// special bit (setgid for a group that the caller is not in), and the original calls it. On others it is left
+/// out, because a server may refuse it even if nothing changes.
 fn needs_chmod(is_local: bool, mode: u32) -> bool {
     is_local && mode & 0o7000 != 0
 }

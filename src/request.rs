@@ -1,4 +1,4 @@
-//! [`Subpath`]: what a caller asks for.
+//! [`Subpath`]: the sub path that is to be bound, and its builder.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -37,20 +37,20 @@ pub struct Subpath {
 }
 
 impl Subpath {
-    /// Begins with a request that says nothing yet.
+    /// Returns a builder with all fields empty and the index 0.
     pub fn builder() -> SubpathBuilder {
         SubpathBuilder::default()
     }
 
-    /// A request of the original's, as it is: nothing is checked. The fields are path, volume name,
-    /// volume path, the pod's directory and the container's name.
+    /// Makes a request from the original's fields without checking them: path, volume name, volume path, the
+    /// pod's directory and the container's name.
     #[doc(hidden)]
     pub fn from_fields(fields: [&[u8]; 5], volume_mount_index: i64) -> Self {
         let [path, volume_name, volume_path, pod_dir, container_name] = fields.map(<[u8]>::to_vec);
         Subpath { volume_mount_index, path, volume_name, volume_path, pod_dir, container_name }
     }
 
-    /// `POD_DIR/volume-subpaths/VOLUME/CONTAINER`.
+    /// Returns `POD_DIR/volume-subpaths/VOLUME/CONTAINER`.
     pub(crate) fn container_dir(&self) -> Vec<u8> {
         go_path::join(&[
             &self.pod_dir,
@@ -60,7 +60,7 @@ impl Subpath {
         ])
     }
 
-    /// Where the sub path is bound (`getSubpathBindTarget`).
+    /// Returns the path at which the sub path is mounted (`getSubpathBindTarget`).
     pub(crate) fn target(&self) -> Vec<u8> {
         go_path::join(&[
             &self.pod_dir,
@@ -89,7 +89,7 @@ impl fmt::Debug for Subpath {
     }
 }
 
-/// Builds a [`Subpath`]: everything but the index has to be said.
+/// Builds a [`Subpath`]. All fields but the index have to be set.
 #[derive(Debug, Clone, Default)]
 pub struct SubpathBuilder {
     subpath: Subpath,
@@ -97,50 +97,50 @@ pub struct SubpathBuilder {
 }
 
 impl SubpathBuilder {
-    /// The volume: its name, which names a directory, and its whole path on the host.
+    /// Sets the volume's name, which is used as the name of a directory, and its full path on the host.
     pub fn volume(mut self, name: impl AsRef<OsStr>, path: impl AsRef<Path>) -> Self {
         self.subpath.volume_name = name.as_ref().as_bytes().to_vec();
         self.subpath.volume_path = bytes_of(&path).to_vec();
         self
     }
 
-    /// The sub path below the volume.
+    /// Sets the sub path, relative to the volume.
     pub fn sub_path(mut self, path: impl AsRef<Path>) -> Self {
         self.subpath.path = bytes_of(&path).to_vec();
         self.is_below_volume = true;
         self
     }
 
-    /// The whole path of the sub path on the host, in place of [`SubpathBuilder::sub_path`].
+    /// Sets the full path of the sub path on the host, in place of [`SubpathBuilder::sub_path`].
     pub fn path(mut self, path: impl AsRef<Path>) -> Self {
         self.subpath.path = bytes_of(&path).to_vec();
         self.is_below_volume = false;
         self
     }
 
-    /// The pod's directory.
+    /// Sets the pod's directory on the host, including the pod's UID.
     pub fn pod_dir(mut self, path: impl AsRef<Path>) -> Self {
         self.subpath.pod_dir = bytes_of(&path).to_vec();
         self
     }
 
-    /// The container's name, which names a directory.
+    /// Sets the container's name, which is used as the name of a directory.
     pub fn container(mut self, name: impl AsRef<OsStr>) -> Self {
         self.subpath.container_name = name.as_ref().as_bytes().to_vec();
         self
     }
 
-    /// The index of the volume mount in the container; 0 if it is not said.
+    /// Sets the index of the volume mount in the container. The default is 0.
     pub fn volume_mount_index(mut self, index: u32) -> Self {
         self.subpath.volume_mount_index = index.into();
         self
     }
 
-    /// The request.
+    /// Checks the fields and returns the request.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] where something was not said, or where a name is none of a directory:
-    /// empty, `.`, `..`, or with a slash in it.
+    /// [`ErrorKind::InvalidInput`] if a field is not set, or if a name cannot be that of a directory because it
+    /// is empty, `.` or `..`, or contains a slash.
     pub fn build(self) -> Result<Subpath> {
         let SubpathBuilder { mut subpath, is_below_volume } = self;
         for (what, path) in [

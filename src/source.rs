@@ -1,4 +1,4 @@
-//! What is to be bound: the sub path, resolved, and opened below its volume.
+//! The source of a bind: resolves a sub path and opens it below its volume.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -10,16 +10,16 @@ use subpath_mountinfo::{Error, ErrorKind, Result, Source, log, text};
 use crate::open::{NotSymlinkFree, open_beneath, open_symlink_free};
 use crate::request::Subpath;
 
-/// Where the facts about the source of a bind come from.
+/// The source of a bind, as its kind and number are found out.
 pub(crate) enum BindSource<'a> {
-    /// The open descriptor that will be bound, and what fstat(2) told of it if it was asked.
+    /// The open descriptor that will be bound, and the result of fstat(2) if it was called already.
     Open(BorrowedFd<'a>, Option<Stat>),
-    /// The sub path's path, for a caller that has opened nothing.
+    /// The path of the sub path, for callers that have not opened it (only the original's inner steps).
     Path(&'a [u8]),
 }
 
 impl BindSource<'_> {
-    /// What kind of file it is, and which.
+    /// Returns the source's kind, device and inode number.
     pub(crate) fn stat(&self) -> Result<Stat> {
         match self {
             BindSource::Open(_, Some(stat)) => Ok(*stat),
@@ -30,14 +30,15 @@ impl BindSource<'_> {
         }
     }
 
-    /// [`BindSource::stat`] to compare with what is mounted on the target.
+    /// Returns what [`BindSource::stat`] does, with the original's error for the comparison of the source with
+    /// what is mounted on the target.
     pub(crate) fn stat_to_compare(&self, subpath: &Subpath) -> Result<Stat> {
         self.stat().map_err(|error| {
             Error::flatten(text!("stat %s failed: %s", subpath.path, error), &error)
         })
     }
 
-    /// Whether the source answers when its server is asked anew.
+    /// Contacts the source's server, bypassing what the kernel remembers, and returns its error if it has one.
     pub(crate) fn ask_server(&self) -> Sys<()> {
         match self {
             BindSource::Open(fd, _) => sys::server_answers(fd, b"", false),
@@ -46,7 +47,7 @@ impl BindSource<'_> {
     }
 }
 
-/// A sub path whose paths have no link in them any more, and its open source.
+/// A sub path after its symlinks were resolved, and its open source.
 pub(crate) struct Opened {
     pub(crate) subpath: Subpath,
     pub(crate) fd: OwnedFd,
@@ -106,9 +107,9 @@ fn open_sub_path(path: &[u8], volume_path: &[u8]) -> Result<OwnedFd> {
         .map_err(|error| Error::flatten(text!("error opening subpath %s: %s", path, error), &error))
 }
 
-/// Logs that the mounter is about to bind, as the original does.
+/// Logs that a source is about to be bound, with the path that the original would log.
 pub(crate) fn log_bind(source: Source<'_>, target: &[u8]) {
-    // Where it cannot be told the mounter's own question fails.
+    // If there is no path, binding by a caller's mounter fails and says why.
     log!(
         TRACE,
         target = target,

@@ -1,4 +1,4 @@
-//! [`Subpather`]: the operations, with the mounter and the profile that they go by.
+//! [`Subpather`]: the operations, with the mounter and the profile that they use.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -15,12 +15,12 @@ use crate::{asked, mkdir, native};
 
 /// Prepares sub paths and cleans them up (the original's `subpath.Interface`).
 ///
-/// It holds no state but its mounter and profile: it can be made anew for each call, copied, and
-/// shared by threads. Every operation waits for the kernel; in an asynchronous program call it where
-/// waiting is allowed (tokio's `spawn_blocking`).
+/// Its only state is the mounter and the profile. One can be made for each call, copied, or shared by
+/// threads. Every operation blocks the thread; in an asynchronous program call it where that is allowed
+/// (tokio's `spawn_blocking`).
 ///
 /// # Examples
-/// Mount for real, which needs `CAP_SYS_ADMIN`, as the newest kubernetes does:
+/// Mount with the kernel's mounter, which needs `CAP_SYS_ADMIN`:
 /// ```no_run
 /// use subpath::{Subpath, Subpather};
 ///
@@ -44,7 +44,8 @@ pub struct Subpather<M = KernelMounter> {
 }
 
 impl Subpather {
-    /// Mounts by system calls of its own, and behaves as the newest kubernetes release known.
+    /// Returns a `Subpather` that mounts by system calls ([`KernelMounter`]) and behaves as the newest
+    /// kubernetes release ([`Profile::default`]).
     pub fn new() -> Self {
         Subpather::with_mounter(KernelMounter)
     }
@@ -57,38 +58,40 @@ impl Default for Subpather {
 }
 
 impl<M: Mounter> Subpather<M> {
-    /// Asks a mounter what the original asks it, in the original's order. `&mounter` is one too.
+    /// Returns a `Subpather` that mounts with `mounter`, which it asks what the original asks its mounter, in
+    /// the original's order. A reference to a mounter is a mounter too.
     pub fn with_mounter(mounter: M) -> Self {
         Subpather { mounter, profile: Profile::default() }
     }
 
-    /// Behaves as another release line of kubernetes.
+    /// Selects the kubernetes releases whose behaviour is wanted where they differ.
     pub fn profile(self, profile: Profile) -> Self {
         Subpather { profile, ..self }
     }
 
-    /// The mounter.
+    /// Returns the mounter.
     pub fn mounter(&self) -> &M {
         &self.mounter
     }
 
-    /// Binds a sub path of a volume into the pod's directory, and tells where (`PrepareSafeSubpath`,
-    /// `doBindSubPath`).
+    /// Binds a sub path of a volume into the pod's directory, and returns the path at which it is mounted
+    /// (`PrepareSafeSubpath`, `doBindSubPath`).
     ///
-    /// The result is `POD_DIR/volume-subpaths/VOLUME/CONTAINER/INDEX`. What is bound there was below the
-    /// volume when it was opened, and stays that file or directory whatever the volume's owner does
-    /// afterwards. A sub path that is bound already is left as it is; something else that is mounted
-    /// there is replaced. Nothing is left mounted after an error.
+    /// The path is `POD_DIR/volume-subpaths/VOLUME/CONTAINER/INDEX`. What is mounted there was inside the
+    /// volume when it was opened, and remains that file or directory whatever the volume's owner does
+    /// afterwards. A sub path that is already mounted is left as it is. Something else that is mounted there
+    /// is replaced. Nothing is left mounted after an error.
     ///
     /// # Errors
-    /// [`OutsideVolume`](crate::ErrorKind::OutsideVolume) where the sub path leads out of the volume;
-    /// [`Symlink`](crate::ErrorKind::Symlink) (ELOOP) and
-    /// [`NotADirectory`](crate::ErrorKind::NotADirectory) (ENOTDIR) where a component was exchanged
-    /// meanwhile; [`PermissionDenied`](crate::ErrorKind::PermissionDenied) (EPERM) without
-    /// `CAP_SYS_ADMIN`; what the mounter answers.
+    /// - [`OutsideVolume`](crate::ErrorKind::OutsideVolume) if the sub path leads out of the volume.
+    /// - [`Symlink`](crate::ErrorKind::Symlink) (ELOOP) or
+    ///   [`NotADirectory`](crate::ErrorKind::NotADirectory) (ENOTDIR) if a component was replaced while the
+    ///   path was opened.
+    /// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied) (EPERM) without `CAP_SYS_ADMIN`.
+    /// - Any error of the mounter.
     ///
     /// # Examples
-    /// With [`FakeMounter`](crate::FakeMounter) nothing is mounted, so that this runs anywhere:
+    /// [`FakeMounter`](crate::FakeMounter) mounts nothing, so this runs without privileges:
     /// ```
     /// use subpath::{ErrorKind, FakeMounter, Subpath, Subpather};
     /// # let root = std::env::temp_dir().join(format!("subpath-doc-{}", std::process::id()));
@@ -119,14 +122,15 @@ impl<M: Mounter> Subpather<M> {
     /// Unmounts every sub path of a volume that was prepared for a pod, and removes the directories
     /// made for them (`CleanSubPaths`, `doCleanSubPaths`).
     ///
-    /// Only the entries of `POD_DIR/volume-subpaths/VOLUME/CONTAINER` are touched, never what is below
-    /// a mount point. Nothing to clean is no error. Nothing more is begun after the first error; it can
-    /// be called again.
+    /// It touches only the entries of `POD_DIR/volume-subpaths/VOLUME/CONTAINER`, and nothing below a mount
+    /// point. If there is nothing to clean up it succeeds. It stops at the first error and can be called
+    /// again.
     ///
     /// # Errors
-    /// [`Busy`](crate::ErrorKind::Busy) (EBUSY) while a process uses a sub path;
-    /// [`DirectoryNotEmpty`](crate::ErrorKind::DirectoryNotEmpty) (ENOTEMPTY) where something else was
-    /// left in the directories; what the mounter answers.
+    /// - [`Busy`](crate::ErrorKind::Busy) (EBUSY) while a process uses a sub path.
+    /// - [`DirectoryNotEmpty`](crate::ErrorKind::DirectoryNotEmpty) (ENOTEMPTY) if the directories contain
+    ///   something that was not prepared.
+    /// - Any error of the mounter.
     pub fn clean_sub_paths(
         &self,
         pod_dir: impl AsRef<Path>,
@@ -141,17 +145,19 @@ impl<M: Mounter> Subpather<M> {
     }
 
     /// Makes the directory `subdir` below `base` with every missing level, and gives each level that it
-    /// makes exactly the mode `mode`, whatever the umask says (`SafeMakeDir`).
+    /// makes exactly the mode `mode`, whatever the umask is (`SafeMakeDir`).
     ///
-    /// `mode` is one of inode(7): 0o2770 is setgid. `base` may be a symlink; below it links are
-    /// followed only where they end inside `base`. A directory that exists already is left as it is,
-    /// and one that a concurrent caller made first counts as made. The mounter is not asked.
+    /// `mode` has the bits of inode(7), so that 0o2770 sets setgid. `base` may be a symlink. Symlinks below it
+    /// are followed only if they lead to something inside `base`. A directory that exists already keeps its
+    /// mode, also if a concurrent caller made it first. The mounter is not used.
     ///
     /// # Errors
-    /// [`OutsideVolume`](crate::ErrorKind::OutsideVolume) where `subdir` leads out of `base`;
-    /// [`NotADirectory`](crate::ErrorKind::NotADirectory) (ENOTDIR) where something else is at the path;
-    /// [`Symlink`](crate::ErrorKind::Symlink) (ELOOP) where a component was exchanged meanwhile; what
-    /// mkdirat(2) and fchmod(2) answer.
+    /// - [`OutsideVolume`](crate::ErrorKind::OutsideVolume) if `subdir` leads out of `base`.
+    /// - [`NotADirectory`](crate::ErrorKind::NotADirectory) (ENOTDIR) if a component exists and is not a
+    ///   directory.
+    /// - [`Symlink`](crate::ErrorKind::Symlink) (ELOOP) if a component was replaced while the path was opened.
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput) if `mode` has other bits than those of inode(7).
+    /// - Any errno of mkdirat(2) and fchmod(2).
     ///
     /// # Examples
     /// ```
@@ -177,9 +183,8 @@ impl<M: Mounter> Subpather<M> {
         mkdir::safe_make_dir(bytes_of(&subdir), bytes_of(&base), mode, self.profile)
     }
 
-    /// Tells in one line the crate's version, the newer kernel features that it uses, how many of its
-    /// threads the kernel does not let go, the profile, and which way it mounts: for a log line or a
-    /// health check.
+    /// Returns one line for a log or a health check: the crate's version, the newer kernel features in use,
+    /// how many of its threads are stuck in a system call, the profile, and how it mounts.
     ///
     /// # Examples
     /// ```

@@ -1,4 +1,4 @@
-//! Binds a sub path into the pod's directory by a caller's mounter (`doBindSubPath`).
+//! Binds a sub path into the pod's directory with a caller's mounter (`doBindSubPath`).
 
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::lock::lock;
 use crate::request::Subpath;
 use crate::source::{self, BindSource, Opened};
 
-/// How long another caller's prepare of the same target is waited for. A mounter may itself call back
-/// for the same target, and then the second call goes on as the original would.
+/// How long to wait for another caller's prepare of the same target. It is short because the mounter may itself
+/// prepare that target; that call then goes on without the lock, as in the original.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Binds a sub path, and gives its target.
+/// Binds a sub path and returns the path of its target.
 pub async fn prepare<M: AsyncMounter>(
     mounter: &M,
     subpath: &Subpath,
@@ -49,7 +49,7 @@ pub async fn prepare<M: AsyncMounter>(
     }
 }
 
-/// Takes away what was made for a bind that failed.
+/// Removes what was made for a bind that failed, and logs an error of that.
 async fn undo<M: AsyncMounter>(mounter: &M, subpath: &Subpath, target: &[u8], profile: Profile) {
     log!(DEBUG, target = target, "doBindSubPath() failed for %q, cleaning up subpath", target);
     if let Err(error) = clean_sub_path(mounter, subpath, profile).await {

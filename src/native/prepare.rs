@@ -1,5 +1,6 @@
-//! Binds a sub path into the pod's directory (`doBindSubPath`): resolve, open below the volume, make
-//! the target, bind the open descriptor, and undo it all if that fails.
+//! Binds a sub path into the pod's directory with the kernel's mounter (`doBindSubPath`): resolves the path,
+//! opens it below the volume, makes the target, binds the open descriptor, and undoes all of that if the bind
+//! fails.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
@@ -15,10 +16,10 @@ use crate::request::Subpath;
 use crate::source::{self, BindSource, Opened};
 use crate::target::TRIES;
 
-/// How long another caller's prepare of the same target is waited for.
+/// How long to wait for another caller's prepare of the same target.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Binds a sub path, and gives its target.
+/// Binds a sub path and returns the path of its target.
 pub fn prepare(subpath: &Subpath, profile: Profile) -> Result<Vec<u8>> {
     let Opened { subpath, fd, stat } = source::open(subpath)?;
     let _one_at_a_time = lock(&subpath.target(), PATIENCE);
@@ -33,7 +34,7 @@ fn bind(
     profile: Profile,
 ) -> Result<Vec<u8>> {
     let mut tries = 0;
-    // Ends with the tries: only a target that was taken away under the bind is made anew.
+    // Bounded by TRIES. It repeats only if the target was removed before the bind.
     loop {
         tries += 1;
         let target = target::prepare(subpath, source, profile)?;
@@ -54,8 +55,8 @@ fn bind(
             }
             Err(error) => error,
         };
-        // A concurrent clean-up took the target away. A pod's directory that is gone itself is not made
-        // again: whoever removed it expects no mount in it.
+        // A concurrent clean-up removed the target: make it again. If the pod's directory itself is gone,
+        // do not make that again, because whoever removed it expects no mount in it.
         let vanished = error.raw_os_error() == Some(sys::ENOENT);
         if vanished && tries < TRIES && PodDir::new(&subpath.pod_dir).is_there() {
             continue;
@@ -65,7 +66,7 @@ fn bind(
     }
 }
 
-/// Takes away what was made for a bind that failed.
+/// Removes what was made for a bind that failed, and logs an error of that.
 fn undo(subpath: &Subpath, target: &[u8], profile: Profile) {
     log!(DEBUG, target = target, "doBindSubPath() failed for %q, cleaning up subpath", target);
     if let Err(error) = clean_sub_path(subpath, profile) {
