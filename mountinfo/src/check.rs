@@ -1,16 +1,15 @@
-//! Whether something is mounted at a path: mount-utils' `IsMountPoint`, `IsNotMountPoint` and
+//! Checks whether something is mounted at a path: mount-utils' `IsMountPoint`, `IsNotMountPoint` and
 //! `IsLikelyNotMountPoint`.
 //!
-//! The kernel is asked, by statx(2), whether the entry is the root of a mount: right for binds of
+//! The kernel reports by statx(2) whether an entry is the root of a mount. That is right also for binds of
 //! files, for binds within one file system, for a directory bound on itself and for stacked mounts.
 //!
-//! There are three questions:
-//! - [`is_mount_point`] and [`is_not_mount_point`] tell of a dead server as mount-utils does: what is
-//!   the root of a mount is looked at, in bounded time ([`crate::health`]).
-//! - [`is_likely_not_mount_point`] asks no server, as mount-utils' does not, and tells of what the
-//!   kernel knows to be broken.
-//! - What is mounted and nothing else: the question of the operations, to which a server that is
-//!   dead or hangs cannot matter ([`is_mount_root`]).
+//! There are three checks:
+//! - [`is_mount_point`] and [`is_not_mount_point`] report a dead server, as mount-utils does. If the entry is
+//!   the root of a mount, its server is contacted, with a time limit ([`crate::health`]).
+//! - [`is_likely_not_mount_point`] contacts no server, as in mount-utils, and reports only what the kernel
+//!   itself knows to be broken.
+//! - [`is_mount_root`] is for the operations: whether something is mounted, whatever its server does.
 
 use std::ffi::OsStr;
 use std::os::fd::AsFd;
@@ -27,16 +26,19 @@ use crate::internal::sys::{self, MountRoot, RawErrno, RootCheck, Sys};
 use crate::mounter::{Mounter, Place};
 use crate::table::MountTable;
 
-/// Whether something is mounted at a path (`IsMountPoint`), and whether that answers. Links are
-/// followed, slashes at the end do not count.
+/// Returns whether something is mounted at a path, and checks that its server answers (`IsMountPoint`).
+/// Symlinks are followed, and slashes at the end are ignored.
 ///
-/// What is no mount point costs one system call. The root of a mount is looked at by a thread, which
-/// waits for its server no longer than [`health::PATIENCE`].
+/// For a path that is not a mount point this is one system call. For a mount whose file system may have a
+/// server, a thread contacts the server, and the caller waits five seconds at most
+/// ([`PATIENCE`](crate::PATIENCE)).
 ///
 /// # Errors
-/// The errno with the path: ENOENT when nothing is there; ENOTDIR, ELOOP, EACCES where a directory on the way may not be searched; what the
-/// file system answers that is mounted there, or on the way there: ENOTCONN, ESTALE, EIO or EACCES
-/// say, see [`is_corrupted_mount`](crate::is_corrupted_mount); ETIMEDOUT where it does not answer.
+/// The errno, with the path:
+/// - ENOENT if nothing exists there; ENOTDIR, ELOOP or EACCES if a directory of the path cannot be searched.
+/// - The error of the file system that is mounted at the path or above it, such as ENOTCONN, ESTALE, EIO or
+///   EACCES; see [`is_corrupted_mount`](crate::is_corrupted_mount).
+/// - ETIMEDOUT if the server does not answer.
 ///
 /// # Examples
 /// ```
@@ -50,10 +52,10 @@ pub fn is_mount_point(path: impl AsRef<Path>) -> Result<bool> {
     is_mount_point_at(Place::at(&path))
 }
 
-/// Whether nothing is mounted at a path, by the mounter's exact check (`IsNotMountPoint`).
+/// Returns whether nothing is mounted at a path, by the mounter's exact check (`IsNotMountPoint`).
 ///
 /// # Errors
-/// What the mounter answers. mount-utils says `true` beside an error.
+/// Any error of the mounter. (mount-utils also returns `true` with an error.)
 ///
 /// # Examples
 /// ```
@@ -68,12 +70,12 @@ pub fn is_not_mount_point<M: Mounter + ?Sized>(
     mounter.is_mount_point(Place::at(&path)).map(|mounted| !mounted)
 }
 
-/// Whether nothing is mounted at a path (`IsLikelyNotMountPoint`); bind mounts are not missed. It
-/// asks no server, and so does not tell whether one is dead or hangs.
+/// Returns whether nothing is mounted at a path (`IsLikelyNotMountPoint`). Unlike mount-utils' function it does
+/// not miss bind mounts. It contacts no server, so it does not report one that is dead or hangs.
 ///
 /// # Errors
-/// The errno with the path; mount-utils says `true` beside it. EIO where the mounted
-/// file system was shut down and says so without looking at its disk (XFS).
+/// The errno, with the path. EIO if the mounted file system was shut down and reports that without reading its
+/// disk (XFS). (mount-utils also returns `true` with an error.)
 ///
 /// # Examples
 /// ```

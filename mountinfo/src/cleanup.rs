@@ -14,8 +14,10 @@ use crate::profile::Profile;
 use crate::utab::ByProgram;
 use crate::{log, umount};
 
-/// Whether an error tells of a corrupted mount (`IsCorruptedMnt`): only a bare errno or a path
-/// error can, as in Go, and what the mounter's own error says of itself.
+/// Returns whether an error means that a mount is corrupted (`IsCorruptedMnt`).
+///
+/// As in Go this is so only for a bare errno, for an errno with a path, and for a mounter's own error for which
+/// Go says so. An error that wraps one of these is not recognised.
 pub fn is_corrupted_mount(error: &Error) -> bool {
     match error.as_go() {
         GoError::Errno(errno) | GoError::Path { errno, .. } => sys::is_corrupted_errno(*errno),
@@ -27,20 +29,20 @@ pub fn is_corrupted_mount(error: &Error) -> bool {
 /// What [`path_exists`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Existence {
-    /// Something is there.
+    /// Something exists at the path.
     Yes,
-    /// Nothing is there.
+    /// Nothing exists at the path.
     No,
-    /// Something is there, and its mount is corrupted.
+    /// Something exists at the path, and its mount is corrupted.
     Corrupted(Error),
 }
 
-/// Whether something is at the path (`PathExists`); links are followed.
+/// Returns whether something exists at the path (`PathExists`). Symlinks are followed.
 ///
-/// It is stat(2), and waits as long as that does for a server that hangs.
+/// It calls stat(2), and waits with that for a server that hangs.
 ///
 /// # Errors
-/// Any errno of stat(2) but ENOENT and those of a corrupted mount.
+/// Any errno of stat(2) except ENOENT and those of a corrupted mount.
 ///
 /// # Examples
 /// ```
@@ -66,21 +68,22 @@ pub fn path_exists(path: impl AsRef<Path>) -> Result<Existence> {
     }
 }
 
-/// Unmounts the path and removes what is left of it (`CleanupMountPoint`).
+/// Unmounts everything at a path and removes the empty directory or file (`CleanupMountPoint`).
 ///
-/// With `extensive` the mounter's exact check decides whether it is a mount point at all, else its
-/// cheap one, which may call a bind mount none.
+/// With `extensive` a caller's mounter decides by its exact check whether the path is a mount point, else by
+/// its cheap check, which may miss bind mounts. The kernel's mounter ignores it.
 ///
-/// The kernel's mounter takes every mount away that lies there, stacked ones too, and asks nothing
-/// of them: neither a dead server nor one that hangs matters. Only what mount(8) noted in
-/// /run/mount/utab, for an option like `_netdev` or `helper=`, is unmounted by umount(8), as
-/// mount-utils does it, which waits for what it waits for; where that fails, or the server does not
-/// answer within [`health::PATIENCE`](crate::health::PATIENCE), umount2(2) unmounts, and a warning says
-/// that the entry stays.
+/// The kernel's mounter unmounts every mount at the path, including stacked ones, and contacts no server, so it
+/// works if a server is dead or hangs. The exception is a mount with an entry in /run/mount/utab, because of an
+/// option such as `_netdev` or `helper=`. It is unmounted by umount(8), as in mount-utils, and the call waits for
+/// umount(8). If that fails, or the server does not answer within five seconds ([`PATIENCE`](crate::PATIENCE)),
+/// umount2(2) unmounts, and a warning says that the entry stays.
 ///
 /// # Errors
-/// What the mounter answers; `Error checking path: …`; `failed to cleanup mount point …` when it is
-/// still mounted afterwards; a path error of `remove`.
+/// - Any error of the mounter.
+/// - `Error checking path: …` if the path cannot be looked up.
+/// - `failed to cleanup mount point …` if something is still mounted afterwards.
+/// - The errno with which the directory or file cannot be removed.
 ///
 /// # Examples
 /// ```

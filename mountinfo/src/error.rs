@@ -1,9 +1,8 @@
 //! [`Error`]: one type for both crates.
 //!
-//! It tells a Rust program what went wrong by a [kind](Error::kind), and it holds the error that the
-//! original would have returned in Go: a bare errno, a `*PathError`, a formatted text, a text that wraps
-//! another error, or the caller's own error. It never loses the errno that the kernel answered, nor
-//! turns bytes of a path into anything else.
+//! It has a [kind](Error::kind) that a Rust program can match, and it holds the error that the original would
+//! have returned in Go: a bare errno, a `*PathError`, a formatted text, a text that wraps another error, or
+//! the error of a caller's mounter. It keeps the errno that the kernel returned, and the bytes of paths.
 
 mod go;
 mod kind;
@@ -20,9 +19,9 @@ pub use kind::ErrorKind;
 use crate::internal::{go_text, sys};
 use crate::text;
 
-/// Why an operation failed: what was tried, on which path, and what the kernel said.
+/// Why an operation failed: what was tried, on which path, and with which errno.
 ///
-/// [`fmt::Display`] shows all of it in one line, with bytes that are not UTF-8 replaced.
+/// [`fmt::Display`] shows all of that in one line. Bytes that are not UTF-8 are replaced.
 /// [`Error::original_text`] is what kubernetes prints for the same failure.
 ///
 /// # Examples
@@ -34,7 +33,7 @@ use crate::text;
 /// assert_eq!(error.raw_os_error(), Some(2)); // ENOENT
 /// assert_eq!(error.to_string(), "statx /no such file: no such file or directory");
 ///
-/// // As an error of the standard library: with text and path, or as the system's alone.
+/// // As an error of the standard library: with text and path, or as a bare OS error.
 /// let whole = std::io::Error::from(error.clone());
 /// assert_eq!(whole.kind(), std::io::ErrorKind::NotFound);
 /// assert_eq!(error.to_os_error().unwrap().raw_os_error(), Some(2));
@@ -63,7 +62,7 @@ impl From<GoError> for Error {
 }
 
 impl Error {
-    /// What kind of failure this is, to be matched.
+    /// Returns the kind of failure, for matching.
     pub fn kind(&self) -> ErrorKind {
         if let Some(kind) = self.0.kind {
             return kind;
@@ -75,7 +74,8 @@ impl Error {
         }
     }
 
-    /// The errno that the kernel answered, however deep it lies; `None` where no system call failed.
+    /// Returns the errno of the system call that failed, even if it is wrapped in other errors. It is `None` if
+    /// no system call failed.
     pub fn raw_os_error(&self) -> Option<i32> {
         match &self.0.go {
             GoError::Errno(errno) | GoError::Path { errno, .. } => Some(*errno),
@@ -86,7 +86,8 @@ impl Error {
         }
     }
 
-    /// The path on which the system call failed; `None` where none did, or on no path.
+    /// Returns the path that the failed system call was given. It is `None` if no system call failed, or if it
+    /// has no path.
     pub fn path(&self) -> Option<&Path> {
         let path = match (&self.0.go, &self.0.about) {
             (GoError::Path { path, .. }, _) | (_, Some((_, path))) => path,
@@ -95,13 +96,13 @@ impl Error {
         Some(Path::new(OsStr::from_bytes(path)))
     }
 
-    /// The system's error alone, as the standard library has it for a system call that failed: text
-    /// and path are not in it. `None` where no system call failed.
+    /// Returns the bare OS error, without text and path, as the standard library returns it for a failed system
+    /// call. It is `None` if no system call failed.
     pub fn to_os_error(&self) -> Option<io::Error> {
         self.raw_os_error().map(io::Error::from_raw_os_error)
     }
 
-    /// The text of the error that kubernetes' code returns in Go for the same failure, byte for byte.
+    /// Returns the text of the error that kubernetes' code returns for this failure, byte for byte.
     pub fn original_text(&self) -> Vec<u8> {
         match &self.0.go {
             GoError::Errno(errno) => go_text::errno_text(*errno).into_owned().into_bytes(),
@@ -152,14 +153,14 @@ impl fmt::Debug for Error {
 }
 
 impl std::error::Error for Error {
-    /// The error that this one was made from; its text is a part of this one's.
+    /// Returns the error from which this one was made. Its text is part of this one's.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.cause().map(|cause| cause as _)
     }
 }
 
-/// Keeps kind, text and path; the errno is had by downcasting to [`Error`]. For the system's error
-/// alone see [`Error::to_os_error`].
+/// Keeps kind, text and path. To get the errno, downcast the inner error to [`Error`]. For the bare OS error
+/// use [`Error::to_os_error`].
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = error.kind().to_io(error.raw_os_error());
@@ -167,8 +168,8 @@ impl From<Error> for io::Error {
     }
 }
 
-/// For a [`Mounter`](crate::Mounter) of the caller's own: keeps errno and text, and gives an [`Error`]
-/// back that is inside.
+/// For a program's own [`Mounter`](crate::Mounter): keeps errno and text. If the `io::Error` was made from an
+/// [`Error`], returns that.
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         match error.downcast::<Error>() {

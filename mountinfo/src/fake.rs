@@ -1,4 +1,4 @@
-//! [`FakeMounter`]: mounts that exist only in memory, for tests, as mount-utils' FakeMounter.
+//! [`FakeMounter`]: mounts that exist only in memory, for tests, like mount-utils' FakeMounter.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,19 +15,19 @@ use crate::mounter::{MountPoint, Mounter, Place, Source};
 pub enum FakeAction {
     /// Something was bound.
     Mount {
-        /// What: the path that [`Source::proc_path`] gives.
+        /// The source, as the path that [`Source::proc_path`] returns.
         source: PathBuf,
-        /// Where.
+        /// The path at which it was bound.
         target: PathBuf,
     },
     /// Something was unmounted.
     Unmount {
-        /// Where.
+        /// The path that was unmounted.
         target: PathBuf,
     },
 }
 
-/// A mounter that keeps its mounts in memory and records what it is asked to do.
+/// A mounter for tests, which keeps its mounts in memory and records the calls that change them.
 ///
 /// # Examples
 /// ```
@@ -52,12 +52,12 @@ struct State {
 }
 
 impl FakeMounter {
-    /// A mounter with nothing mounted.
+    /// Returns a mounter with nothing mounted.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A mounter with something mounted at each of the paths.
+    /// Returns a mounter with something mounted at each of the paths.
     pub fn with_mounts<P: Into<PathBuf>>(paths: impl IntoIterator<Item = P>) -> Self {
         let fake = Self::new();
         fake.state().mounts = paths
@@ -67,19 +67,19 @@ impl FakeMounter {
         fake
     }
 
-    /// Lets every later bind fail with the error: one of [`std::io::Error`], say.
+    /// Makes every later bind fail with an error, such as an [`std::io::Error`].
     pub fn fail_bind(self, error: impl Into<Error>) -> Self {
         self.state().fail_bind = Some(error.into());
         self
     }
 
-    /// Says that unmounting what is not mounted is no error.
+    /// Makes [`Mounter::can_safely_skip_mount_point_check`] return `true`.
     pub fn skip_mount_point_check(self) -> Self {
         self.state().skip_check = true;
         self
     }
 
-    /// What was asked so far.
+    /// Returns the calls so far that mounted or unmounted something.
     pub fn log(&self) -> Vec<FakeAction> {
         self.state().log.clone()
     }
@@ -89,7 +89,7 @@ impl FakeMounter {
     }
 }
 
-/// The path without links, as a mount table has it; as it is where that cannot be told.
+/// Returns the path with its symlinks resolved, as in a mount table, or unchanged if that fails.
 fn resolved(path: &[u8]) -> PathBuf {
     into_path(go_path::eval_symlinks(path).unwrap_or_else(|_| path.to_vec()))
 }

@@ -1,7 +1,7 @@
-//! [`KernelMounter`]: the kernel's own mounts, by system calls on descriptors.
+//! [`KernelMounter`]: mounts and unmounts by system calls on descriptors.
 //!
-//! It runs no mount(8) or umount(8) itself. To find out what is mounted it never waits for a file system;
-//! whether that answers is asked in bounded time ([`Mounter::is_mount_point`]).
+//! It does not run mount(8) or umount(8). To find out what is mounted it never waits for a file system. Only
+//! [`Mounter::is_mount_point`] checks whether a mounted file system answers, with a time limit.
 
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -15,19 +15,20 @@ use crate::mounter::{MountPoint, Mounter, Place, Source};
 use crate::table::MountTable;
 use crate::{check, log};
 
-/// How many mounts may lie on one place before taking them away is given up. A mount table holds
-/// 100,000 by default (fs.mount-max).
+/// How many mounts on one place are unmounted at most. A mount namespace has 100,000 mounts at most by default
+/// (fs.mount-max).
 pub const MOST_LAYERS: usize = 100_000;
 
-/// Mounts by open_tree(2) and move_mount(2), else mount(2); unmounts by umount2(2); and asks
-/// statx(2) what is mounted, else /proc/thread-self/fdinfo.
+/// The kernel's mounter, which makes system calls: it mounts by open_tree(2) and move_mount(2), unmounts by
+/// umount2(2), and finds out by statx(2) what is mounted. Where these are missing or refused it uses mount(2)
+/// and /proc/thread-self/fdinfo.
 ///
-/// Needs `CAP_SYS_ADMIN` in the user namespace that owns the mount namespace.
+/// Mounting and unmounting need `CAP_SYS_ADMIN` in the user namespace that owns the mount namespace.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct KernelMounter;
 
 impl Mounter for KernelMounter {
-    /// Waits for a server in bounded time, see [`check::is_mount_point`].
+    /// Contacts the server of a mount with a time limit, as [`is_mount_point`](crate::is_mount_point) does.
     fn is_mount_point(&self, at: Place<'_>) -> Result<bool> {
         check::is_mount_point_at(at)
     }

@@ -1,12 +1,13 @@
-//! A mount table that is right, and the mount point checks and clean-up of kubernetes' mount-utils.
+//! What is mounted where, without losing a byte, and the mount point checks and clean-up of kubernetes'
+//! `k8s.io/mount-utils`.
 //!
 //! | what | here | mount-utils' name |
 //! |---|---|---|
 //! | what is mounted where | [`MountTable`], [`table`] | `ParseMountInfo`, `List` |
-//! | is something mounted there? | [`is_mount_point`], [`is_not_mount_point`], [`is_likely_not_mount_point`] | the same in Go's spelling |
+//! | is something mounted at a path? | [`is_mount_point`], [`is_not_mount_point`], [`is_likely_not_mount_point`] | `IsMountPoint`, `IsNotMountPoint`, `IsLikelyNotMountPoint` |
 //! | where else is it mounted? | [`table::mount_refs`] | `GetMountRefs`, `SearchMountPoints` |
-//! | unmount it and remove the directory | [`cleanup_mount_point`], [`cleanup_mount_with_force`] | the same in Go's spelling |
-//! | who mounts | [`Mounter`]: [`KernelMounter`], and for tests [`FakeMounter`], [`ReplayMounter`] | `mount.Interface` |
+//! | unmount it and remove the directory | [`cleanup_mount_point`], [`cleanup_mount_with_force`] | `CleanupMountPoint`, `CleanupMountWithForce` |
+//! | what mounts | [`Mounter`]: [`KernelMounter`], and for tests [`FakeMounter`], [`ReplayMounter`] | `mount.Interface` |
 //!
 //! # Examples
 //! ```
@@ -54,8 +55,8 @@ pub use table::{MountRecord, MountTable};
 
 use std::path::Path;
 
-/// Whether `path` is `base` or lies in it, by their texts alone: `..` and repeated slashes are taken
-/// away, and no link is looked at (mount-utils' `PathWithinBase`).
+/// Returns whether `path` is `base` or lies below it, without looking at the file system: `..` and repeated
+/// slashes are resolved, and symlinks are not (mount-utils' `PathWithinBase`).
 ///
 /// # Examples
 /// ```
@@ -69,8 +70,8 @@ pub fn path_within_base(path: impl AsRef<Path>, base: impl AsRef<Path>) -> bool 
     internal::go_path::path_within_base(bytes_of(&path), bytes_of(&base))
 }
 
-/// Tells in a few words which newer kernel features this process uses, and how many threads that
-/// [`cleanup_mount_with_force`] started the kernel does not let go.
+/// Returns a short text for a log or a health check: which newer kernel features this process uses, and how
+/// many threads that [`cleanup_mount_with_force`] started are stuck in a system call.
 ///
 /// # Examples
 /// ```

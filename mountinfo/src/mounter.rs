@@ -1,4 +1,4 @@
-//! What the operations ask of whoever performs mounts: the [`Mounter`] trait, and the place it acts on.
+//! The [`Mounter`] trait, by which the operations mount and unmount, and the [`Place`] that it acts on.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -12,10 +12,10 @@ use crate::internal::paths::{bytes_of, path_of};
 use crate::internal::sys;
 use crate::table::MountRecord;
 
-/// A path, and the open directory it lies in where the caller has one.
+/// A path, and the open directory that contains it if the caller has that.
 ///
-/// A mounter that can should act on the pair (directory, name): nobody can exchange a parent of
-/// the path under it then.
+/// A mounter should use the directory and the name if it can: then nobody can replace a parent directory
+/// while it works.
 #[derive(Clone, Copy)]
 pub struct Place<'a> {
     path: &'a [u8],
@@ -23,7 +23,7 @@ pub struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// A place known by its path alone.
+    /// Returns the place at a path, without an open directory.
     ///
     /// # Examples
     /// ```
@@ -35,22 +35,22 @@ impl<'a> Place<'a> {
         Place { path: bytes_of(path), dir: None }
     }
 
-    /// The entry named by the last component of `path` in the open directory `dir`.
+    /// Returns the place at a path whose last component is an entry of the open directory `dir`.
     pub fn beneath<P: AsRef<Path> + ?Sized>(dir: BorrowedFd<'a>, path: &'a P) -> Self {
         Place { path: bytes_of(path), dir: Some(dir) }
     }
 
-    /// The whole path, as messages and a mounter that knows only paths need it.
+    /// Returns the full path, for messages and for mounters that use only paths.
     pub fn path(&self) -> &'a Path {
         path_of(self.path)
     }
 
-    /// The directory that holds the last component of [`Place::path`].
+    /// Returns the open directory that contains the last component of [`Place::path`], if there is one.
     pub fn dir(&self) -> Option<BorrowedFd<'a>> {
         self.dir
     }
 
-    /// The last component of the path: what follows its last slash.
+    /// Returns the last component of the path: what follows its last slash.
     pub fn name(&self) -> &'a OsStr {
         OsStr::from_bytes(self.name_bytes())
     }
@@ -88,7 +88,7 @@ impl fmt::Debug for Place<'_> {
     }
 }
 
-/// What is to be bound: an open file or directory.
+/// The source of a bind: an open file or directory.
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'a> {
     /// The descriptor, opened with `O_PATH`.
@@ -96,12 +96,12 @@ pub struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// `/proc/PID/fd/N`, the path by which a mounter that knows only paths reaches the descriptor, from
-    /// any process. Where the calling thread has a descriptor table of its own (unshare(2) with
-    /// `CLONE_FILES`) it is `/proc/TID/fd/N`.
+    /// Returns `/proc/PID/fd/N`, the path by which any process reaches the descriptor, for mounters that use
+    /// only paths. If the calling thread has a descriptor table of its own (unshare(2) with `CLONE_FILES`),
+    /// it is `/proc/TID/fd/N`.
     ///
     /// # Errors
-    /// The bare errno where it cannot be told which: EMFILE or ENFILE when no descriptor is free.
+    /// EMFILE or ENFILE if no descriptor is free to find out which of them it is.
     pub fn proc_path(&self) -> Result<PathBuf> {
         sys::proc_path_for_others(self.fd)
             .map(|path| PathBuf::from(OsString::from_vec(path)))
@@ -109,11 +109,11 @@ impl Source<'_> {
     }
 }
 
-/// One mounted file system, as mount-utils' `MountPoint` tells it.
+/// One mounted file system, with the fields of mount-utils' `MountPoint`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub struct MountPoint {
-    /// The source: a device, or what the file system calls itself.
+    /// The source: a device, or another name that the file system gives.
     pub device: OsString,
     /// Where it is mounted.
     pub path: PathBuf,
@@ -123,20 +123,25 @@ pub struct MountPoint {
     pub options: Vec<OsString>,
 }
 
-/// The operations of mount-utils' `mount.Interface` that sub paths and mount point clean-up need.
+/// What mounts and unmounts: the methods of mount-utils' `mount.Interface` that sub paths and the clean-up of
+/// mount points need.
 ///
-/// An error returned here reaches the caller of the operation as the original would pass it on.
+/// A program can implement it, for example around [`FakeMounter`](crate::FakeMounter) in a test. An error that
+/// a method returns reaches the caller of the operation. An [`std::io::Error`] converts to [`Error`].
 pub trait Mounter {
-    /// Whether something is mounted at the place (`IsMountPoint`). ENOENT when nothing is there; the
-    /// errno of what is mounted there where that is dead.
+    /// Returns whether something is mounted at the place (`IsMountPoint`).
+    ///
+    /// # Errors
+    /// ENOENT if nothing exists there, and the errno of the mounted file system if that is dead.
     fn is_mount_point(&self, at: Place<'_>) -> Result<bool>;
 
-    /// The cheap question (`IsLikelyNotMountPoint`): may call a bind mount no mount point.
+    /// Returns whether nothing is mounted at the place by a cheaper check (`IsLikelyNotMountPoint`), which may
+    /// miss bind mounts.
     fn is_likely_not_mount_point(&self, at: Place<'_>) -> Result<bool> {
         Ok(!self.is_mount_point(at)?)
     }
 
-    /// Whether [`Mounter::unmount`] of what is not mounted is no error
+    /// Returns whether [`Mounter::unmount`] succeeds if nothing is mounted
     /// (`CanSafelySkipMountPointCheck`).
     fn can_safely_skip_mount_point_check(&self) -> bool {
         false
@@ -146,18 +151,20 @@ pub trait Mounter {
     /// (`MountSensitiveWithoutSystemdWithMountFlags` with `bind` and `--no-canonicalize`).
     fn bind(&self, source: Source<'_>, at: Place<'_>) -> Result<()>;
 
-    /// Unmounts what is topmost at the place (`Unmount`).
+    /// Unmounts the topmost mount at the place (`Unmount`).
     fn unmount(&self, at: Place<'_>) -> Result<()>;
 
-    /// Detaches what is topmost at the place, busy or not (umount2(2) with `MNT_DETACH`). EINVAL where
-    /// nothing is mounted.
+    /// Detaches the topmost mount at the place, even if it is in use (umount2(2) with `MNT_DETACH`).
+    ///
+    /// # Errors
+    /// EINVAL if nothing is mounted there.
     fn unmount_lazily(&self, at: Place<'_>) -> Result<()>;
 
-    /// Every mount (`List`).
+    /// Returns all mounts (`List`).
     fn list(&self) -> Result<Vec<MountPoint>>;
 
-    /// Whether this is [`KernelMounter`](crate::KernelMounter), or means it. The operations then ask it
-    /// nothing: they mount and look by descriptor, with system calls of their own.
+    /// Returns whether this is [`KernelMounter`](crate::KernelMounter) or a reference to it. The operations then
+    /// do not call its methods but work by descriptor, with system calls of their own.
     #[doc(hidden)]
     fn is_kernel(&self) -> bool {
         false
@@ -192,9 +199,9 @@ impl<M: Mounter + ?Sized> Mounter for &M {
 }
 
 impl From<&MountRecord> for MountPoint {
-    /// The record as a line of /proc/mounts tells it (fs/proc_namespace.c, `show_vfsmnt`): one
-    /// `ro` or `rw` for mount and file system together, then the kernel's flags of the file
-    /// system, the options of the mount, and what the file system adds.
+    /// Converts a record to what its line in /proc/mounts shows (fs/proc_namespace.c, `show_vfsmnt`): one `ro`
+    /// or `rw` for mount and file system together, then the kernel's flags of the file system, the options of
+    /// the mount, and the file system's own options.
     fn from(record: &MountRecord) -> Self {
         const FLAGS: [&[u8]; 4] = [b"sync", b"dirsync", b"mand", b"lazytime"];
         let read_only = record.mount_options.contains("ro") || record.super_options.contains("ro");

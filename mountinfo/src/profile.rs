@@ -1,10 +1,9 @@
-//! What differs between the release lines of kubernetes, each difference by its name.
+//! [`Profile`]: the differences between kubernetes releases, each with a name.
 //!
-//! The code elsewhere asks for a difference and never for a release line (`tests/profiles.rs`).
-//! Every `match` here names each release line, so that a new one compiles only once this file says
-//! what it does.
+//! Other code asks for a difference and never for a release (`tests/profiles.rs`). Every `match` here lists all
+//! profiles, so that a new one compiles only after each of its differences is decided here.
 
-/// The release line whose texts and behaviour are wanted, where they differ.
+/// The kubernetes releases whose texts and behaviour are wanted where they differ. The default is the newest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Profile {
@@ -16,7 +15,7 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// The name that `subpath::info` prints.
+    /// Returns the name, such as `v1.37`, that `subpath::Subpather::info` prints.
     pub const fn name(self) -> &'static str {
         match self {
             Profile::V129 => "v1.29",
@@ -24,7 +23,7 @@ impl Profile {
         }
     }
 
-    /// Whether an error keeps its cause (Go's `%w`) where older releases kept its text alone.
+    /// Returns whether an error wraps its cause (Go's `%w`) where older releases kept only the cause's text.
     pub const fn wraps_errors(self) -> bool {
         match self {
             Profile::V129 => false,
@@ -32,8 +31,8 @@ impl Profile {
         }
     }
 
-    /// Whether a target that the mounter cannot check, because its mount is dead or stale, is
-    /// unmounted and made anew; else the check's error ends the operation.
+    /// Returns whether a target whose mount is dead or stale, so that the mounter cannot check it, is unmounted
+    /// and mounted again. Otherwise the error of the check ends the operation.
     pub const fn recovers_corrupted(self) -> bool {
         match self {
             Profile::V129 => false,
@@ -41,8 +40,8 @@ impl Profile {
         }
     }
 
-    /// Whether a target that shows something else than its source is detached lazily, by the
-    /// operation itself; else the mounter unmounts it.
+    /// Returns whether a mount of something other than the source is detached lazily. Otherwise the mounter
+    /// unmounts it in the ordinary way.
     pub const fn detaches_stale(self) -> bool {
         match self {
             Profile::V129 => false,
@@ -50,8 +49,8 @@ impl Profile {
         }
     }
 
-    /// Whether directories are listed by Go's `ioutil.ReadDir`, which opens whatever is there and
-    /// looks each entry up; else by `os.ReadDir`, which does neither.
+    /// Returns whether directories are listed by Go's `ioutil.ReadDir`, which opens files of any kind and calls
+    /// lstat(2) for each entry. Otherwise they are listed by `os.ReadDir`, which does neither.
     pub const fn lists_with_lookups(self) -> bool {
         match self {
             Profile::V129 => true,
@@ -59,7 +58,7 @@ impl Profile {
         }
     }
 
-    /// How the warning begins that a clean-up found nothing at the path.
+    /// Returns how the warning begins that is logged if a clean-up finds nothing at the path.
     pub(crate) const fn skipped_cleanup(self) -> &'static str {
         match self {
             Profile::V129 => "Warning: mount",

@@ -1,8 +1,8 @@
-//! [`ReplayMounter`]: a mount table taken from elsewhere, on which binds and unmounts are played,
-//! for tests of what happens on a node of which only the table is at hand.
+//! [`ReplayMounter`]: begins with a mount table that was recorded elsewhere and applies binds and unmounts to a
+//! copy of it, to test what would happen on a node of which only the table is available.
 //!
-//! Knows mounts, not files: what is nowhere in the table is no mount point, whether or not it is
-//! there.
+//! It knows mounts and not files: a path that is not in the table is not a mount point, whether or not it
+//! exists.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
@@ -17,7 +17,7 @@ use crate::internal::sys;
 use crate::mounter::{MountPoint, Mounter, Place, Source};
 use crate::table::{MountRecord, MountTable, covering, path_in_file_system};
 
-/// A mounter that starts with the mounts of a table and changes only its own copy of them.
+/// A mounter for tests, which begins with the mounts of a table and changes only its own copy of them.
 ///
 /// # Examples
 /// ```
@@ -41,7 +41,7 @@ pub struct ReplayMounter {
 }
 
 impl ReplayMounter {
-    /// A mounter with the mounts of the table, at the paths that the table has.
+    /// Returns a mounter with the mounts of the table, at the paths in the table.
     ///
     /// # Errors
     /// Those of [`MountTable::records`].
@@ -49,8 +49,9 @@ impl ReplayMounter {
         ReplayMounter::rooted_at("/", table)
     }
 
-    /// Replays a table whose `/` is the directory `root` here, as in a chroot: files and
-    /// directories can be laid out below it, and every path that goes in or out begins with it.
+    /// Returns a mounter with the mounts of a table whose `/` is the directory `root` here, as in a chroot. A
+    /// test can lay out files and directories below `root`. All paths that the mounter takes and returns begin
+    /// with it.
     ///
     /// # Errors
     /// Those of [`MountTable::records`].
@@ -59,7 +60,7 @@ impl ReplayMounter {
         Ok(ReplayMounter { root, mounts: Mutex::new(table.records()?) })
     }
 
-    /// The mounts as they are now.
+    /// Returns the current mounts as a table.
     pub fn table(&self) -> MountTable {
         MountTable::from_records(self.mounts().iter())
     }

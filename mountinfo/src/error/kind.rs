@@ -1,52 +1,52 @@
-//! What kinds of failures there are.
+//! [`ErrorKind`]: the kinds of failures.
 
 use std::io;
 
 use crate::internal::sys;
 
-/// What kind of failure an [`Error`](crate::Error) tells of.
+/// The kind of failure that an [`Error`](crate::Error) reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Nothing is at the path (ENOENT).
+    /// Nothing exists at the path (ENOENT).
     NotFound,
-    /// Something is at the path already (EEXIST).
+    /// Something exists at the path already (EEXIST).
     AlreadyExists,
-    /// A component of the path is no directory (ENOTDIR), which a file or a symlink may be that was put
-    /// there meanwhile.
+    /// A component of the path is not a directory (ENOTDIR). It may be a file or a symlink that was put there
+    /// meanwhile.
     NotADirectory,
-    /// A directory is at the path where something else is wanted (EISDIR).
+    /// A directory is at the path, where something else is expected (EISDIR).
     IsADirectory,
     /// A directory is not empty (ENOTEMPTY).
     DirectoryNotEmpty,
-    /// A symlink is in the way, where none is followed (ELOOP).
+    /// A component of the path is a symlink, and none may be followed (ELOOP).
     Symlink,
     /// The path leads out of the volume, or out of the base.
     OutsideVolume,
-    /// Something is used by a process, or mounted where nothing may be (EBUSY).
+    /// A process uses the mount, or something is mounted where nothing should be (EBUSY).
     Busy,
     /// A server did not answer in time (ETIMEDOUT).
     TimedOut,
-    /// The caller may not do this (EPERM, EACCES).
+    /// The caller lacks the permission (EPERM, EACCES).
     PermissionDenied,
     /// The file system is read-only (EROFS).
     ReadOnly,
     /// The mount's server or device is gone (ENOTCONN, ESTALE, EIO, EHOSTDOWN, ENODEV, ECONNREFUSED).
     DeadMount,
-    /// No space or quota is left (ENOSPC, EDQUOT).
+    /// The file system is full, or the quota is used up (ENOSPC, EDQUOT).
     StorageFull,
     /// No descriptor, memory or thread is left (EMFILE, ENFILE, ENOMEM, EAGAIN).
     ResourcesExhausted,
-    /// The input is none that can be right: a NUL byte in a path, a path or name that is too long, a
-    /// mode with unknown bits, nothing mounted where something is to be unmounted (EINVAL, ENAMETOOLONG).
+    /// The input cannot be valid: a path with a NUL byte, a path or name that is too long, a mode with unknown
+    /// bits, or a path to unmount at which nothing is mounted (EINVAL, ENAMETOOLONG).
     InvalidInput,
-    /// The kernel or the file system knows no such call (ENOSYS, EOPNOTSUPP).
+    /// The kernel or the file system does not support the call (ENOSYS, EOPNOTSUPP).
     Unsupported,
     /// A line of a mount table is malformed.
     MalformedTable {
         /// The line's number, from 1 on.
         line: usize,
-        /// The field's name, as proc_pid_mountinfo(5) has it.
+        /// The field's name, as in proc_pid_mountinfo(5).
         field: &'static str,
     },
     /// Any other failure; see [`Error::raw_os_error`](crate::Error::raw_os_error).
@@ -54,7 +54,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The kind that follows from an errno.
+    /// Returns the kind for an errno.
     pub(super) fn of_errno(errno: i32) -> Self {
         use nix::libc;
         match errno {
@@ -79,7 +79,7 @@ impl ErrorKind {
         }
     }
 
-    /// The standard library's kind: that of the errno, or the nearest.
+    /// Returns the standard library's kind: that of the errno if there is one, else the nearest.
     pub(super) fn to_io(self, errno: Option<i32>) -> io::ErrorKind {
         if let Some(errno) = errno {
             return io::Error::from_raw_os_error(errno).kind();
