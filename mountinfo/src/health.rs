@@ -1,13 +1,12 @@
-//! Whether the file system that is mounted at a place answers, found out in bounded time.
+//! Checks whether the file system that is mounted at a place answers, with a time limit.
 //!
-//! mount-utils' `IsMountPoint` looks at the mount point as lstat(2) does, and drivers recover from
-//! a dead server by the errno of that look. Here the look is made where a server may be, by a
-//! thread of its own: a server that hangs holds up the thread, and its caller only for
-//! [`PATIENCE`]. One thread looks at one mount, however many ask.
+//! mount-utils' `IsMountPoint` calls lstat(2) on the mount point, and CSI drivers recognise a dead server by the
+//! errno. Here a thread makes that call if the file system may have a server. If the server hangs, the thread
+//! waits, and its caller for [`PATIENCE`] at most. There is one thread for each mount, however many callers.
 //!
-//! Where a server may be is told by the file system's attributes ([`crate::internal::sys::MountRoot`]) and not by
-//! its type: that stands in the mount table alone, which takes longer to read than a thread to
-//! start as soon as there are more than a few mounts.
+//! Whether there may be a server is found out from the file system's attributes
+//! ([`crate::internal::sys::MountRoot`]) and not from its type. The type is only in the mount table, and with
+//! more than a few mounts reading that takes longer than starting a thread.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -22,14 +21,15 @@ use crate::mounter::Place;
 
 pub use crate::internal::worker::PATIENCE;
 
-/// What mounts answer, by their numbers and devices. A thread that waits holds the file system, so that
-/// no other gets its device, but not the mount, whose number may be that of another.
+/// The threads that wait for an answer, by number and device of their mounts. A waiting thread keeps the file
+/// system alive, so no other file system gets its device number. It does not keep the mount, whose number may be
+/// given to another one.
 static LOOKS: Workers<(u64, u64), Sys<()>> = Workers::new();
 
-/// What the file system answers that is mounted at a place, which is the root of that mount.
+/// Returns the answer of the file system that is mounted at a place. The place has to be the root of that mount.
 ///
 /// # Errors
-/// A path error of `statx` with ETIMEDOUT; where no thread can be started, a sentence that says so.
+/// ETIMEDOUT with the path if it does not answer in time; an error that says so if no thread can be started.
 pub(crate) fn look(at: Place<'_>, root: MountRoot) -> Result<Sys<()>> {
     let fail = |errno| Error::at_path("statx", at.bytes(), errno);
     let held = at.dir().map(|dir| dir.try_clone_to_owned()).transpose();
@@ -47,9 +47,9 @@ pub(crate) fn look(at: Place<'_>, root: MountRoot) -> Result<Sys<()>> {
     looked.map_err(|unanswered| unanswered.into_error("statx", at.bytes()))
 }
 
-/// Asks by a copy of the mount that nobody else has: a call that waits keeps busy what it was made on,
-/// and the mount itself must come off although its server hangs. Where there is no copy (Linux before
-/// 5.2, a mount that may not be bound, no privilege) the mount itself is asked.
+/// Contacts the server through a copy of the mount. A call that waits keeps the mount busy on which it was made,
+/// and it has to be possible to unmount the original although its server hangs. If no copy can be made (Linux
+/// before 5.2, a mount that may not be bound, or no privilege), the call is made on the mount itself.
 fn ask(dir: BorrowedFd<'_>, name: &[u8], follow: bool) -> Sys<()> {
     if Features::get().open_tree
         && let Ok(copy) = sys::clone_tree_at(dir, name, follow)

@@ -47,7 +47,7 @@ pub fn in_namespace(name: &str, body: impl FnOnce(&Layout)) {
     in_namespace_over(&BACKENDS, name, body);
 }
 
-/// The same for some backends only.
+/// Runs a test as [`in_namespace`] does, with the given backends only.
 pub fn in_namespace_over(backends: &[&str], name: &str, body: impl FnOnce(&Layout)) {
     if std::env::var_os(INSIDE).is_some() {
         let name = name.to_owned();
@@ -96,8 +96,8 @@ fn say(line: &str) {
     let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
-/// The same for a test that mounts FUSE, which an ordinary user can only where /dev/fuse may be opened.
-/// Where not, the test is named and the reason given.
+/// Runs a test that mounts FUSE as [`in_namespace_over`] does. An ordinary user can do so only if /dev/fuse may
+/// be opened; otherwise the test is left out, and its name and the reason are printed.
 pub fn with_fuse(backends: &[&str], name: &str, body: impl FnOnce(&Layout)) {
     if !nix::unistd::geteuid().is_root() {
         let device = fs::OpenOptions::new().read(true).write(true).open("/dev/fuse");
