@@ -87,30 +87,29 @@ impl Mounter for KernelMounter {
 }
 
 impl KernelMounter {
-    /// Whether something is mounted at the place, be it dead or alive: no server is asked, nor waited
-    /// for.
+    /// Returns whether something is mounted at the place, whatever the state of its server, which is not
+    /// contacted.
     ///
     /// # Errors
-    /// `fs.ErrNotExist` where nothing is there; else a path error of `statx`.
+    /// ENOENT as Go's `fs.ErrNotExist` if nothing exists there, else the errno of statx(2) with the path.
     #[doc(hidden)]
     pub fn is_mounted(&self, at: Place<'_>) -> Result<bool> {
         check::is_mount_root(at).map_err(|errno| check::path_error(at, errno))
     }
 
-    /// Takes away every mount that lies on an entry of an open directory, then the entry itself.
+    /// Unmounts every mount on an entry of an open directory, and removes the entry.
     ///
-    /// It asks nothing of the mounted file system: a source that was deleted, a server that is dead or
-    /// hangs, and a stale handle are unmounted like any other. What lies below the mount point is never
-    /// entered. A symlink is removed, not followed. `likely` is the entry's kind, as far as the caller
-    /// knows it.
+    /// It does not contact the mounted file system: mounts whose source was deleted, whose server is dead or
+    /// hangs, or whose handle is stale are unmounted like any other. It never enters what is below the mount
+    /// point. A symlink is removed, not followed. `likely` is the entry's kind, as far as the caller knows.
     ///
     /// # Errors
-    /// EBUSY while a process uses the mount; EPERM without `CAP_SYS_ADMIN`; ENOTEMPTY where the entry
-    /// is a directory that is not empty.
+    /// EBUSY while a process uses the mount; EPERM without `CAP_SYS_ADMIN`; ENOTEMPTY if the entry is a directory
+    /// that is not empty.
     #[doc(hidden)]
     pub fn clear(&self, dir: BorrowedFd<'_>, path: &[u8], likely: Kind) -> Result<()> {
         let at = Place::in_dir(dir, path);
-        // Each turn takes a mount away, or is the last one.
+        // Each turn unmounts one mount, or is the last.
         for _ in 0..MOST_LAYERS {
             let unmounted = match unmount_once(at, Unmount::Plainly) {
                 // Nothing is there; or there is no /proc, which matters only if something is mounted.
@@ -142,7 +141,7 @@ impl KernelMounter {
     }
 }
 
-/// Takes away the topmost mount of the place; `false` when nothing is mounted there.
+/// Unmounts the topmost mount of the place, and returns `false` if nothing is mounted there.
 pub(crate) fn unmount_once(at: Place<'_>, how: Unmount) -> Result<bool> {
     let answer = unmount_patiently(at, how);
     match answer {
@@ -156,12 +155,13 @@ pub(crate) fn unmount_once(at: Place<'_>, how: Unmount) -> Result<bool> {
     }
 }
 
-/// How many milliseconds lie between the tries to unmount what is busy.
+/// The pauses, in milliseconds, between tries to unmount something that is busy.
 const PATIENCE: [u64; 6] = [1, 2, 4, 8, 16, 32];
 
-/// A process that was just forked has a copy of every descriptor, also of the one by which
-/// [`KernelMounter::bind`] made the mount, until it executes its program; and where any refers to a
-/// mount, that is busy.
+/// Unmounts something, and tries again for some milliseconds while it is busy.
+///
+/// A mount is busy as long as a descriptor refers to it. Until it executes its program, a process that was just
+/// forked has a copy of every descriptor, including the one by which [`KernelMounter::bind`] made the mount.
 fn unmount_patiently(at: Place<'_>, how: Unmount) -> Sys<()> {
     let unmount = || match at.dir() {
         Some(dir) => sys::umount_at(dir, at.name_bytes(), how),

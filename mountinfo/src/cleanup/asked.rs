@@ -1,4 +1,5 @@
-//! Clean-up of a mount point with a caller's mounter, which is asked what mount-utils asks, in its order.
+//! Clean-up of a mount point with a caller's mounter. It is asked the questions that mount-utils asks, in
+//! mount-utils' order.
 
 use super::{Existence, path_exists, remove, remove_path, skip};
 use crate::error::{Error, Result};
@@ -7,7 +8,7 @@ use crate::mounter::Place;
 use crate::profile::Profile;
 use crate::{log, text};
 
-/// [`cleanup_mount_point`](crate::cleanup_mount_point) of a place.
+/// Cleans up a place as [`cleanup_mount_point`](crate::cleanup_mount_point) does with a caller's mounter.
 pub async fn clean_up<M: AsyncMounter>(
     mounter: &M,
     at: Place<'_>,
@@ -41,7 +42,7 @@ pub async fn clean_up<M: AsyncMounter>(
     match remove_if_not_mount_point(mounter, at, extensive).await {
         Ok(true) => Ok(()),
         Err(Check::Remove(error)) => Err(error),
-        // The original gives its own sentence here whatever the check answered.
+        // The original returns this text here, whatever the check returned.
         Ok(false) | Err(Check::Mounted(_)) => {
             Err(Error::new(crate::text!("failed to cleanup mount point %s", at.bytes())))
         }
@@ -49,13 +50,13 @@ pub async fn clean_up<M: AsyncMounter>(
     }
 }
 
-/// Why `remove_if_not_mount_point` failed, and what it took the place for.
+/// Why `remove_if_not_mount_point` failed, and whether it treats the place as a mount point.
 enum Check {
-    /// The check failed; the place counts as no mount point.
+    /// The check failed, and the place is treated as not a mount point.
     NotMounted(Error),
-    /// The check failed; the place counts as a mount point.
+    /// The check failed, and the place is treated as a mount point.
     Mounted(Error),
-    /// It is no mount point, and could not be removed.
+    /// It is not a mount point, and could not be removed.
     Remove(Error),
 }
 
@@ -67,8 +68,8 @@ impl From<Check> for Error {
     }
 }
 
-/// Removes the place if nothing is mounted on it (`removePathIfNotMountPoint`); `true` when it is
-/// gone.
+/// Removes the place if nothing is mounted on it, and returns whether it no longer exists
+/// (`removePathIfNotMountPoint`).
 async fn remove_if_not_mount_point<M: AsyncMounter>(
     mounter: &M,
     at: Place<'_>,

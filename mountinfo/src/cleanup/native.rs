@@ -1,4 +1,4 @@
-//! Clean-up of a mount point by system calls on descriptors, for the kernel's own mounts.
+//! Clean-up of a mount point with the kernel's mounter, by system calls on descriptors.
 
 use std::os::fd::AsFd;
 
@@ -10,10 +10,10 @@ use crate::mounter::{Mounter, Place};
 use crate::profile::Profile;
 use crate::{check, locate, log, text};
 
-/// Takes away every mount that lies on a path, then what the path names. No program is run.
+/// Unmounts every mount at a path and removes the directory or file. It runs no program.
 ///
 /// # Errors
-/// `Error checking path: …` where the path cannot be looked up; those of [`KernelMounter::clear`].
+/// `Error checking path: …` if the path cannot be looked up, and those of [`KernelMounter::clear`].
 pub fn clean_up(path: &[u8], profile: Profile) -> Result<()> {
     let entry = go_path::without_trailing_slashes(path);
     match locate::directory_of(entry) {
@@ -24,8 +24,8 @@ pub fn clean_up(path: &[u8], profile: Profile) -> Result<()> {
     }
 }
 
-/// Takes away the topmost mount where a symlink leads to, or of a path such as `/` or `..`, as
-/// mount-utils does: by path.
+/// Unmounts the topmost mount where a symlink leads to, or at a path such as `/` or `..`. It works by path, as
+/// mount-utils does.
 fn clean_up_behind(at: Place<'_>, profile: Profile) -> Result<()> {
     let corrupted = match is_there(at) {
         Ok(Existence::Yes) => false,
@@ -44,7 +44,8 @@ fn clean_up_behind(at: Place<'_>, profile: Profile) -> Result<()> {
     remove_path(at)
 }
 
-/// [`path_exists`] that asks no server of what is mounted at the place.
+/// Returns whether something exists at the place, as [`path_exists`](super::path_exists) does, but without
+/// contacting the server of a mount there.
 fn is_there(at: Place<'_>) -> Result<Existence> {
     match check::is_mount_root(at) {
         Ok(_) => Ok(Existence::Yes),
@@ -60,8 +61,8 @@ fn is_there(at: Place<'_>) -> Result<Existence> {
     }
 }
 
-/// The error of a path whose directory cannot be opened, as the way by path would have put it: what
-/// tells of a corrupted mount is met in unmounting, everything else in looking.
+/// Returns the error for a path whose directory cannot be opened, as mount-utils would return it: it meets an
+/// errno of a corrupted mount when it unmounts, and any other when it checks the path.
 fn unreachable(path: &[u8], errno: sys::RawErrno) -> Error {
     match sys::is_corrupted_errno(errno) {
         true => Error::at_path("unmount", path, errno),

@@ -1,5 +1,5 @@
-//! The errors of the original: how they are made, and what Go's own questions about them answer. Only
-//! the crates of this project use it.
+//! The original's errors: how they are made, and the results of Go's functions on them, such as
+//! `os.IsNotExist`. Only the crates of this project use it.
 
 use super::Error;
 use crate::error::ErrorKind;
@@ -20,27 +20,27 @@ pub enum GoError {
         /// The kernel's answer.
         errno: i32,
     },
-    /// A sentence; what it was made from is only in its text (`fmt.Errorf` without `%w`).
+    /// A text that contains the text of its cause, if it has one (`fmt.Errorf` without `%w`).
     Text {
         /// The sentence.
         text: Vec<u8>,
         /// What it was made from.
         cause: Option<Error>,
     },
-    /// A sentence that wraps the error that it was made from (`fmt.Errorf` with `%w`).
+    /// A text that wraps its cause (`fmt.Errorf` with `%w`).
     Wrap {
         /// The sentence.
         text: Vec<u8>,
         /// What it was made from.
         source: Error,
     },
-    /// The mounter's own error, passed through.
+    /// The error of a caller's mounter, passed through.
     Foreign(Foreign),
     /// `fs.ErrNotExist` itself.
     NotExist,
 }
 
-/// An error that came from a mounter, as much as the operations need to know of it.
+/// An error of a caller's mounter, with what the operations need to know about it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Foreign {
     /// A number by which the mounter's owner finds its own error value again; 0 for none.
@@ -71,8 +71,8 @@ impl Error {
         GoError::Path { op, path: path.as_ref().to_vec(), errno }.into()
     }
 
-    /// What a system call answered for a path, as [`Error::at_path`] puts it; where the call needed
-    /// /proc and that is not mounted, a sentence that says so.
+    /// Returns the error of a system call on a path, as [`Error::at_path`] does. If the call needed /proc, and
+    /// that is not mounted, the text says so.
     pub fn of_call(op: &'static str, path: &[u8], errno: i32) -> Self {
         if errno == sys::ENOSYS && !sys::proc_is_there() {
             let errno = Error::from_errno(errno);
@@ -82,18 +82,18 @@ impl Error {
         Error::at_path(op, path, errno)
     }
 
-    /// A sentence of its own.
+    /// Makes an error with a text and no cause.
     pub fn new(text: impl Into<Vec<u8>>) -> Self {
         GoError::Text { text: text.into(), cause: None }.into()
     }
 
-    /// A sentence in which the text of `cause` is the last part. In Go nothing else of the cause is left
+    /// Makes an error whose text ends with the text of `cause`. In Go nothing but that text is left of the cause
     /// (`fmt.Errorf("…: %s", err)`).
     pub fn flatten(text: impl Into<Vec<u8>>, cause: &Error) -> Self {
         GoError::Text { text: text.into(), cause: Some(cause.clone()) }.into()
     }
 
-    /// A sentence in which the text of `source` is the last part, and which Go can unwrap
+    /// Makes an error whose text ends with the text of `source`, and which Go can unwrap
     /// (`fmt.Errorf("…: %w", err)`).
     pub fn wrap(text: impl Into<Vec<u8>>, source: Error) -> Self {
         GoError::Wrap { text: text.into(), source }.into()
@@ -104,19 +104,19 @@ impl Error {
         GoError::NotExist.into()
     }
 
-    /// Says of what kind an error is that no errno tells.
+    /// Sets the kind of an error for which no errno gives it.
     pub fn of_kind(mut self, kind: ErrorKind) -> Self {
         self.0.kind = Some(kind);
         self
     }
 
-    /// Says what was tried on which path, where the original's error does not.
+    /// Adds the operation and its path, for an error whose original does not have them.
     pub fn about(mut self, op: &'static str, path: impl AsRef<[u8]>) -> Self {
         self.0.about = Some((op, path.as_ref().to_vec()));
         self
     }
 
-    /// Shows another text than the original's, where that is of no use.
+    /// Sets the text that is displayed instead of the original's, if that does not help.
     pub fn shown_as(mut self, text: Vec<u8>) -> Self {
         self.0.shown = Some(text);
         self

@@ -1,8 +1,8 @@
-//! The operations on a caller's mounter as coroutines: one asks a question, and goes on when the
-//! answer is there.
+//! What lets an operation with a caller's mounter be a coroutine: it asks the mounter a question, and goes on
+//! when the answer arrives.
 //!
-//! A Rust mounter answers at once ([`Direct`]). The C boundary's hands each question to its caller and
-//! goes on with the answer, so that no foreign frame ever lies between two of ours.
+//! A Rust mounter answers at once ([`Direct`]). The C boundary's mounter returns each question to its caller and
+//! goes on with the answer, so that the caller's code never runs below a frame of the library.
 
 use std::future::Future;
 use std::pin::pin;
@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use crate::error::{Error, Result};
 use crate::mounter::{Mounter, Place, Source};
 
-/// [`Mounter`] for one that may answer later. Each method means what [`Mounter`]'s of that name does.
+/// A mounter that may answer later. Each method does what the method of [`Mounter`] with that name does.
 #[allow(async_fn_in_trait, missing_docs)]
 pub trait AsyncMounter {
     async fn is_mount_point(&self, at: Place<'_>) -> Result<bool>;
@@ -47,7 +47,7 @@ impl<M: Mounter + ?Sized> AsyncMounter for Direct<'_, M> {
     }
 }
 
-/// Runs an operation whose mounter is [`Direct`], and which therefore never waits.
+/// Runs an operation whose mounter is [`Direct`], so that it ends without waiting.
 ///
 /// # Errors
 /// Those of the operation.

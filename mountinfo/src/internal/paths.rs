@@ -1,20 +1,20 @@
-//! Between paths as callers have them and the bytes that they are inside.
+//! Conversions between the paths of the public API and the bytes that are used inside.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-/// The bytes of a path.
+/// Returns the bytes of a path.
 pub fn bytes_of<P: AsRef<Path> + ?Sized>(path: &P) -> &[u8] {
     path.as_ref().as_os_str().as_bytes()
 }
 
-/// The path that bytes are.
+/// Returns bytes as a path.
 pub fn path_of(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
 }
 
-/// The path that bytes are, without a copy.
+/// Converts bytes into a path without a copy.
 pub fn into_path(bytes: Vec<u8>) -> PathBuf {
     OsString::from_vec(bytes).into()
 }
