@@ -24,6 +24,7 @@ impl Profile {
     }
 
     /// Returns whether an error wraps its cause (Go's `%w`) where older releases kept only the cause's text.
+    #[doc(hidden)]
     pub const fn wraps_errors(self) -> bool {
         match self {
             Profile::V129 => false,
@@ -33,6 +34,7 @@ impl Profile {
 
     /// Returns whether a target whose mount is dead or stale, so that the mounter cannot check it, is unmounted
     /// and mounted again. Otherwise the error of the check ends the operation.
+    #[doc(hidden)]
     pub const fn recovers_corrupted(self) -> bool {
         match self {
             Profile::V129 => false,
@@ -42,6 +44,7 @@ impl Profile {
 
     /// Returns whether a mount of something other than the source is detached lazily. Otherwise the mounter
     /// unmounts it in the ordinary way.
+    #[doc(hidden)]
     pub const fn detaches_stale(self) -> bool {
         match self {
             Profile::V129 => false,
@@ -51,6 +54,7 @@ impl Profile {
 
     /// Returns whether directories are listed by Go's `ioutil.ReadDir`, which opens files of any kind and calls
     /// lstat(2) for each entry. Otherwise they are listed by `os.ReadDir`, which does neither.
+    #[doc(hidden)]
     pub const fn lists_with_lookups(self) -> bool {
         match self {
             Profile::V129 => true,
