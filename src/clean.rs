@@ -12,7 +12,7 @@ use subpath_mountinfo::internal::sys::{self, Kind, Sys};
 use subpath_mountinfo::{Error, ErrorKind, Profile, Result, log, text};
 
 use crate::SUBPATH_DIRECTORY_NAME;
-use crate::pod_dir::PodDir;
+use crate::pod_dir::{PodDir, is_on_another_mount};
 
 /// The flags with which a directory is opened to read its entries.
 pub(crate) const TO_READ: OFlag =
@@ -72,9 +72,19 @@ pub(crate) fn cannot_process(path: &[u8], cause: &Error) -> Error {
     Error::flatten(text!("error processing %s: %s", path, cause), cause)
 }
 
-/// Removes a symlink without following it: prepare makes none, so what it points to was not made by
-/// prepare.
-pub(crate) fn remove_link(dir: &OwnedFd, name: &[u8], container_dir: &[u8]) -> Result<()> {
+/// Removes a symlink from a container's directory, and not what it points to. If the directory lies on
+/// another mount than the volume's, the link is somebody's and stays.
+pub(crate) fn remove_link_of_ours(
+    volume: &OwnedFd,
+    dir: &OwnedFd,
+    name: &[u8],
+    container_dir: &[u8],
+) -> Result<()> {
+    let is_elsewhere = is_on_another_mount(dir, volume)
+        .map_err(|errno| Error::of_call("statx", container_dir, errno))?;
+    if is_elsewhere {
+        return Ok(());
+    }
     match sys::unlink_at(dir, name) {
         Ok(()) | Err(sys::ENOENT) => Ok(()),
         Err(errno) => {

@@ -310,7 +310,7 @@ fn cannot_create(path: &[u8], errno: i32, profile: Profile) -> Error {
 /// Only for a path that is known not to exist: its last element is not looked for.
 struct SymlinkFreePrefix<'p> {
     path: &'p [u8],
-    /// The same from the base on.
+    /// The part of it that follows the base.
     below_base: &'p [u8],
     missing: Vec<&'p [u8]>,
     dir: OwnedFd,

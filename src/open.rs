@@ -6,13 +6,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::fcntl::{AT_FDCWD, OFlag};
 use subpath_mountinfo::internal::automount::{self, Automount};
 use subpath_mountinfo::internal::go_path;
-use subpath_mountinfo::internal::log::wants;
+use subpath_mountinfo::internal::log::wants_trace;
 use subpath_mountinfo::internal::sys::{self, Kind, Stat, Sys};
 use subpath_mountinfo::{Error, ErrorKind, Features, Result, log, text};
 
 /// Opens the last component itself, with no right but to refer to it.
 const PATH: OFlag = OFlag::O_PATH.union(OFlag::O_NOFOLLOW);
-/// The same of a directory; it triggers an automount of the last component, as a path with a
+/// [`PATH`] of a directory. It triggers an automount of the last component, as a path with a
 /// trailing slash does (openat(2), "automount").
 pub(crate) const DIRECTORY: OFlag = PATH.union(OFlag::O_DIRECTORY);
 
@@ -210,7 +210,7 @@ fn open_component(parent: impl AsFd, segment: &[u8], current: &[u8]) -> Result<O
 
 /// The lines that [`open_by_component`] would have logged.
 pub(crate) fn trace_components(base: &[u8], relative: &[u8]) {
-    if wants(tracing::Level::TRACE) {
+    if wants_trace() {
         let mut current = base.to_vec();
         for segment in go_path::split_segments(relative) {
             current = go_path::join(&[&current, segment]);

@@ -17,7 +17,7 @@ use crate::open::strictly_below;
 
 /// Refers to a directory, and to nothing but a directory.
 const DIRECTORY: OFlag = OFlag::O_PATH.union(OFlag::O_NOFOLLOW).union(OFlag::O_DIRECTORY);
-/// The same, to read its entries.
+/// Opens a directory to read its entries.
 const TO_READ: OFlag = OFlag::O_RDONLY.union(OFlag::O_NOFOLLOW).union(OFlag::O_DIRECTORY);
 
 /// A pod's directory; opened when it is needed, for a name with `..` in it leads to paths that do not

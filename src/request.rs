@@ -26,7 +26,7 @@ use crate::SUBPATH_DIRECTORY_NAME;
 ///     .build()?;
 /// # Ok::<(), subpath::Error>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Subpath {
     pub(crate) volume_mount_index: i64,
     pub(crate) path: Vec<u8>,
@@ -39,7 +39,7 @@ pub struct Subpath {
 impl Subpath {
     /// Returns a builder with all fields empty and the index 0.
     pub fn builder() -> SubpathBuilder {
-        SubpathBuilder::default()
+        SubpathBuilder { subpath: Subpath::from_fields([b""; 5], 0), is_below_volume: false }
     }
 
     /// Makes a request from the original's fields without checking them: path, volume name, volume path, the
@@ -90,7 +90,7 @@ impl fmt::Debug for Subpath {
 }
 
 /// Builds a [`Subpath`]. All fields but the index have to be set.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct SubpathBuilder {
     subpath: Subpath,
     is_below_volume: bool,
@@ -152,13 +152,8 @@ impl SubpathBuilder {
                 return Err(invalid(text!("a Subpath needs the %s", what)));
             }
         }
-        for (what, name) in
-            [("volume", &subpath.volume_name), ("container", &subpath.container_name)]
-        {
-            if matches!(&name[..], b"" | b"." | b"..") || name.contains(&b'/') {
-                return Err(invalid(text!("%q is no name of a %s", name, what)));
-            }
-        }
+        check_name("volume", &subpath.volume_name)?;
+        check_name("container", &subpath.container_name)?;
         if is_below_volume {
             subpath.path = go_path::join(&[&subpath.volume_path, &subpath.path]);
         }
@@ -166,7 +161,16 @@ impl SubpathBuilder {
     }
 }
 
-fn invalid(text: Vec<u8>) -> Error {
+/// Refuses what cannot be the name of a directory.
+pub(crate) fn check_name(what: &str, name: &[u8]) -> Result<()> {
+    if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') {
+        return Err(invalid(text!("%q is no name of a %s", name, what)));
+    }
+    Ok(())
+}
+
+/// The error of a request that cannot be right.
+pub(crate) fn invalid(text: Vec<u8>) -> Error {
     Error::new(text).of_kind(ErrorKind::InvalidInput)
 }
 

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use subpath_mountinfo::internal::coroutine::{self, Direct};
 use subpath_mountinfo::internal::paths::{bytes_of, into_path};
-use subpath_mountinfo::{self as mountinfo, KernelMounter, Mounter, Profile, Result};
+use subpath_mountinfo::{self as mountinfo, KernelMounter, Mounter, Profile, Result, text};
 
 use crate::mode::DirectoryMode;
-use crate::request::Subpath;
+use crate::request::{self, Subpath};
 use crate::{asked, mkdir, native};
 
 /// Prepares sub paths and cleans them up (the original's `subpath.Interface`).
@@ -58,8 +58,9 @@ impl Default for Subpather {
 }
 
 impl<M: Mounter> Subpather<M> {
-    /// Returns a `Subpather` that mounts with `mounter`, which it asks what the original asks its mounter, in
-    /// the original's order. A reference to a mounter is a mounter too.
+    /// Returns a `Subpather` that mounts with `mounter`, whose methods it calls in the order in which
+    /// kubernetes does. [`KernelMounter`] stands for the system calls of this crate. A reference to a mounter
+    /// is a mounter too.
     pub fn with_mounter(mounter: M) -> Self {
         Subpather { mounter, profile: Profile::default() }
     }
@@ -80,7 +81,7 @@ impl<M: Mounter> Subpather<M> {
     /// The path is `POD_DIR/volume-subpaths/VOLUME/CONTAINER/INDEX`. What is mounted there was inside the
     /// volume when it was opened, and remains that file or directory whatever the volume's owner does
     /// afterwards. A sub path that is already mounted is left as it is. Something else that is mounted there
-    /// is replaced. Nothing is left mounted after an error.
+    /// is replaced. After an error, nothing that this call mounted is left.
     ///
     /// # Errors
     /// - [`OutsideVolume`](crate::ErrorKind::OutsideVolume) if the sub path leads out of the volume.
@@ -130,6 +131,8 @@ impl<M: Mounter> Subpather<M> {
     /// - [`Busy`](crate::ErrorKind::Busy) (EBUSY) while a process uses a sub path.
     /// - [`DirectoryNotEmpty`](crate::ErrorKind::DirectoryNotEmpty) (ENOTEMPTY) if the directories contain
     ///   something that was not prepared.
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput) if the volume's name cannot be that of a directory, or
+    ///   the pod's directory is empty.
     /// - Any error of the mounter.
     pub fn clean_sub_paths(
         &self,
@@ -137,6 +140,10 @@ impl<M: Mounter> Subpather<M> {
         volume_name: impl AsRef<OsStr>,
     ) -> Result<()> {
         let (pod_dir, volume) = (bytes_of(&pod_dir), volume_name.as_ref().as_bytes());
+        request::check_name("volume", volume)?;
+        if pod_dir.is_empty() {
+            return Err(request::invalid(text!("the pod's directory is missing")));
+        }
         if self.mounter.is_kernel() {
             return native::clean::clean_sub_paths(pod_dir, volume, self.profile);
         }
@@ -206,5 +213,21 @@ impl<M: Mounter> Subpather<M> {
 impl<M> fmt::Debug for Subpather<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subpather").field("profile", &self.profile).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use subpath_mountinfo::ErrorKind;
+
+    #[test]
+    fn a_volume_name_that_leads_elsewhere_is_not_cleaned() {
+        for name in ["", ".", "..", "../volumes", "a/b"] {
+            let error = Subpather::new().clean_sub_paths("/pod", name).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{name:?}: {error}");
+        }
+        let error = Subpather::new().clean_sub_paths("", "data").unwrap_err();
+        assert_eq!(error.to_string(), "the pod's directory is missing");
     }
 }

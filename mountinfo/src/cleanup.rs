@@ -120,7 +120,7 @@ pub fn cleanup_mount_point<M: Mounter + ?Sized>(
 }
 
 /// Nothing is there.
-pub(crate) fn skip(path: &[u8], profile: Profile) -> Result<()> {
+pub fn skip(path: &[u8], profile: Profile) -> Result<()> {
     log!(
         WARN,
         target = path,
@@ -149,4 +149,47 @@ fn remove(at: Place<'_>) -> Result<()> {
         None => sys::remove(at.bytes()),
     }
     .map_err(|errno| Error::at_path("remove", at.bytes(), errno))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::FakeMounter;
+    use crate::mounter::{MountPoint, Source};
+    use std::cell::Cell;
+
+    /// Fails to tell what is mounted once something was unmounted.
+    struct Failing(FakeMounter, Cell<bool>);
+
+    impl Mounter for Failing {
+        fn is_mount_point(&self, at: Place<'_>) -> Result<bool> {
+            if self.1.get() {
+                return Err(std::io::Error::from_raw_os_error(nix::libc::EIO).into());
+            }
+            self.0.is_mount_point(at)
+        }
+        fn bind(&self, source: Source<'_>, at: Place<'_>) -> Result<()> {
+            self.0.bind(source, at)
+        }
+        fn unmount(&self, at: Place<'_>) -> Result<()> {
+            self.1.set(true);
+            self.0.unmount(at)
+        }
+        fn unmount_lazily(&self, at: Place<'_>) -> Result<()> {
+            self.unmount(at)
+        }
+        fn list(&self) -> Result<Vec<MountPoint>> {
+            self.0.list()
+        }
+    }
+
+    #[test]
+    fn a_mounters_error_after_the_unmount_is_handed_on() {
+        for extensive in [true, false] {
+            let mounter = Failing(FakeMounter::with_mounts(["/proc"]), Cell::new(false));
+            let profile = Profile::default();
+            let error = cleanup_mount_point(&mounter, "/proc", extensive, profile).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(nix::libc::EIO), "{error}");
+        }
+    }
 }

@@ -67,9 +67,9 @@ impl Error {
         if let Some(kind) = self.0.kind {
             return kind;
         }
-        match (self.raw_os_error(), self.cause()) {
-            (Some(errno), _) => ErrorKind::of_errno(errno),
-            (None, Some(cause)) => cause.kind(),
+        match (self.cause(), self.raw_os_error()) {
+            (Some(cause), _) => cause.kind(),
+            (None, Some(errno)) => ErrorKind::of_errno(errno),
             (None, None) => ErrorKind::Other,
         }
     }
@@ -179,6 +179,8 @@ impl From<io::Error> for Error {
                 errno: error.raw_os_error().unwrap_or(0),
                 not_exist: error.kind() == io::ErrorKind::NotFound,
                 corrupted: error.raw_os_error().is_some_and(sys::is_corrupted_errno),
+                // As mount-utils answers beside its errors: no mount point.
+                beside: true,
                 ..Foreign::default()
             })),
         }

@@ -11,9 +11,9 @@ use subpath_mountinfo::{Error, Place, Profile, Result, log};
 
 use crate::clean::{
     Directories, TO_READ, cannot_delete, cannot_process, cannot_read, cleaned, log_cleaning,
-    remove_empty_dirs, remove_link, why_unreadable,
+    remove_empty_dirs, remove_link_of_ours, why_unreadable,
 };
-use crate::pod_dir::{PodDir, is_on_another_mount};
+use crate::pod_dir::PodDir;
 use crate::request::Subpath;
 
 /// Has every sub path of a volume unmounted, and removes their directories (`doCleanSubPaths`).
@@ -105,14 +105,7 @@ async fn clean_entries<M: AsyncMounter>(
     let (entries, unread) = sys::read_dir(dir);
     for entry in entries {
         match entry.kind {
-            Kind::Symlink => {
-                let is_elsewhere = is_on_another_mount(dir, volume)
-                    .map_err(|errno| Error::of_call("statx", path, errno))?;
-                // If something was mounted over the directory, the symlink is somebody's data and stays.
-                if !is_elsewhere {
-                    remove_link(dir, &entry.name, path)?;
-                }
-            }
+            Kind::Symlink => remove_link_of_ours(volume, dir, &entry.name, path)?,
             // A sub path: a directory or a file on which it is mounted.
             _ => clean_entry(mounter, Some(dir.as_fd()), path, &entry.name, profile).await?,
         }

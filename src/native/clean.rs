@@ -4,12 +4,12 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use subpath_mountinfo::internal::sys::{self, Entry, Kind, Sys};
-use subpath_mountinfo::internal::{clean_up_natively, go_path};
+use subpath_mountinfo::internal::{go_path, skip_clean_up};
 use subpath_mountinfo::{Error, Features, KernelMounter, Place, Profile, Result, log, text};
 
 use crate::clean::{
     Directories, TO_READ, cannot_delete, cannot_process, cannot_read, cleaned, log_cleaning,
-    remove_empty_dirs, remove_link, why_unreadable,
+    remove_empty_dirs, remove_link_of_ours, why_unreadable,
 };
 use crate::pod_dir::{PodDir, is_on_another_mount};
 use crate::request::Subpath;
@@ -21,9 +21,8 @@ pub fn clean_sub_paths(pod_dir: &[u8], volume_name: &[u8], profile: Profile) -> 
     let Some(volume) = open_volume(&pod, &paths, profile)? else { return Ok(()) };
     let (containers, failed) = sys::read_dir(&volume);
     match failed {
-        None => {}
-        // Another clean-up removed the directory after it was opened. The removals below accept that.
-        Some(sys::ENOENT) => {}
+        // ENOENT: another clean-up removed the directory after it was opened. The removals below accept that.
+        None | Some(sys::ENOENT) => {}
         Some(errno) => return Err(cannot_read(&paths.volume, "readdirent", errno)),
     }
     for container in containers {
@@ -144,14 +143,7 @@ fn clean_entries(volume: &OwnedFd, dir: &OwnedFd, path: &[u8]) -> Result<Option<
     let (entries, unread) = sys::read_dir(dir);
     for entry in entries {
         match entry.kind {
-            Kind::Symlink => {
-                let is_elsewhere = is_on_another_mount(dir, volume)
-                    .map_err(|errno| Error::of_call("statx", path, errno))?;
-                // If something was mounted over the directory, the symlink is somebody's data and stays.
-                if !is_elsewhere {
-                    remove_link(dir, &entry.name, path)?;
-                }
-            }
+            Kind::Symlink => remove_link_of_ours(volume, dir, &entry.name, path)?,
             // A sub path: a directory or a file on which it is mounted.
             _ => clean_entry(dir.as_fd(), path, &entry)?,
         }
@@ -178,13 +170,13 @@ pub(crate) fn clean_sub_path(subpath: &Subpath, profile: Profile) -> Result<()> 
         Err(sys::ENOENT) => {
             let path = subpath.target();
             log_cleaning(&path, &entry.name);
-            cleaned(&path, clean_up_natively(&path, profile))?;
+            cleaned(&path, skip_clean_up(&path, profile))?;
         }
         // A symlink or a file is in the way, or the directory cannot be opened. A clean-up by path could
         // follow the symlink, so it is an error.
         Err(errno) => {
             let cause = Error::at_path("open", &container_dir[..], errno);
-            cleaned(&subpath.target(), Err(cause))?;
+            return cleaned(&subpath.target(), Err(cause));
         }
     }
     remove_empty_dirs(&subpath.pod_dir, &container_dir)

@@ -4,8 +4,8 @@
 //! its fields `path`, `target` and `errno` say what it is about. INFO, DEBUG and TRACE are klog's V(3),
 //! V(4) and V(5). A line that nobody wants is never put together.
 //!
-//! A path need not be UTF-8, so that a [sink](Sink) can be set for a thread, which takes the lines as
-//! bytes in the place of tracing. The C boundary sets one for the time of a call. So does a thread that
+//! Paths need not be UTF-8. A thread can therefore have a [sink](Sink), which receives each line as bytes
+//! instead of tracing. The C boundary sets one for the time of a call. So does a thread that
 //! the library starts: it must meet no call site of tracing, which would note for the whole process that
 //! nobody there wants it. Its lines go out on the thread that waits.
 
@@ -138,17 +138,20 @@ pub fn with_sink<T>(wanted: LevelFilter, sink: Sink, body: impl FnOnce() -> T) -
     struct Restore(Option<LevelFilter>, Option<Sink>);
     impl Drop for Restore {
         fn drop(&mut self) {
+            // Dropped when nothing is borrowed any more: it may log.
+            let ended = SINK.replace(self.1.take());
             WANTED.set(self.0);
-            SINK.set(self.1.take());
+            drop(ended);
         }
     }
     let _restore = Restore(WANTED.replace(Some(wanted)), SINK.replace(Some(sink)));
     body()
 }
 
-/// Whether a line of this level is wanted on this thread.
-pub fn wants(level: Level) -> bool {
-    level <= wanted()
+/// Whether the lines of klog's V(5) are wanted on this thread.
+pub fn wants_trace() -> bool {
+    let asks = || ::tracing::enabled!(target: TARGET, Level::TRACE);
+    sink_wants(Level::TRACE).unwrap_or_else(asks)
 }
 
 /// The lines that are wanted on this thread.

@@ -12,6 +12,7 @@ pub mod worker;
 
 pub use crate::cleanup::asked::clean_up as clean_up_asking;
 pub use crate::cleanup::native::clean_up as clean_up_natively;
+pub use crate::cleanup::skip as skip_clean_up;
 pub use crate::error::{Foreign, GoError};
 pub use crate::kernel::MOST_LAYERS;
 pub use crate::utab::ByProgram;
