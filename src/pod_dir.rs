@@ -13,8 +13,6 @@ use subpath_mountinfo::internal::go_path;
 use subpath_mountinfo::internal::sys::{self, Kind, Sys};
 use subpath_mountinfo::{Error, Features, Result};
 
-use crate::open::strictly_below;
-
 /// Refers to a directory, and to nothing but a directory.
 const DIRECTORY: OFlag = OFlag::O_PATH.union(OFlag::O_NOFOLLOW).union(OFlag::O_DIRECTORY);
 /// Opens a directory to read its entries.
@@ -82,14 +80,6 @@ impl PodDir {
     /// than the pod's.
     pub(crate) fn open_to_read_here(&self, path: &[u8]) -> Sys<(OwnedFd, Sys<bool>)> {
         let dir = self.open_to_read(path)?;
-        let below = strictly_below(path, &self.path).unwrap_or_default();
-        if components(below).count() == 2
-            && sys::mount_root_fd(&dir) == Ok(Some(false))
-            && sys::mount_root_at(&dir, b"..") == Ok(Some(false))
-        {
-            // Above that is the pod's. (What does not answer here is asked below in another way.)
-            return Ok((dir, Ok(false)));
-        }
         let is_elsewhere = is_on_another_mount(&dir, self.dir()?);
         Ok((dir, is_elsewhere))
     }
@@ -213,29 +203,6 @@ fn open_below(anchor: BorrowedFd<'_>, below: &[u8], flags: OFlag) -> Sys<OwnedFd
 pub(crate) fn make_all(pod_dir: &[u8], path: &[u8], mode: u32) -> Result<OwnedFd> {
     let pod_dir = go_path::clean_cow(pod_dir);
     let split = Split::of(&pod_dir, path);
-    match make_boldly(&split, path, mode) {
-        Some(dir) => Ok(dir),
-        None => make_carefully(&split, mode),
-    }
-}
-
-/// Makes each level without looking first. What goes wrong is left to [`make_carefully`], which can
-/// say it, and goes on from what is made.
-fn make_boldly(split: &Split<'_>, path: &[u8], mode: u32) -> Option<OwnedFd> {
-    if sys::refused(path).is_some() || split.components().any(|name| name.len() > sys::NAME_MAX) {
-        return None;
-    }
-    let mut names = split.components();
-    let first = go_path::join(&[&split.anchor, names.next()?]);
-    // By its path: links in it are followed up to its last element, as those of the pod's own are.
-    let mut dir = make_level(AT_FDCWD, &first, mode, &mut true).ok()?;
-    for name in names {
-        dir = make_level(&dir, name, mode, &mut true).ok()?;
-    }
-    Some(dir)
-}
-
-fn make_carefully(split: &Split<'_>, mode: u32) -> Result<OwnedFd> {
     let anchor = OFlag::O_PATH | OFlag::O_DIRECTORY;
     let mut dir = match sys::open(&split.anchor, anchor) {
         Ok(dir) => dir,
