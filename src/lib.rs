@@ -37,6 +37,7 @@ mod pod_dir;
 mod request;
 mod source;
 mod subpather;
+mod symlink_free;
 mod target;
 
 pub use subpath_mountinfo as mountinfo;

@@ -14,7 +14,8 @@ use subpath_mountinfo::{Error, Profile, Result, log, text};
 use crate::lock::lock;
 use crate::mode::DirectoryMode;
 use crate::newness::{CannotSet, Newness};
-use crate::open::{self, open_beneath, open_symlink_free_directory};
+use crate::open::{self, open_beneath};
+use crate::symlink_free::{SymlinkFreePrefix, open_symlink_free_directory};
 
 /// See [`Subpather::safe_make_dir`](crate::Subpather::safe_make_dir).
 pub fn safe_make_dir(
@@ -302,42 +303,6 @@ fn cannot_create(path: &[u8], errno: i32, profile: Profile) -> Error {
     match profile.wraps_errors() {
         true => Error::wrap(text, cause),
         false => Error::flatten(text, &cause),
-    }
-}
-
-/// How much of a path exists when no link is in that part, and the directory where it ends.
-///
-/// Only for a path that is known not to exist: its last element is not looked for.
-struct SymlinkFreePrefix<'p> {
-    path: &'p [u8],
-    /// The part of it that follows the base.
-    below_base: &'p [u8],
-    missing: Vec<&'p [u8]>,
-    dir: OwnedFd,
-}
-
-impl<'p> SymlinkFreePrefix<'p> {
-    /// Goes down from the base, which is open for reading. `None` says nothing: [`existing_prefix`]
-    /// and [`open_beneath`] have to tell.
-    fn find(mut dir: OwnedFd, base: &[u8], pathname: &'p [u8]) -> Option<Self> {
-        let relative = open::strictly_below(pathname, base)?;
-        let names = go_path::split_segments(relative);
-        let mut exist = 0;
-        for name in &names[..names.len() - 1] {
-            match sys::openat(&dir, name, open::DIRECTORY, 0) {
-                Ok(next) => dir = next,
-                Err(sys::ENOENT) => break,
-                Err(_) => return None,
-            }
-            exist += 1;
-        }
-        let missing_len = names[exist..].iter().map(|name| name.len() + 1).sum::<usize>();
-        let path = &pathname[..pathname.len() - missing_len];
-        let below_base = match relative.len().checked_sub(missing_len) {
-            Some(end) => &relative[..end],
-            None => b".",
-        };
-        Some(SymlinkFreePrefix { path, below_base, missing: names[exist..].to_vec(), dir })
     }
 }
 

@@ -1,17 +1,16 @@
 //! Opens a path strictly below a directory, through no symlink.
 
-use std::borrow::Cow;
 use std::os::fd::{AsFd, OwnedFd};
 
-use nix::fcntl::{AT_FDCWD, OFlag};
+use nix::fcntl::OFlag;
 use subpath_mountinfo::internal::automount::{self, Automount};
 use subpath_mountinfo::internal::go_path;
 use subpath_mountinfo::internal::log::wants_trace;
-use subpath_mountinfo::internal::sys::{self, Kind, Stat, Sys};
+use subpath_mountinfo::internal::sys::{self, Kind, Sys};
 use subpath_mountinfo::{Error, ErrorKind, Features, Result, log, text};
 
 /// Opens the last component itself, with no right but to refer to it.
-const PATH: OFlag = OFlag::O_PATH.union(OFlag::O_NOFOLLOW);
+pub(crate) const PATH: OFlag = OFlag::O_PATH.union(OFlag::O_NOFOLLOW);
 /// [`PATH`] of a directory. It triggers an automount of the last component, as a path with a
 /// trailing slash does (openat(2), "automount").
 pub(crate) const DIRECTORY: OFlag = PATH.union(OFlag::O_DIRECTORY);
@@ -39,98 +38,14 @@ pub(crate) fn open_beneath(pathname: &[u8], base: &[u8]) -> Result<OwnedFd> {
     open_by_component(parent, &base, &relative)
 }
 
-/// A path that leads through no symlink, and the file that it names, opened with `O_PATH`.
-#[derive(Debug)]
-pub(crate) struct SymlinkFree<'p> {
-    /// The path and its base without slashes at their ends: filepath.EvalSymlinks leaves them so.
-    pub(crate) path: &'p [u8],
-    pub(crate) base: &'p [u8],
-    pub(crate) fd: OwnedFd,
-    pub(crate) stat: Stat,
-}
-
-impl SymlinkFree<'_> {
-    /// The lines that [`open_beneath`] would have logged.
-    pub(crate) fn trace(&self) {
-        trace_components(self.base, &self.path[self.base.len() + 1..]);
-    }
-}
-
-/// Why [`open_symlink_free`] gives nothing.
-pub(crate) enum NotSymlinkFree<'p> {
-    /// Resolving each path and [`open_beneath`] have to tell.
-    Unknown,
-    /// Resolving would ask an automount again that has just failed: lstat(2) of this path, the longer
-    /// one or a prefix of it, would answer this errno.
-    Automount(&'p [u8], i32),
-}
-
-/// Resolves both paths and opens the one below the other in two calls, where neither has a link in
-/// it.
-///
-/// It must find nothing that those would not. Like `go_path::eval_symlinks` it asks only about clean
-/// paths, by openat2(2) that refuses links. The base is opened for reading, as [`open_beneath`] does;
-/// what the base's lstat(2) would have been refused (a dead FUSE server, a stale handle), that open
-/// is refused too, or else the fstat(2) of what lies below.
-pub(crate) fn open_symlink_free<'p>(
-    path: &'p [u8],
-    base: &'p [u8],
-) -> Result<SymlinkFree<'p>, NotSymlinkFree<'p>> {
-    let Cow::Borrowed(cleaned) = go_path::clean_cow(path) else {
-        return Err(NotSymlinkFree::Unknown);
-    };
-    // What follows the base may be short enough where the whole is not.
-    if strictly_below(cleaned, base).is_none() || sys::refused(cleaned).is_some() {
-        return Err(NotSymlinkFree::Unknown);
-    }
-    let stopped = |walked: usize, errno| match automount::find(AT_FDCWD, cleaned, walked) {
-        Some(Automount::OnTheWayTo(place)) => NotSymlinkFree::Automount(place, errno),
-        _ => NotSymlinkFree::Unknown,
-    };
-    let (base, parent) = match open_symlink_free_directory(base) {
-        Some(Ok(opened)) => opened,
-        Some(Err(errno)) => return Err(stopped(go_path::clean_cow(base).len(), errno)),
-        None => return Err(NotSymlinkFree::Unknown),
-    };
-    let relative = strictly_below(cleaned, base).ok_or(NotSymlinkFree::Unknown)?;
-    let fd = match sys::open_beneath(&parent, relative, DIRECTORY) {
-        Ok(opened) => opened,
-        Err(sys::ENOTDIR) => {
-            // A slash after what is no directory is an error.
-            let is_plain = cleaned.len() == path.len();
-            let opened = is_plain.then(|| sys::open_beneath(&parent, relative, PATH).ok());
-            opened.flatten().ok_or(NotSymlinkFree::Unknown)?
-        }
-        Err(errno) => {
-            open_unmounted(&parent, relative).ok_or_else(|| stopped(cleaned.len(), errno))?
-        }
-    };
-    match sys::fstat(&fd) {
-        // `O_PATH` with `O_NOFOLLOW` opens a symlink itself (openat2(2)).
-        Ok(stat) if stat.kind != Kind::Symlink => Ok(SymlinkFree { path: cleaned, base, fd, stat }),
-        _ => Err(NotSymlinkFree::Unknown),
-    }
-}
-
 /// Opens a directory whose automount has just failed, without asking it again: what counts then is the
 /// plain open. `None` where it is no such directory.
-fn open_unmounted(base: &OwnedFd, relative: &[u8]) -> Option<OwnedFd> {
+pub(crate) fn open_unmounted(base: &OwnedFd, relative: &[u8]) -> Option<OwnedFd> {
     if automount::find(base, relative, relative.len()) != Some(Automount::Itself) {
         return None;
     }
     let dir = sys::open_beneath(base, relative, PATH).ok()?;
     sys::fstat(&dir).is_ok_and(|stat| stat.kind == Kind::Directory).then_some(dir)
-}
-
-/// Opens a directory for reading, if its path is absolute and no element of it is a link; gives the
-/// path without slashes at its end too. `None` where the path is not of that kind.
-pub(crate) fn open_symlink_free_directory(path: &[u8]) -> Option<Sys<(&[u8], OwnedFd)>> {
-    let Cow::Borrowed(cleaned) = go_path::clean_cow(path) else { return None };
-    if !Features::get().openat2 || !go_path::is_abs(cleaned) {
-        return None;
-    }
-    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY;
-    Some(sys::open_without_symlinks(cleaned, flags).map(|dir| (cleaned, dir)))
 }
 
 /// What of a clean path follows a base that is clean but for slashes at its end and is not the root.

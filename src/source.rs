@@ -7,8 +7,9 @@ use subpath_mountinfo::internal::go_path;
 use subpath_mountinfo::internal::sys::{self, Stat, Sys};
 use subpath_mountinfo::{Error, ErrorKind, Result, Source, log, text};
 
-use crate::open::{NotSymlinkFree, open_beneath, open_symlink_free};
+use crate::open::open_beneath;
 use crate::request::Subpath;
+use crate::symlink_free::{NotSymlinkFree, open_symlink_free};
 
 /// The source of a bind, as its kind and number are found out.
 pub(crate) enum BindSource<'a> {
