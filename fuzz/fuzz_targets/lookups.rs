@@ -82,7 +82,9 @@ fn same(
 
 /// The mount point as it is printed, and without the mark of a deleted root.
 fn mount_points(record: &MountRecord) -> impl Iterator<Item = &[u8]> {
-    [&record.mount_point, record.mount_point_path()].map(|path| path.as_os_str().as_bytes()).into_iter()
+    [&record.mount_point, record.mount_point_path()]
+        .map(|path| path.as_os_str().as_bytes())
+        .into_iter()
 }
 
 /// As bytes: a mount point with a slash too many, which no kernel prints, is no other path's.

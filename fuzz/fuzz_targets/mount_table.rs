@@ -141,7 +141,8 @@ fn round_trips(text: &[u8]) {
         assert_eq!((&again.root, &again.mount_point), (&record.root, &record.mount_point));
         assert_eq!((&again.fs_type, &again.source), (&record.fs_type, &record.source));
         for options in [&record.mount_options, &record.super_options] {
-            let found: Vec<_> = options.iter().map(|option| option.into_owned().into_vec()).collect();
+            let found: Vec<_> =
+                options.iter().map(|option| option.into_owned().into_vec()).collect();
             assert_eq!(found, plain_options(options.as_bytes()));
         }
     }
