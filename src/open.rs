@@ -44,6 +44,7 @@ pub(crate) fn open_unmounted(base: &OwnedFd, relative: &[u8]) -> Option<OwnedFd>
     if automount::find(base, relative, relative.len()) != Some(Automount::Itself) {
         return None;
     }
+    // On an error the caller reports the one that it met before.
     let dir = sys::open_beneath(base, relative, PATH).ok()?;
     sys::fstat(&dir).is_ok_and(|stat| stat.kind == Kind::Directory).then_some(dir)
 }

@@ -306,6 +306,7 @@ fn make_anchor(path: &[u8], mode: u32) -> Result<()> {
     }
     match sys::mkdir(path, mode) {
         Ok(()) => Ok(()),
+        // As os.MkdirAll: somebody else made it meanwhile.
         Err(_) if sys::lstat(path).is_ok_and(|s| s.kind == sys::Kind::Directory) => Ok(()),
         Err(errno) => Err(Error::at_path("mkdir", path, errno)),
     }

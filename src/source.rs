@@ -119,3 +119,15 @@ pub(crate) fn log_bind(source: Source<'_>, target: &[u8]) {
         target
     );
 }
+
+/// Logs that a sub path is bound, as the original does.
+pub(crate) fn log_bound(subpath: &Subpath, target: &[u8]) {
+    log!(
+        INFO,
+        path = subpath.path,
+        target = target,
+        "Bound SubPath %s into %s",
+        subpath.path,
+        target
+    );
+}

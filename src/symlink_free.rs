@@ -123,6 +123,7 @@ impl<'p> SymlinkFreePrefix<'p> {
             match sys::openat(&dir, name, DIRECTORY, 0) {
                 Ok(next) => dir = next,
                 Err(sys::ENOENT) => break,
+                // The way by component finds it again, and reports it.
                 Err(_) => return None,
             }
             exist += 1;

@@ -32,14 +32,7 @@ pub async fn prepare<M: AsyncMounter>(
     source::log_bind(source, &target.path);
     match mounter.bind(source, at).await {
         Ok(()) => {
-            log!(
-                INFO,
-                path = subpath.path,
-                target = target.path,
-                "Bound SubPath %s into %s",
-                subpath.path,
-                target.path
-            );
+            source::log_bound(&subpath, &target.path);
             Ok(target.path)
         }
         Err(error) => {

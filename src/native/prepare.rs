@@ -43,14 +43,7 @@ fn bind(
         source::log_bind(Source { fd }, &target.path);
         let error = match KernelMounter.bind(Source { fd }, at) {
             Ok(()) => {
-                log!(
-                    INFO,
-                    path = subpath.path,
-                    target = target.path,
-                    "Bound SubPath %s into %s",
-                    subpath.path,
-                    target.path
-                );
+                source::log_bound(subpath, &target.path);
                 return Ok(target.path);
             }
             Err(error) => error,
