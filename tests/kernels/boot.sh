@@ -33,7 +33,6 @@ kvm_works() {
 }
 
 mkdir -p "$out"
-rm -rf "${out:?}"/*
 truncate -s 512M "$out/disk"
 accelerator=(-accel "tcg,thread=multi" -cpu "$cpu")
 if kvm_works "$@"; then accelerator=(-accel kvm -cpu host); fi

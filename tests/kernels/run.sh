@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the suites on Debian's kernels under QEMU, and prints a table of what passed where.
-# Run by `make test-kernels`. What is fetched, built and written lies below target/kernels.
+# Run by `make test-kernels`. What is fetched, built and written lies below target/kernels. The table
+# also has the kernels that earlier runs on the same commit tried, so that the hours can be divided.
 #
 #   KERNELS  some of 5.10 6.1 6.12 newest; with -16k for pages of 16 KiB, which Debian has for arm64
 #   ARCH     amd64 or arm64
@@ -11,7 +12,8 @@
 set -euo pipefail
 export LC_ALL=C
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-work=$(dirname "$(dirname "$here")")/target/kernels
+root=$(dirname "$(dirname "$here")")
+work=$root/target/kernels
 kernels=${KERNELS:-5.10 6.1 6.12 newest}
 own=$(dpkg --print-architecture 2>/dev/null) || own=none
 arch=${ARCH:-$own}
@@ -54,6 +56,7 @@ try() { # KERNEL
 	[[ $kernel != *-*k ]] || flavour=-${kernel##*-}
 	rm -rf "$out"
 	mkdir -p "$out"
+	printf '%s\n' "$commit" >"$out/commit"
 	if ! version=$(nice "$here/packages.sh" kernel "$suite" "linux-image-$arch$flavour" "$arch" "$dir" 2>"$out/why"); then
 		tail -n 1 "$out/why" >"$out/not-run"
 		return
@@ -79,11 +82,10 @@ nice -n 19 "$here/packages.sh" userland "$arch" "$work/userland-$arch" || fail "
 echo "the test programs for $arch are built"
 nice -n 19 "$here/programs.sh" "$arch" "$work/programs-$arch"
 nice -n 19 "$here/image.sh" "$work/userland-$arch" "$work/programs-$arch" "$work/image-$arch"
-outs=()
-for kernel in $kernels; do
-	try "$kernel"
-	outs+=("$work/$arch-$kernel")
-done
-"$here/table.sh" "${outs[@]}" | tee "$work/table-$arch.md"
+# Results of a changed checkout are joined with no others.
+commit=$(git -C "$root" describe --always --abbrev=12 --dirty="-changed-$$")
+for kernel in $kernels; do try "$kernel"; done
+mapfile -t outs < <(grep -lxF -- "$commit" "$work"/*/commit | xargs -n 1 dirname | sort -V)
+"$here/table.sh" "${outs[@]}" | tee "$work/table.md"
 # What table.sh printed says whether all is well.
 exit "${PIPESTATUS[0]}"
