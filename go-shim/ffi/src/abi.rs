@@ -115,6 +115,17 @@ pub struct Step {
     pub buffer: [u8; RSP_BUFFER_LEN],
 }
 
+/// An outcome of rsp_mount() and rsp_unmount(): done.
+pub const RSP_MOUNT_DONE: i64 = 0;
+/// An outcome: only mount(8) or umount(8) can do this, and nothing was done.
+pub const RSP_MOUNT_FORWARD: i64 = 1;
+/// A failure: of the first command that mount-utils runs; of the bind, where it runs two.
+pub const RSP_MOUNT_FAILED_FIRST: i64 = 2;
+/// A failure: of the second command that mount-utils runs for a bind, the remount.
+pub const RSP_MOUNT_FAILED_REMOUNT: i64 = 3;
+/// A failure: of the statfs(2) of the source that mount-utils calls between the two.
+pub const RSP_MOUNT_FAILED_STATFS: i64 = 4;
+
 /// An answer: the mounter did what it was asked; rsp_answer.value answers a question.
 pub const RSP_ANSWER_OK: u32 = 0;
 /// An answer: the mounter returned an error.

@@ -8,6 +8,7 @@
 //! | `abi.rs` | the types and numbers that cross, as the header shows them |
 //! | `exports.rs` | one function per operation |
 //! | `mounts.rs` | the same for the mount table and the mount point checks |
+//! | `mounting.rs` | the same for mounting and unmounting as mount(8) does |
 //! | `call.rs` | what every export does: check, run, catch panics, hand over the outcome |
 //! | `operation.rs` | an operation that waits for its caller's mounter |
 //! | `reply.rs` | what an operation hands over at its end |
@@ -36,6 +37,7 @@ mod errors;
 pub mod exports;
 mod log;
 mod memory;
+pub mod mounting;
 pub mod mounts;
 mod operation;
 mod reply;

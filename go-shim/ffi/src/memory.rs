@@ -222,6 +222,17 @@ pub(crate) fn unpack<const N: usize>(packed: &[u8]) -> Result<[&[u8]; N]> {
     Ok(fields)
 }
 
+/// The fields a caller packed, however many.
+pub(crate) fn unpack_list(packed: &[u8]) -> Result<Vec<&[u8]>> {
+    let (mut fields, mut rest) = (Vec::new(), packed);
+    while !rest.is_empty() {
+        let field;
+        (field, rest) = unpack_one(rest)?;
+        fields.push(field);
+    }
+    Ok(fields)
+}
+
 /// The first packed field and what follows it.
 pub(crate) fn unpack_one(packed: &[u8]) -> Result<(&[u8], &[u8])> {
     let cut = || misuse("an argument is cut short");

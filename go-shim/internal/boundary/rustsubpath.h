@@ -99,6 +99,21 @@
 // rsp_bytes_free().
 #define RSP_BUFFER_LEN 4096
 
+// An outcome of rsp_mount() and rsp_unmount(): done.
+#define RSP_MOUNT_DONE 0
+
+// An outcome: only mount(8) or umount(8) can do this, and nothing was done.
+#define RSP_MOUNT_FORWARD 1
+
+// A failure: of the first command that mount-utils runs; of the bind, where it runs two.
+#define RSP_MOUNT_FAILED_FIRST 2
+
+// A failure: of the second command that mount-utils runs for a bind, the remount.
+#define RSP_MOUNT_FAILED_REMOUNT 3
+
+// A failure: of the statfs(2) of the source that mount-utils calls between the two.
+#define RSP_MOUNT_FAILED_STATFS 4
+
 // An answer: the mounter did what it was asked; rsp_answer.value answers a question.
 #define RSP_ANSWER_OK 0
 
@@ -389,6 +404,40 @@ uint32_t rsp_cleanup_mount_with_force(const struct rsp_options *options,
                                       size_t args_len,
                                       uint64_t timeout,
                                       struct rsp_step *step);
+
+// Mounts as mount-utils' MountSensitiveWithoutSystemdWithMountFlags, without mount(8). Arguments:
+// source, target, file system type, options, sensitive options, mount flags. The last three are lists:
+// the strings of each are packed as arguments are, and that is one argument.
+//
+// RSP_DONE: rsp_step.number is RSP_MOUNT_DONE; or RSP_MOUNT_FORWARD where only mount(8) can do this:
+// nothing was done, the result is the reason, and the caller goes on with mount-utils' own Mounter.
+//
+// RSP_FAILED: rsp_step.number is one of RSP_MOUNT_FAILED_…, the command of mount-utils that failed;
+// the result is what mount(8) prints there, and its exit status is 32. The error is RSP_ERROR_PATH with
+// the errno. Nothing is left mounted. No sensitive option stands in any text. If the number is 0, the
+// call itself was wrong.
+uint32_t rsp_mount(const struct rsp_options *options,
+                   const uint8_t *args,
+                   size_t args_len,
+                   struct rsp_step *step);
+
+// Unmounts as mount-utils' Unmount, without umount(8). Argument: the target. The outcome is that of
+// rsp_mount() with RSP_MOUNT_FAILED_FIRST alone; what is not mounted is RSP_MOUNT_DONE.
+uint32_t rsp_unmount(const struct rsp_options *options,
+                     const uint8_t *args,
+                     size_t args_len,
+                     struct rsp_step *step);
+
+// Finds the mount whose root is at a path, the topmost of a stack, in constant time where the kernel is
+// new enough. It follows symlinks. Argument: the path. rsp_step.number is 1, or 0 if nothing is mounted
+// there.
+//
+// The result is packed as that of rsp_mount_table() for one mount, and ends with one more list, the
+// options as /proc/mounts shows them.
+uint32_t rsp_mount_at(const struct rsp_options *options,
+                      const uint8_t *args,
+                      size_t args_len,
+                      struct rsp_step *step);
 
 #ifdef __cplusplus
 }  // extern "C"

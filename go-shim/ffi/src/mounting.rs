@@ -1,0 +1,99 @@
+//! Mounting and unmounting as mount-utils' Mounter does it through mount(8), and one mount's record.
+//!
+//! Every comment on a function here goes into the header.
+
+use subpath_mountinfo::Error;
+use subpath_mountinfo::internal::sys::ENOSYS;
+
+use crate::abi::{self, Options, Step};
+use crate::call::{self, Call, ended};
+use crate::memory;
+use crate::reply::Reply;
+
+/// Mounts as mount-utils' MountSensitiveWithoutSystemdWithMountFlags, without mount(8). Arguments:
+/// source, target, file system type, options, sensitive options, mount flags. The last three are lists:
+/// the strings of each are packed as arguments are, and that is one argument.
+///
+/// RSP_DONE: rsp_step.number is RSP_MOUNT_DONE; or RSP_MOUNT_FORWARD where only mount(8) can do this:
+/// nothing was done, the result is the reason, and the caller goes on with mount-utils' own Mounter.
+///
+/// RSP_FAILED: rsp_step.number is one of RSP_MOUNT_FAILED_…, the command of mount-utils that failed;
+/// the result is what mount(8) prints there, and its exit status is 32. The error is RSP_ERROR_PATH with
+/// the errno. Nothing is left mounted. No sensitive option stands in any text. If the number is 0, the
+/// call itself was wrong.
+///
+/// # Safety
+/// See the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsp_mount(
+    options: *const Options,
+    args: *const u8,
+    args_len: usize,
+    step: *mut Step,
+) -> u32 {
+    let doing = "mounting";
+    // SAFETY: the caller's promise, passed on.
+    unsafe {
+        call::begin(doing, options, args, args_len, step, |call: Call<'_, 6>| {
+            let [_source, _target, _fs_type, lists @ ..] = call.fields;
+            for list in lists {
+                memory::unpack_list(list)?;
+            }
+            Ok(ended(Ok(forward("mounting is not native yet"))))
+        })
+    }
+}
+
+/// Unmounts as mount-utils' Unmount, without umount(8). Argument: the target. The outcome is that of
+/// rsp_mount() with RSP_MOUNT_FAILED_FIRST alone; what is not mounted is RSP_MOUNT_DONE.
+///
+/// # Safety
+/// See the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsp_unmount(
+    options: *const Options,
+    args: *const u8,
+    args_len: usize,
+    step: *mut Step,
+) -> u32 {
+    let doing = "unmounting";
+    // SAFETY: the caller's promise, passed on.
+    unsafe {
+        call::begin(doing, options, args, args_len, step, |call: Call<'_, 1>| {
+            let [_target] = call.fields;
+            Ok(ended(Ok(forward("unmounting is not native yet"))))
+        })
+    }
+}
+
+/// Finds the mount whose root is at a path, the topmost of a stack, in constant time where the kernel is
+/// new enough. It follows symlinks. Argument: the path. rsp_step.number is 1, or 0 if nothing is mounted
+/// there.
+///
+/// The result is packed as that of rsp_mount_table() for one mount, and ends with one more list, the
+/// options as /proc/mounts shows them.
+///
+/// # Safety
+/// See the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsp_mount_at(
+    options: *const Options,
+    args: *const u8,
+    args_len: usize,
+    step: *mut Step,
+) -> u32 {
+    let doing = "looking up a mount";
+    // SAFETY: the caller's promise, passed on.
+    unsafe {
+        call::begin(doing, options, args, args_len, step, |call: Call<'_, 1>| {
+            let [path] = call.fields;
+            Err::<crate::operation::Progress, _>(Error::at_path("statmount", path, ENOSYS))
+        })
+    }
+}
+
+/// The outcome "only mount(8) can do this", with the reason.
+fn forward(reason: &str) -> Reply {
+    let bytes = reason.as_bytes().to_vec();
+    Reply { number: abi::RSP_MOUNT_FORWARD, bytes, error: None }
+}
