@@ -20,7 +20,8 @@
 //! assert!(is_mount_point("/proc")?);
 //! # Ok::<(), subpath_mountinfo::Error>(())
 //! ```
-#![forbid(unsafe_code)]
+// But for one module, internal/sys/raw.rs.
+#![deny(unsafe_code)]
 
 mod check;
 mod cleanup;
@@ -32,6 +33,7 @@ mod health;
 pub mod internal;
 mod kernel;
 mod locate;
+mod mount;
 mod mounter;
 mod profile;
 mod replay;
@@ -48,6 +50,7 @@ pub use force::{ForceMounter, MOST_TIMEOUTS, SHORTEST_TIMEOUT, cleanup_mount_wit
 pub use internal::sys::{Features, features};
 pub use internal::worker::PATIENCE;
 pub use kernel::KernelMounter;
+pub use mount::mount_at;
 pub use mounter::{MountPoint, Mounter, Place, Source};
 pub use profile::Profile;
 pub use replay::ReplayMounter;

@@ -2,12 +2,13 @@
 //!
 //! Every comment on a function here goes into the header.
 
-use subpath_mountinfo::Error;
-use subpath_mountinfo::internal::sys::ENOSYS;
+use subpath_mountinfo::internal::paths::path_of;
+use subpath_mountinfo::{MountPoint, MountRecord};
 
 use crate::abi::{self, Options, Step};
 use crate::call::{self, Call, ended};
 use crate::memory;
+use crate::mounts::Packed;
 use crate::reply::Reply;
 
 /// Mounts as mount-utils' MountSensitiveWithoutSystemdWithMountFlags, without mount(8). Arguments:
@@ -87,9 +88,18 @@ pub unsafe extern "C" fn rsp_mount_at(
     unsafe {
         call::begin(doing, options, args, args_len, step, |call: Call<'_, 1>| {
             let [path] = call.fields;
-            Err::<crate::operation::Progress, _>(Error::at_path("statmount", path, ENOSYS))
+            let found = subpath_mountinfo::mount_at(path_of(path));
+            Ok(ended(found.map(|record| record.map_or_else(Reply::default, |r| pack(&r)))))
         })
     }
+}
+
+/// See [`rsp_mount_at`].
+fn pack(record: &MountRecord) -> Reply {
+    let mut packed = Packed::new(1024);
+    packed.record(record);
+    packed.list(MountPoint::from(record).options.iter());
+    packed.into()
 }
 
 /// The outcome "only mount(8) can do this", with the reason.

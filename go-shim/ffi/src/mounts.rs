@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use subpath_mountinfo::internal::paths::path_of;
 use subpath_mountinfo::table::{MountOptions, MountTable, mount_refs};
-use subpath_mountinfo::{KernelMounter, Mounter, Result};
+use subpath_mountinfo::{KernelMounter, MountRecord, Mounter, Result};
 
 use crate::abi::{Options, Step};
 use crate::call::{self, Call, ended};
@@ -191,21 +191,7 @@ pub(crate) fn pack_table(table: &MountTable) -> Result<Reply> {
     // Most of a line is text, and every field adds a length.
     let mut packed = Packed::new(2 * table.as_bytes().len());
     for record in table {
-        let record = record?;
-        let device = record.device;
-        packed.mounts += 1;
-        packed.number(record.id);
-        packed.number(record.parent_id);
-        packed.number(device.major.into());
-        packed.number(device.minor.into());
-        let paths = [record.root.as_os_str(), record.mount_point.as_os_str()];
-        for field in paths.into_iter().chain([&*record.fs_type, &*record.source]) {
-            memory::pack_one(&mut packed.bytes, field.as_bytes());
-        }
-        packed.list(record.optional_fields.iter());
-        for options in [&record.mount_options, &record.super_options] {
-            packed.list(MountOptions::iter(options));
-        }
+        packed.record(&record?);
     }
     Ok(packed.into())
 }
@@ -239,24 +225,41 @@ fn pack_paths(paths: Vec<PathBuf>) -> Vec<u8> {
 }
 
 /// A packed list of mounts that is being written.
-struct Packed {
+pub(crate) struct Packed {
     bytes: Vec<u8>,
     mounts: i64,
     listed: u64,
 }
 
 impl Packed {
-    fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         let mut bytes = Vec::with_capacity(capacity + 8);
         bytes.extend_from_slice(&[0; 8]); // the number of listed strings goes here
         Packed { bytes, mounts: 0, listed: 0 }
+    }
+
+    /// A mount, as [`rsp_mount_table`] describes it.
+    pub(crate) fn record(&mut self, record: &MountRecord) {
+        self.mounts += 1;
+        self.number(record.id);
+        self.number(record.parent_id);
+        self.number(record.device.major.into());
+        self.number(record.device.minor.into());
+        let paths = [record.root.as_os_str(), record.mount_point.as_os_str()];
+        for field in paths.into_iter().chain([&*record.fs_type, &*record.source]) {
+            memory::pack_one(&mut self.bytes, field.as_bytes());
+        }
+        self.list(record.optional_fields.iter());
+        for options in [&record.mount_options, &record.super_options] {
+            self.list(MountOptions::iter(options));
+        }
     }
 
     fn number(&mut self, number: u64) {
         self.bytes.extend_from_slice(&number.to_le_bytes());
     }
 
-    fn list(&mut self, strings: impl Iterator<Item = impl AsRef<OsStr>>) {
+    pub(crate) fn list(&mut self, strings: impl Iterator<Item = impl AsRef<OsStr>>) {
         let at = self.bytes.len();
         self.number(0);
         let mut count: u64 = 0;

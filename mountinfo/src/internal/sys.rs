@@ -7,7 +7,8 @@
 //!
 //! | calls | crate | why |
 //! |---|---|---|
-//! | openat2, statx, open_tree, move_mount | rustix | Newer calls of Linux on a descriptor. rustix makes them itself, so they do not depend on the age of the C library; nix lacks all but openat2. |
+//! | mount_setattr, statmount | raw.rs | Neither crate has them. |
+//! | openat2, statx, open_tree, move_mount, fsopen, fsconfig, fsmount, fspick | rustix | Newer calls of Linux on a descriptor. rustix makes them itself, so they do not depend on the age of the C library; nix lacks all but openat2. |
 //! | getdents64, fstatfs, fstatvfs, `CLOCK_REALTIME_COARSE` | rustix | It lists a directory from a borrowed descriptor into a buffer; nix has only `opendir`, which takes the descriptor over. The others come with the same feature. |
 //! | openat, fstatat, readlinkat, faccessat, mkdirat, mknodat, unlinkat, fchmod, ftruncate, pipe2 | nix | The calls of POSIX, through the C library. It emulates what an old kernel lacks: faccessat with `AT_EACCESS` before Linux 5.8. |
 //! | mount, umount2, unshare, setfsuid, sigprocmask, killpg, fcntl | nix | Calls on a path, a thread or a process. rustix has no setfsuid and no signal masks, and deprecates its safe unshare; the others stay with these. |
@@ -24,7 +25,9 @@ mod fault {
 }
 pub mod features;
 mod identity;
+pub mod mounting;
 mod proc;
+mod raw;
 mod statx;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -37,7 +40,10 @@ use rustix::fs::{OFlags, ResolveFlags, StatxAttributes, StatxFlags};
 use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 
 pub use features::Features;
-pub use identity::{FileId, MountId, PathOrigin, file_id, mount_id_at, mount_on, path_origin};
+pub use identity::{
+    FileId, MountId, PathOrigin, UniqueRoot, file_id, mount_id_at, mount_on, path_origin,
+    unique_root,
+};
 pub(crate) use proc::or_no_proc;
 pub use proc::{own_table, proc_is_there, proc_path_for_others, proc_path_of, real_path_of};
 pub use read_dir::{Entry, is_empty, read_dir};

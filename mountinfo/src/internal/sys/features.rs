@@ -8,11 +8,15 @@
 //! |---|---|---|
 //! | `openat2` | 5.6 | openat(2) for each component of the path |
 //! | `statx_mount_root` | 5.8 | `mnt_id` in /proc/thread-self/fdinfo, of the entry and of its directory |
+//! | `statmount` | 6.8 | /proc/thread-self/mountinfo |
+//! | `mount_setattr` | 5.12 | mount(2) with `MS_REMOUNT` and `MS_BIND` |
+//! | `fsopen` (and fsconfig, fsmount, fspick) | 5.2 | mount(2) |
 //! | `open_tree`, `move_mount` | 5.2 | mount(2) with /proc/thread-self/fd/N |
 //! | `statx` | 4.11 | fstatat(2) |
 
 use std::sync::OnceLock;
 
+use super::mounting::{probe_fsopen, probe_mount_setattr, probe_statmount};
 use super::{probe_open_tree, probe_openat2, probe_statx};
 
 /// The newer system calls that this process uses. Each has a fallback with the same results.
@@ -34,6 +38,12 @@ pub struct Features {
     pub statx_mount_root: bool,
     /// open_tree(2) and move_mount(2), Linux 5.2.
     pub open_tree: bool,
+    /// fsopen(2), fsconfig(2), fsmount(2) and fspick(2), Linux 5.2.
+    pub fsopen: bool,
+    /// mount_setattr(2), Linux 5.12.
+    pub mount_setattr: bool,
+    /// statmount(2), Linux 6.8.
+    pub statmount: bool,
 }
 
 impl Features {
@@ -55,6 +65,9 @@ impl Features {
             statx: statx.is_some(),
             statx_mount_root: allowed("statx_mount_root") && statx == Some(true),
             open_tree: allowed("open_tree") && allowed("move_mount") && probe_open_tree(),
+            fsopen: allowed("fsopen") && allowed("move_mount") && probe_fsopen(),
+            mount_setattr: allowed("mount_setattr") && probe_mount_setattr(),
+            statmount: allowed("statmount") && statx == Some(true) && probe_statmount(),
         }
     }
 }
@@ -66,6 +79,9 @@ impl std::fmt::Display for Features {
             ("statx", self.statx),
             ("statx_mount_root", self.statx_mount_root),
             ("open_tree", self.open_tree),
+            ("fsopen", self.fsopen),
+            ("mount_setattr", self.mount_setattr),
+            ("statmount", self.statmount),
         ];
         for (i, (name, on)) in parts.into_iter().enumerate() {
             write!(f, "{}{name}={}", if i == 0 { "" } else { " " }, if on { "yes" } else { "no" })?;
@@ -80,12 +96,10 @@ mod tests {
 
     #[test]
     fn a_feature_that_is_named_is_done_without() {
-        let none = Features::probe("openat2, statx,open_tree");
-        assert_eq!(
-            none,
-            Features { openat2: false, statx: false, statx_mount_root: false, open_tree: false }
-        );
-        assert!(!Features::probe("move_mount").open_tree);
+        let none = Features::probe("openat2, statx,open_tree,fsopen, mount_setattr,statmount");
+        assert!(!none.to_string().contains("=yes"), "{none}");
+        let without = Features::probe("move_mount");
+        assert!(!without.open_tree && !without.fsopen);
         assert!(!Features::probe("statx_mount_root").statx_mount_root);
     }
 

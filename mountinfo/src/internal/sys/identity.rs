@@ -108,3 +108,27 @@ fn look(file: impl AsFd, name: &[u8], mask: StatxFlags) -> Sys<Statx> {
     let flags = if name.is_empty() { flags | AtFlags::EMPTY_PATH } else { flags };
     retry(|| rustix::fs::statx(file.as_fd(), name, flags, mask))
 }
+
+/// The mount whose root is at a path, by its unique ID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UniqueRoot {
+    /// This mount.
+    Mount(u64),
+    /// The path is not the root of a mount.
+    NotRoot,
+    /// The kernel is too old to tell (before Linux 6.8).
+    Unknown,
+}
+
+/// Returns the mount whose root is at a path. Symbolic links are followed, an automount is not triggered, and
+/// the mounted file system is not waited for. EACCES for a FUSE mount of another user.
+pub fn unique_root(path: &[u8]) -> Sys<UniqueRoot> {
+    let flags = AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
+    let found = retry(|| rustix::fs::statx(rustix::fs::CWD, path, flags, MNT_ID_UNIQUE))?;
+    let has_id = StatxFlags::from_bits_retain(found.stx_mask).contains(MNT_ID_UNIQUE);
+    Ok(match found.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) {
+        true if !found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) => UniqueRoot::NotRoot,
+        true if has_id => UniqueRoot::Mount(found.stx_mnt_id),
+        _ => UniqueRoot::Unknown,
+    })
+}
