@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"regexp"
 	"strconv"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -90,12 +89,7 @@ func attackNamed(on, name string) *Attack {
 // a user namespace too, where it is root.
 func runWorker(attack *Attack, player *Player, seconds float64) Result {
 	cmd := exec.Command("/proc/self/exe", "worker", attack.On, attack.Name, player.Name, fmt.Sprint(seconds))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	if os.Geteuid() != 0 {
-		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
-	}
+	parity.Namespaced(cmd)
 	cmd.Env = append(os.Environ(), "SUBPATH_WITHOUT="+player.Without, "RUSTSUBPATH_MOUNTER=")
 	var out, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &stderr
@@ -132,22 +126,9 @@ func workerMain(players []Player) {
 // Native is mount-utils' own mounter, in whose place the port mounts by itself.
 func Native() mount.Interface { return mount.New("") }
 
-// direct is a mounter of the caller's own: bare system calls, so that nobody is slowed down by mount(8).
-func direct() mount.Interface { return directMounter{mount.NewWithoutSystemd("")} }
-
-type directMounter struct{ mount.Interface }
-
-func (m directMounter) MountSensitiveWithoutSystemdWithMountFlags(source, target, fstype string, options, sensitive, flags []string) error {
-	return unix.Mount(source, target, fstype, unix.MS_BIND, "")
-}
-
-func (m directMounter) Unmount(target string) error { return unix.Unmount(target, 0) }
-
-func (m directMounter) CanSafelySkipMountPointCheck() bool { return false }
-
 // Original is a player that may lose.
 func Original(impl parity.Impl) Player {
-	return Player{Name: impl.Name, Impl: impl, Mounter: direct, ByPath: true}
+	return Player{Name: impl.Name, Impl: impl, Mounter: parity.RealMounter, ByPath: true}
 }
 
 // Port is a player that must not lose, with the kernel's mounter.
@@ -165,5 +146,5 @@ func PortWithout(impl parity.Impl) Player {
 
 // PortByPath is the port with a mounter of the caller's own.
 func PortByPath(impl parity.Impl) Player {
-	return Player{Name: impl.Name + ", asking a mounter", Impl: impl, Mounter: direct, ByPath: true, MustWin: true}
+	return Player{Name: impl.Name + ", asking a mounter", Impl: impl, Mounter: parity.RealMounter, ByPath: true, MustWin: true}
 }

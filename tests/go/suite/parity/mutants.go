@@ -28,7 +28,7 @@ type mutant struct {
 	wraps   bool // only where the original wraps its mounter's errors
 }
 
-// aroundMake, aroundBind and aroundMounter change one part of an implementation.
+// aroundMake, aroundBind, beforeOpen and aroundMounter change one part of an implementation.
 func aroundMake(f func(err error, full string) error) func(*Impl) {
 	return func(i *Impl) {
 		was := i.SafeMakeDir
@@ -44,6 +44,16 @@ func aroundBind(f func(path string, err error) (string, func(), error)) func(*Im
 		i.PrepareSafeSubpath = func(m mount.Interface, sp Subpath) (string, func(), error) {
 			path, _, err := was(m, sp)
 			return f(path, err)
+		}
+	}
+}
+
+func beforeOpen(f func(pathname string)) func(*Impl) {
+	return func(i *Impl) {
+		was := i.DoSafeOpen
+		i.DoSafeOpen = func(pathname, base string) (int, error) {
+			f(pathname)
+			return was(pathname, base)
 		}
 	}
 }
@@ -88,7 +98,7 @@ func (f forgetful) IsMountPoint(path string) (bool, error) {
 type curious struct{ mount.Interface }
 
 func (c curious) IsMountPoint(path string) (bool, error) {
-	c.Interface.List()
+	c.Interface.IsLikelyNotMountPoint(path)
 	return c.Interface.IsMountPoint(path)
 }
 
@@ -158,23 +168,13 @@ var mutants = []mutant{
 		}
 		return err
 	})},
-	{name: "size", facet: "tree", change: func(i *Impl) {
-		was := i.DoSafeOpen
-		i.DoSafeOpen = func(pathname, base string) (int, error) {
-			os.Truncate(pathname, 3)
-			return was(pathname, base)
+	{name: "size", facet: "tree", change: beforeOpen(func(pathname string) { os.Truncate(pathname, 3) })},
+	{name: "link", facet: "tree", change: beforeOpen(func(pathname string) {
+		if target, err := os.Readlink(pathname); err == nil {
+			os.Remove(pathname)
+			os.Symlink(strings.Repeat("l", len(target)), pathname)
 		}
-	}},
-	{name: "link", facet: "tree", change: func(i *Impl) {
-		was := i.DoSafeOpen
-		i.DoSafeOpen = func(pathname, base string) (int, error) {
-			if target, err := os.Readlink(pathname); err == nil {
-				os.Remove(pathname)
-				os.Symlink(strings.Repeat("l", len(target)), pathname)
-			}
-			return was(pathname, base)
-		}
-	}},
+	})},
 	{name: "another file in its place", facet: "files replaced", change: aroundBind(func(path string, err error) (string, func(), error) {
 		if unix.Rmdir(path) == nil {
 			unix.Mkdir(path, 0o700)
@@ -190,13 +190,7 @@ var mutants = []mutant{
 	{name: "a call too many", facet: "mounter event", change: aroundMounter(func(m mount.Interface) mount.Interface { return curious{m} })},
 	{name: "an argument", facet: "mounter event", change: aroundMounter(func(m mount.Interface) mount.Interface { return flagless{m} })},
 	{name: "mounting by path", facet: "mounter event", change: aroundMounter(func(m mount.Interface) mount.Interface { return byPath{m} })},
-	{name: "a log line too few", facet: "log", change: func(i *Impl) {
-		was := i.DoSafeOpen
-		i.DoSafeOpen = func(pathname, base string) (int, error) {
-			setVerbosity(4)
-			return was(pathname, base)
-		}
-	}},
+	{name: "a log line too few", facet: "log", change: beforeOpen(func(string) { setVerbosity(4) })},
 	{name: "a log line too many", facet: "log", change: aroundMake(func(err error, _ string) error {
 		klog.V(4).Info("made")
 		return err

@@ -153,7 +153,7 @@ func (o *outcome) putError(err error, given []error) {
 	if err == nil {
 		return
 	}
-	o.put("error text", "%s", quoted(errorText(err)))
+	o.put("error text", "%s", short(errorText(err)))
 	var is []string
 	for _, name := range sentinelNames {
 		if errors.Is(err, sentinels[name]) {
@@ -170,8 +170,8 @@ func (o *outcome) putError(err error, given []error) {
 	o.put("is a *PathError", "%v", direct)
 	if direct || errors.As(err, &pathError) {
 		o.put("PathError.Op", "%q", pathError.Op)
-		o.put("PathError.Path", "%s", quoted(level(pathError.Path)))
-		o.put("PathError.Err", "%T %s", pathError.Err, quoted(errorText(pathError.Err)))
+		o.put("PathError.Path", "%s", short(level(pathError.Path)))
+		o.put("PathError.Err", "%T %s", pathError.Err, short(errorText(pathError.Err)))
 	}
 	errno, direct := err.(syscall.Errno)
 	o.put("is an Errno", "%v", direct)
@@ -193,8 +193,6 @@ func (o *outcome) putError(err error, given []error) {
 	}
 	o.put("unwrap chain", "%q", chain)
 }
-
-func quoted(s string) string { return short(s) }
 
 // errorText prints an error as fmt does, so that an Error method that panics is text as well.
 func errorText(err error) string {

@@ -174,7 +174,7 @@ func (s *side) mounter(step Step, t *tape) mount.Interface {
 		inner = s.fake
 		step.Faults = append(step.Faults, Fault{Method: "CanSafelySkipMountPointCheck", Nth: -1, What: "true", Kind: -1})
 	case "real":
-		inner = realMounter{kernelMounts}
+		inner = RealMounter()
 	default:
 		panic("unknown mounter " + step.Mounter)
 	}
@@ -193,7 +193,7 @@ func (s *side) mounter(step Step, t *tape) mount.Interface {
 func (s *side) call(step Step, m mount.Interface, t *tape, o *outcome) {
 	impl := s.impl
 	putPath := func(path string, err error) {
-		o.put("path", "%s", quoted(level(path)))
+		o.put("path", "%s", short(level(path)))
 		o.putError(err, t.given)
 	}
 	switch step.Op {
@@ -219,7 +219,7 @@ func (s *side) call(step Step, m mount.Interface, t *tape, o *outcome) {
 		o.putError(impl.DoSafeMakeDir(step.Path, step.Base, step.Perm), t.given)
 	case OpPrefix:
 		path, rest, err := impl.FindExistingPrefix(step.Base, step.Path)
-		o.put("rest", "%s, nil %v", quoted(strings.Join(rest, " / ")), rest == nil)
+		o.put("rest", "%s, nil %v", short(strings.Join(rest, " / ")), rest == nil)
 		o.put("rest length", "%d", len(rest))
 		putPath(path, err)
 	case OpEmpty:
@@ -241,10 +241,7 @@ func (s *side) lazyUnmount(step Step, t *tape) func(string) error {
 		f := r.begin("lazyUnmount", path)
 		return r.act(f, path, func() error {
 			if step.Mounter == "real" {
-				if err := unix.Unmount(path, unix.MNT_DETACH); err != nil {
-					return err
-				}
-				return nil
+				return unix.Unmount(path, unix.MNT_DETACH)
 			}
 			return s.fake.Unmount(path)
 		})

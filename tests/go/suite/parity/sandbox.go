@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -33,9 +32,9 @@ const (
 func onA(s string) string { return strings.ReplaceAll(s, nameB, nameA) }
 func onB(s string) string { return strings.ReplaceAll(s, nameA, nameB) }
 
-// namespaced makes cmd start in its own mount namespace, for an ordinary user inside a user
+// Namespaced makes cmd start in its own mount namespace, for an ordinary user inside a user
 // namespace where it is root.
-func namespaced(cmd *exec.Cmd) {
+func Namespaced(cmd *exec.Cmd) {
 	attr := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	if os.Geteuid() != 0 {
 		attr.Cloneflags |= syscall.CLONE_NEWUSER
@@ -45,48 +44,30 @@ func namespaced(cmd *exec.Cmd) {
 	cmd.SysProcAttr = attr
 }
 
-// enterSandbox turns this process, which namespaced started, to a root of its own: an almost
+// enterSandbox turns this process, which Namespaced started, to a root of its own: an almost
 // empty tmpfs, read-only, with /proc, one file in /etc, and the world.
 func enterSandbox() error {
-	try := func(what string, err error) error {
-		if err != nil {
-			return fmt.Errorf("sandbox: %s: %w", what, err)
-		}
-		return nil
-	}
 	root := os.TempDir()
-	if err := try("mount / private", unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")); err != nil {
-		return err
-	}
-	if err := try("mount tmpfs on "+root, unix.Mount("parity", root, "tmpfs", 0, "mode=0755")); err != nil {
-		return err
-	}
-	for _, dir := range []string{"proc", "etc", "w", topA, topB} {
-		if err := try("mkdir "+dir, os.Mkdir(filepath.Join(root, dir), 0o755)); err != nil {
-			return err
+	for _, step := range []struct {
+		what string
+		do   func() error
+	}{
+		{"mount / private", func() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") }},
+		{"mount tmpfs on " + root, func() error { return unix.Mount("parity", root, "tmpfs", 0, "mode=0755") }},
+		{"chdir " + root, func() error { return os.Chdir(root) }},
+		{"make directories", func() error {
+			return errors.Join(os.Mkdir("proc", 0o755), os.Mkdir("etc", 0o755), os.MkdirAll("."+topA, 0o755), os.MkdirAll("."+topB, 0o755))
+		}},
+		{"write /etc/passwd", func() error { return os.WriteFile("etc/passwd", []byte("root:x:0:0::/:/bin/sh\n"), 0o644) }},
+		{"bind /proc", func() error { return unix.Mount("/proc", "proc", "", unix.MS_BIND|unix.MS_REC, "") }},
+		{"pivot_root", func() error { return unix.PivotRoot(".", ".") }},
+		{"detach the old root", func() error { return unix.Unmount(".", unix.MNT_DETACH) }},
+		{"chdir /", func() error { return os.Chdir("/") }},
+		{"remount / read-only", func() error { return unix.Mount("", "/", "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "") }},
+	} {
+		if err := step.do(); err != nil {
+			return fmt.Errorf("sandbox: %s: %w", step.what, err)
 		}
-	}
-	if err := try("write /etc/passwd", os.WriteFile(filepath.Join(root, "etc/passwd"), []byte("root:x:0:0::/:/bin/sh\n"), 0o644)); err != nil {
-		return err
-	}
-	proc := filepath.Join(root, "proc")
-	if err := try("bind /proc on "+proc, unix.Mount("/proc", proc, "", unix.MS_BIND|unix.MS_REC, "")); err != nil {
-		return err
-	}
-	if err := try("chdir "+root, os.Chdir(root)); err != nil {
-		return err
-	}
-	if err := try("pivot_root", unix.PivotRoot(".", ".")); err != nil {
-		return err
-	}
-	if err := try("detach the old root", unix.Unmount(".", unix.MNT_DETACH)); err != nil {
-		return err
-	}
-	if err := try("chdir /", os.Chdir("/")); err != nil {
-		return err
-	}
-	if err := try("remount / read-only", unix.Mount("", "/", "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "")); err != nil {
-		return err
 	}
 	for _, m := range mountTable() {
 		sandboxMounts[m.id] = true

@@ -59,6 +59,16 @@ func parent(root, path string, create bool) (dir int, name string, err error) {
 	return dir, parts[len(parts)-1], nil
 }
 
+// inParent calls do with the open directory that holds path, and with the path's last name.
+func inParent(root, path string, do func(dir int, name string) error) error {
+	dir, name, err := parent(root, path, false)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(dir)
+	return do(dir, name)
+}
+
 // make creates the node below root. Its error is an errno or nil; the runner compares it between
 // the sides, so that an entry that cannot be made is missing from both.
 func (n Node) make(root string) error {
@@ -83,12 +93,9 @@ func (n Node) make(root string) error {
 		}
 		return err
 	case 'h':
-		from, fromName, err := parent(root, n.Target, false)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(from)
-		return unix.Linkat(from, fromName, dir, name, 0)
+		return inParent(root, n.Target, func(from int, fromName string) error {
+			return unix.Linkat(from, fromName, dir, name, 0)
+		})
 	case 'p':
 		err = unix.Mknodat(dir, name, unix.S_IFIFO|0o600, 0)
 	case 's':
@@ -135,38 +142,24 @@ func (e Edit) apply(s *side) error {
 	case "make":
 		return e.Node.make(s.root)
 	case "remove":
-		dir, name, err := parent(s.root, e.Path, false)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(dir)
-		return removeTree(dir, name)
+		return inParent(s.root, e.Path, removeTree)
 	case "rename":
-		from, fromName, err := parent(s.root, e.Path, false)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(from)
-		to, toName, err := parent(s.root, e.To, false)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(to)
-		return unix.Renameat(from, fromName, to, toName)
+		return inParent(s.root, e.Path, func(from int, fromName string) error {
+			return inParent(s.root, e.To, func(to int, toName string) error {
+				return unix.Renameat(from, fromName, to, toName)
+			})
+		})
 	case "chmod":
-		dir, name, err := parent(s.root, e.Path, false)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(dir)
-		var st unix.Stat_t
-		if err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-			return err
-		}
-		if st.Mode&unix.S_IFMT == unix.S_IFLNK {
-			return unix.ELOOP
-		}
-		return unix.Fchmodat(dir, name, e.Mode, 0)
+		return inParent(s.root, e.Path, func(dir int, name string) error {
+			var st unix.Stat_t
+			if err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+				return err
+			}
+			if st.Mode&unix.S_IFMT == unix.S_IFLNK {
+				return unix.ELOOP
+			}
+			return unix.Fchmodat(dir, name, e.Mode, 0)
+		})
 	case "fake":
 		s.fakeMount(s.root + "/" + e.Path)
 		return nil

@@ -146,7 +146,7 @@ func again(role string, args ...string) *exec.Cmd {
 	}
 	cmd := exec.Command(exe, args...)
 	cmd.Env = append(os.Environ(), roleVariable+"="+role)
-	namespaced(cmd)
+	Namespaced(cmd)
 	return cmd
 }
 
