@@ -31,13 +31,20 @@ type plan struct {
 	left func(t *trial)
 }
 
+// one is the spec of a pod whose only container has these mounts of its only volume.
+func one(mounts, volume string) string {
+	return `
+  containers: [{name: main, RUN, volumeMounts: [` + mounts + `]}]
+  volumes: [{name: data, ` + volume + `}]`
+}
+
+const emptyDir, hostPath = "emptyDir: {}", "hostPath: {path: HOST}"
+
 var plans = []plan{
 	{
 		name:  "emptydir",
 		title: "emptyDir, a directory that is missing",
-		spec: `
-  containers: [{name: main, RUN, volumeMounts: [{name: data, mountPath: /mnt, subPath: logs/web}]}]
-  volumes: [{name: data, emptyDir: {}}]`,
+		spec:  one(`{name: data, mountPath: /mnt, subPath: logs/web}`, emptyDir),
 		check: func(t *trial) {
 			t.inside("main", "echo from the container >/mnt/file", "")
 			t.file(t.volume("empty-dir", "data")+"/logs/web/file", "from the container\n")
@@ -48,9 +55,7 @@ var plans = []plan{
 	{
 		name:  "memory",
 		title: "emptyDir in memory",
-		spec: `
-  containers: [{name: main, RUN, volumeMounts: [{name: data, mountPath: /mnt, subPath: a/b}]}]
-  volumes: [{name: data, emptyDir: {medium: Memory}}]`,
+		spec:  one(`{name: data, mountPath: /mnt, subPath: a/b}`, `emptyDir: {medium: Memory}`),
 		check: func(t *trial) {
 			t.inside("main", "echo from the container >/mnt/file && stat -f -c %T /mnt", "tmpfs")
 			t.file(t.volume("empty-dir", "data")+"/a/b/file", "from the container\n")
@@ -69,11 +74,9 @@ var plans = []plan{
 		},
 	},
 	{
-		name:  "hostpath",
-		title: "hostPath, a directory",
-		spec: `
-  containers: [{name: main, RUN, volumeMounts: [{name: data, mountPath: /mnt, subPath: site}]}]
-  volumes: [{name: data, hostPath: {path: HOST}}]`,
+		name:   "hostpath",
+		title:  "hostPath, a directory",
+		spec:   one(`{name: data, mountPath: /mnt, subPath: site}`, hostPath),
 		layOut: files("site/index.html", "hello\n", "secret", "not for the container\n"),
 		check: func(t *trial) {
 			t.inside("main", "cat /mnt/index.html; ls -A /mnt", "hello\nindex.html")
@@ -83,11 +86,9 @@ var plans = []plan{
 		left: func(t *trial) { t.file(t.hostFolder()+"/site/index.html", "hello\n") },
 	},
 	{
-		name:  "file",
-		title: "a file",
-		spec: `
-  containers: [{name: main, RUN, volumeMounts: [{name: data, mountPath: /etc/app.conf, subPath: conf/app.conf}]}]
-  volumes: [{name: data, hostPath: {path: HOST}}]`,
+		name:   "file",
+		title:  "a file",
+		spec:   one(`{name: data, mountPath: /etc/app.conf, subPath: conf/app.conf}`, hostPath),
 		layOut: files("conf/app.conf", "one\n"),
 		check: func(t *trial) {
 			t.inside("main", "cat /etc/app.conf && stat -c %F /etc/app.conf", "one\nregular file")
@@ -103,11 +104,9 @@ var plans = []plan{
 		check: func(t *trial) { t.inside("main", "cat /etc/labels", `e2e="downward"`) },
 	},
 	{
-		name:  "nested",
-		title: "nested, with blanks and letters beyond ASCII",
-		spec: `
-  containers: [{name: main, RUN, volumeMounts: [{name: data, mountPath: /mnt, subPath: "a/b b/données/d/e/f/g/h"}]}]
-  volumes: [{name: data, hostPath: {path: HOST}}]`,
+		name:   "nested",
+		title:  "nested, with blanks and letters beyond ASCII",
+		spec:   one(`{name: data, mountPath: /mnt, subPath: "a/b b/données/d/e/f/g/h"}`, hostPath),
 		layOut: files("a/b b/file", "theirs\n"),
 		check: func(t *trial) {
 			t.inside("main", "echo deep >/mnt/file", "")
@@ -145,9 +144,7 @@ var plans = []plan{
 	{
 		name:  "flags",
 		title: "a volume mounted ro,nosuid,nodev,noexec,nosymfollow",
-		spec: `
-  containers: [{name: main, RUN, volumeMounts: [{name: data, mountPath: /mnt, subPath: dir}]}]
-  volumes: [{name: data, hostPath: {path: HOST/volume}}]`,
+		spec:  one(`{name: data, mountPath: /mnt, subPath: dir}`, `hostPath: {path: HOST/volume}`),
 		layOut: func(host string) error {
 			if err := files("volume/dir/file", "theirs\n")(host); err != nil {
 				return err
@@ -176,9 +173,7 @@ var plans = []plan{
 	{
 		name:  "link-inside",
 		title: "a symlink inside of the volume",
-		spec: `
-  containers: [{name: main, RUN, volumeMounts: [{name: data, mountPath: /mnt, subPath: current/www}]}]
-  volumes: [{name: data, hostPath: {path: HOST}}]`,
+		spec:  one(`{name: data, mountPath: /mnt, subPath: current/www}`, hostPath),
 		layOut: func(host string) error {
 			if err := files("releases/1/www/page", "1\n", "releases/2/www/page", "2\n")(host); err != nil {
 				return err
@@ -189,32 +184,18 @@ var plans = []plan{
 		left:  func(t *trial) { t.file(t.hostFolder()+"/releases/2/www/page", "2\n") },
 	},
 	{
-		name:  "link-outside",
-		title: "a symlink out of the volume is refused",
-		spec: `
-  containers: [{name: main, RUN, volumeMounts: [{name: data, mountPath: /mnt, subPath: link}]}]
-  volumes: [{name: data, hostPath: {path: HOST/volume}}]`,
-		layOut: func(host string) error {
-			if err := files("outside/secret", "secret\n", "volume/file", "theirs\n")(host); err != nil {
-				return err
-			}
-			return os.Symlink("../outside", host+"/volume/link")
-		},
+		name:    "link-outside",
+		title:   "a symlink out of the volume is refused",
+		spec:    one(`{name: data, mountPath: /mnt, subPath: link}`, `hostPath: {path: HOST/volume}`),
+		layOut:  linkOutside,
 		refused: `failed to prepare subPath for volumeMount "data" of container "main"`,
 		left:    func(t *trial) { t.file(t.hostFolder()+"/outside/secret", "secret\n") },
 	},
 	{
-		name:  "link-outside-missing",
-		title: "nothing is made behind a symlink out of the volume",
-		spec: `
-  containers: [{name: main, RUN, volumeMounts: [{name: data, mountPath: /mnt, subPath: link/new}]}]
-  volumes: [{name: data, hostPath: {path: HOST/volume}}]`,
-		layOut: func(host string) error {
-			if err := files("outside/secret", "secret\n", "volume/file", "theirs\n")(host); err != nil {
-				return err
-			}
-			return os.Symlink("../outside", host+"/volume/link")
-		},
+		name:    "link-outside-missing",
+		title:   "nothing is made behind a symlink out of the volume",
+		spec:    one(`{name: data, mountPath: /mnt, subPath: link/new}`, `hostPath: {path: HOST/volume}`),
+		layOut:  linkOutside,
 		refused: `failed to create subPath directory for volumeMount "data" of container "main"`,
 		left: func(t *trial) {
 			if _, err := os.Lstat(t.hostFolder() + "/outside/new"); err == nil {
@@ -223,22 +204,18 @@ var plans = []plan{
 		},
 	},
 	{
-		name:  "restart",
-		title: "the container restarts",
-		spec: `
-  containers: [{name: main, RUN, volumeMounts: [{name: data, mountPath: /mnt, subPath: state}]}]
-  volumes: [{name: data, emptyDir: {}}]`,
+		name:    "restart",
+		title:   "the container restarts",
+		spec:    one(`{name: data, mountPath: /mnt, subPath: state}`, emptyDir),
 		restart: true,
 		check: func(t *trial) {
 			t.inside("main", "echo $((0$(cat /mnt/seen 2>/dev/null) + 1)) >/mnt/seen && cat /mnt/seen", fmt.Sprint(t.round))
 		},
 	},
 	{
-		name:  "restart-replaced",
-		title: "the file is replaced, then the container restarts",
-		spec: `
-  containers: [{name: main, RUN, volumeMounts: [{name: data, mountPath: /etc/app.conf, subPath: app.conf}]}]
-  volumes: [{name: data, hostPath: {path: HOST}}]`,
+		name:    "restart-replaced",
+		title:   "the file is replaced, then the container restarts",
+		spec:    one(`{name: data, mountPath: /etc/app.conf, subPath: app.conf}`, hostPath),
 		layOut:  files("app.conf", "1\n"),
 		restart: true,
 		between: func(host string) error {
@@ -283,9 +260,7 @@ var plans = []plan{
 	{
 		name:  "thirty",
 		title: "30 sub paths",
-		spec: `
-  containers: [{name: main, RUN, volumeMounts: [` + mounts(30) + `]}]
-  volumes: [{name: data, emptyDir: {}}]`,
+		spec:  one(mounts(30), emptyDir),
 		check: func(t *trial) {
 			t.inside("main", "for i in $(seq 0 29); do echo $i >/mnt/$i/file; done; grep -c /mnt/ /proc/self/mounts", "30")
 			for i := 0; i < 30; i++ {
@@ -321,6 +296,14 @@ func mounts(count int) string {
 func (p plan) manifest(host string) string {
 	spec := strings.ReplaceAll(p.spec, "RUN", fmt.Sprintf("IMAGE, command: [/bin/sh, -c, %q]", idle))
 	return strings.NewReplacer("IMAGE", "image: "+image+", imagePullPolicy: Never", "HOST", host).Replace(spec)
+}
+
+// linkOutside lays out a volume with a symlink that leads out of it.
+func linkOutside(host string) error {
+	if err := files("outside/secret", "secret\n", "volume/file", "theirs\n")(host); err != nil {
+		return err
+	}
+	return os.Symlink("../outside", host+"/volume/link")
 }
 
 // files makes files of names and contents, with the directories above them.
