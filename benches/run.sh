@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds and runs the benchmarks in a mount namespace of their own; called by `make bench`.
-# Writes benches/results.json, benches/results.md and docs/bench.svg, and prints the table. With ROWS,
-# a regular expression, it measures only the rows whose id matches, and writes nothing.
+# Writes benches/results.md and docs/bench.svg, and prints the table. With ROWS, a regular expression, it
+# measures only the rows whose id matches, and writes nothing.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -17,21 +17,9 @@ cargo build --quiet --locked --release -p bench-worker
 
 # An ordinary user gets a user namespace, in which mounting is allowed; root goes before the other
 # work of the machine.
-user='' first=''
+user='' first='' files='benches/results.md docs/bench.svg'
 if [ "$(id -u)" = 0 ]; then first="nice -n -20"; else user="--user --map-root-user"; fi
-results=benches/results.json
-[ -z "${ROWS-}" ] || results=$(mktemp)
-status=0
+[ -z "${ROWS-}" ] || files=''
 # shellcheck disable=SC2086
-$first unshare $user --mount --propagation private -- \
-	"$target/bench" run "$target/release/bench-worker" "$results" "${ROWS-}" || status=$?
-if [ -n "${ROWS-}" ]; then
-	"$target/bench" table "$results"
-	rm "$results"
-	exit $status
-fi
-"$target/bench" table "$results" >benches/results.md
-mkdir -p docs
-"$target/bench" chart "$results" >docs/bench.svg
-cat benches/results.md
-exit $status
+exec $first unshare $user --mount --propagation private -- \
+	"$target/bench" run "$target/release/bench-worker" "${ROWS-}" $files

@@ -5,8 +5,8 @@ package main
 import (
 	"fmt"
 	"html"
-	"io"
 	"math"
+	"strings"
 )
 
 // contestants are those in the chart; their names are their classes.
@@ -23,13 +23,14 @@ text{fill:#1f2328}.s{fill:#59636e}.g{stroke:#d1d9e0}
 @media(prefers-color-scheme:dark){text{fill:#f0f6fc}.s{fill:#9198a1}.g{stroke:#3d444d}.original{fill:#656c76}.port{fill:#4493f8}.bare{fill:#3fb950}}
 </style>`
 
-func writeChart(w io.Writer, r results) {
+func (r results) chart() string {
+	w := &strings.Builder{}
 	const width, bar, right = 400, 11, 90
 	var chosen []result
 	longest := 0
 	for _, id := range charted {
-		for _, row := range r.Rows {
-			if row.ID == id {
+		for _, row := range r.rows {
+			if row.id == id {
 				chosen = append(chosen, row)
 				longest = max(longest, len(label(row)))
 			}
@@ -38,7 +39,7 @@ func writeChart(w io.Writer, r results) {
 	low, high := math.Inf(1), 0.0
 	for _, row := range chosen {
 		for _, name := range contestants {
-			if x, ok := row.Median[name]; ok {
+			if x, ok := row.median[name]; ok {
 				low, high = min(low, x), max(high, x)
 			}
 		}
@@ -63,26 +64,24 @@ func writeChart(w io.Writer, r results) {
 	y := 50
 	for _, row := range chosen {
 		fmt.Fprintf(w, `<text x="%d" y="%d" text-anchor="end">%s</text>`+"\n", left-10, y+20, html.EscapeString(label(row)))
-		if row.isTable() {
-			delete(row.Median, "bare")
-		}
 		for i, name := range contestants {
-			if x, ok := row.Median[name]; ok {
+			if x, ok := row.median[name]; ok && !(row.isTable() && name == "bare") {
 				fmt.Fprintf(w, `<rect class="%s" x="%d" y="%d" width="%.1f" height="%d" rx="2"/><text class="s" x="%.1f" y="%d" font-size="10">%s</text>`+"\n",
 					name, left, y+i*bar, at(x), bar-1, end(x)+5, y+i*bar+9, duration(x))
 			}
 		}
 		y += 3*bar + 14
 	}
-	fmt.Fprintf(w, `<text class="s" font-size="12" x="%d" y="%d">Medians, logarithmic scale; %s, %s</text>`+"\n</svg>\n", 10, height-4, html.EscapeString(r.Machine), html.EscapeString(r.Kernel))
+	fmt.Fprintf(w, `<text class="s" font-size="12" x="%d" y="%d">Medians, logarithmic scale; %s, %s</text>`+"\n</svg>\n", 10, height-4, html.EscapeString(r.machine), html.EscapeString(r.kernel))
+	return w.String()
 }
 
 // label is what a row is called in the chart.
 func label(row result) string {
-	if row.Mounts > 0 && row.isTable() {
-		return row.Name + fmt.Sprintf(" of %s lines", number(float64(row.Mounts)))
+	if row.mounts > 0 && row.isTable() {
+		return row.name + fmt.Sprintf(" of %s lines", number(float64(row.mounts)))
 	}
-	return row.Name
+	return row.name
 }
 
 func duration(us float64) string {

@@ -16,12 +16,12 @@ import (
 
 // tally is what one operation costs beside time.
 type tally struct {
-	Calls    float64 `json:"system_calls"`
-	Children float64 `json:"system_calls_of_programs_run"`
-	Execs    float64 `json:"execs"`
-	Changes  float64 `json:"mount_table_changes"`
-	Cgo      float64 `json:"cgo_calls"`
-	Allocs   float64 `json:"go_allocations"`
+	calls    float64 // system calls
+	children float64 // system calls of programs that are run
+	execs    float64
+	changes  float64 // of the mount table
+	cgo      float64
+	allocs   float64 // Go allocations
 }
 
 var (
@@ -68,8 +68,8 @@ func count(c contestant, id string, w *watchedRun) (tally, error) {
 		if len(fields) < 2 {
 			return tally{}, fmt.Errorf("%s by %s printed %q", id, c.name, output)
 		}
-		result.Cgo, _ = strconv.ParseFloat(fields[0], 64)
-		result.Allocs, _ = strconv.ParseFloat(fields[1], 64)
+		result.cgo, _ = strconv.ParseFloat(fields[0], 64)
+		result.allocs, _ = strconv.ParseFloat(fields[1], 64)
 	}
 	return result, nil
 }
@@ -102,22 +102,22 @@ func readTrace(file string, tallied float64) (tally, error) {
 		}
 		process, call, starts := m[1], m[2], m[3] == "("
 		if changes[call] && strings.HasSuffix(strings.TrimSpace(text), "= 0") {
-			t.Changes++
+			t.changes++
 		}
 		if !starts || ofRuntime[call] {
 			continue
 		}
 		if call == "execve" && !programs[process] {
 			programs[process] = true
-			t.Execs++
+			t.execs++
 		}
 		if programs[process] {
-			t.Children++
+			t.children++
 		} else {
-			t.Calls++
+			t.calls++
 		}
 	}
-	for _, field := range []*float64{&t.Calls, &t.Children, &t.Execs, &t.Changes} {
+	for _, field := range []*float64{&t.calls, &t.children, &t.execs, &t.changes} {
 		*field /= tallied
 	}
 	return t, lines.Err()

@@ -1,12 +1,14 @@
 // Command bench compares the port with kubernetes' own package and with bare system calls, in one
 // run. Called by benches/run.sh, inside a mount namespace of its own.
 //
-//	bench run WORKER RESULTS.json ROWS   measures the rows whose id a regular expression matches
-//	bench table RESULTS.json             prints the table as markdown
-//	bench chart RESULTS.json             prints the chart as SVG
+//	bench run WORKER ROWS [TABLE CHART]
+//
+// It measures the rows whose id the regular expression ROWS matches, and prints a table in Markdown. TABLE
+// and CHART are the files that get the table, and the chart as SVG.
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -39,19 +41,15 @@ func main() {
 
 func run(arguments []string) error {
 	switch {
-	case len(arguments) == 4 && arguments[0] == "run":
-		return measureAll(arguments[1], arguments[2], arguments[3])
+	case (len(arguments) == 3 || len(arguments) == 5) && arguments[0] == "run":
+		return measureAll(arguments[1], arguments[2], arguments[3:])
 	case len(arguments) == 6 && arguments[0] == "once":
 		return once(arguments[1], arguments[2], arguments[3], arguments[4], arguments[5])
-	case len(arguments) == 2 && arguments[0] == "table":
-		return withResults(arguments[1], writeTable)
-	case len(arguments) == 2 && arguments[0] == "chart":
-		return withResults(arguments[1], writeChart)
 	}
-	return fmt.Errorf("usage: bench run WORKER RESULTS ROWS | table RESULTS | chart RESULTS")
+	return errors.New("usage: bench run WORKER ROWS [TABLE CHART]")
 }
 
-func measureAll(workerProgram, results, wanted string) error {
+func measureAll(workerProgram, wanted string, files []string) error {
 	chosen, err := regexp.Compile(wanted)
 	if err != nil {
 		return err
@@ -86,36 +84,41 @@ func measureAll(workerProgram, results, wanted string) error {
 			continue
 		}
 		if time.Since(start) > timeOfAll {
-			out.Failures = append(out.Failures, r.id+": no time was left")
+			out.failures = append(out.failures, r.id+": no time was left")
 			continue
 		}
 		measured, err := s.row(r, workerProgram)
 		if err != nil {
 			// The rest of the table is worth having all the same; the run fails at its end.
-			out.Failures = append(out.Failures, fmt.Sprintf("%s: %v", r.id, err))
+			out.failures = append(out.failures, fmt.Sprintf("%s: %v", r.id, err))
 			fmt.Fprintln(os.Stderr, "failed:", r.id, err)
 			continue
 		}
-		out.Rows = append(out.Rows, measured)
+		out.rows = append(out.rows, measured)
 		fmt.Fprintf(os.Stderr, "%5.1f s  %s\n", time.Since(start).Seconds(), measured.summary())
 	}
-	out.Seconds = time.Since(start).Seconds()
-	out.Load = append(out.Load, load())
+	out.seconds = time.Since(start).Seconds()
+	out.load = append(out.load, load())
 	for _, w := range ws {
 		w.in.Close()
 	}
-	if err := out.write(results); err != nil {
+	table, chart := out.table(), out.chart()
+	os.Stdout.WriteString(table)
+	if len(files) == 2 {
+		err = errors.Join(os.WriteFile(files[0], []byte(table), 0o644), os.WriteFile(files[1], []byte(chart), 0o644))
+	}
+	if err != nil {
 		return err
 	}
-	if out.Failures != nil {
-		return fmt.Errorf("%d rows failed: %q", len(out.Failures), out.Failures)
+	if out.failures != nil {
+		return fmt.Errorf("%d rows failed: %q", len(out.failures), out.failures)
 	}
 	return nil
 }
 
 // row measures one row, and counts its calls where that is wanted.
 func (s *site) row(r row, workerProgram string) (result, error) {
-	if r.crowded() {
+	if !r.isTable() {
 		if err := s.fill(r.mounts); err != nil {
 			return result{}, err
 		}
@@ -126,7 +129,7 @@ func (s *site) row(r row, workerProgram string) (result, error) {
 	}
 	watched := &watchedRun{site: s, worker: workerProgram, dir: s.root}
 	for _, c := range r.contestants {
-		if measured.Tallies[c.name], err = count(c, r.id, watched); err != nil {
+		if measured.tallies[c.name], err = count(c, r.id, watched); err != nil {
 			return result{}, err
 		}
 	}

@@ -4,7 +4,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,25 +16,20 @@ import (
 )
 
 type result struct {
-	ID      string             `json:"id"`
-	Name    string             `json:"name"`
-	Mounts  int                `json:"mounts,omitempty"`
-	Goal    string             `json:"goal,omitempty"`
-	Turns   int                `json:"turns"`
-	Median  map[string]float64 `json:"median_us"`
-	Low     map[string]float64 `json:"lowest_us"`
-	Tallies map[string]tally   `json:"per_operation,omitempty"`
+	row
+	// Microseconds by contestant: the median of the turns, and the best turn.
+	median, low map[string]float64
+	tallies     map[string]tally
 }
 
 type results struct {
-	Machine  string   `json:"machine"`
-	Kernel   string   `json:"kernel"`
-	Versions []string `json:"versions"`
-	Seconds  float64  `json:"seconds"`
-	// Load is the machine's load average over a minute, before and after.
-	Load     []string `json:"load_average"`
-	Failures []string `json:"failures,omitempty"`
-	Rows     []result `json:"rows"`
+	machine, kernel string
+	versions        []string
+	seconds         float64
+	// load is the machine's load average over a minute, before and after.
+	load     []string
+	failures []string
+	rows     []result
 }
 
 const (
@@ -61,24 +55,25 @@ func measure(r row) (result, error) {
 		}
 		turns++
 	}
-	out := result{ID: r.id, Name: r.name, Mounts: r.mounts, Goal: r.goal, Turns: turns,
-		Median: map[string]float64{}, Low: map[string]float64{}, Tallies: map[string]tally{}}
+	out := result{row: r, median: map[string]float64{}, low: map[string]float64{}, tallies: map[string]tally{}}
 	for name, all := range took {
 		slices.Sort(all)
-		out.Median[name], out.Low[name] = all[len(all)/2], all[0]
+		out.median[name], out.low[name] = all[len(all)/2], all[0]
 	}
 	return out, nil
 }
 
-// crowded says whether a row's number is of mounts in the namespace, not lines of a file.
-func (r row) crowded() bool {
-	return !strings.HasPrefix(r.id, "look-up") && !strings.HasPrefix(r.id, "parse")
+// isTable says whether a row's number is of lines of a file, not of mounts in the namespace.
+func (r row) isTable() bool {
+	return strings.HasPrefix(r.id, "look-up") || strings.HasPrefix(r.id, "parse")
 }
 
+func (r row) isRust() bool { return strings.HasPrefix(r.id, "rust-") }
+
 func (r result) summary() string {
-	text := fmt.Sprintf("%-50s %6d", r.Name, r.Mounts)
+	text := fmt.Sprintf("%-50s %6d", r.name, r.mounts)
 	for _, name := range columns {
-		if median, ok := r.Median[name]; ok {
+		if median, ok := r.median[name]; ok {
 			text += fmt.Sprintf("  %s %.2f µs", name, median)
 		}
 	}
@@ -104,10 +99,10 @@ func describe() results {
 		return strings.TrimSpace(string(output))
 	}
 	return results{
-		Load:    []string{load()},
-		Machine: fmt.Sprintf("%s, %d cores", model, runtime.NumCPU()),
-		Kernel:  unix.ByteSliceToString(name.Sysname[:]) + " " + unix.ByteSliceToString(name.Release[:]),
-		Versions: []string{runtime.Version(), said("rustc", "--version"), said("mount", "--version"),
+		load:    []string{load()},
+		machine: fmt.Sprintf("%s, %d cores", model, runtime.NumCPU()),
+		kernel:  unix.ByteSliceToString(name.Sysname[:]) + " " + unix.ByteSliceToString(name.Release[:]),
+		versions: []string{runtime.Version(), said("rustc", "--version"), said("mount", "--version"),
 			"k8s.io/kubernetes v1.35.4", "k8s.io/mount-utils v0.35.4", "moby/sys/mountinfo v0.7.2", "procfs 0.18"},
 	}
 }
@@ -116,12 +111,4 @@ func load() string {
 	averages, _ := os.ReadFile("/proc/loadavg")
 	minute, _, _ := strings.Cut(string(averages), " ")
 	return minute
-}
-
-func (r results) write(file string) error {
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(file, append(text, '\n'), 0o644)
 }

@@ -27,26 +27,31 @@ func (s *site) request(pod, source string, index int) subpath.Subpath {
 	}
 }
 
-func (s *site) cycle(i implementation, newMounter func() mount.Interface, source string) batch {
+// inPod runs a batch with the operations over a new mounter and a pod's directory.
+func (s *site) inPod(i implementation, newMounter func() mount.Interface, run func(w *watch, count int, do operations, pod string) error) batch {
 	return func(w *watch, count int) error {
 		pod, err := s.pod(i.name)
 		if err != nil {
 			return err
 		}
 		// A new one for each batch: a FakeMounter's log grows.
-		do, request := i.over(newMounter()), s.request(pod, source, 0)
-		return w.time(func() error {
-			for n := 0; n < count; n++ {
-				if err := do.prepare(request); err != nil {
-					return err
-				}
-				if err := do.clean(pod, "vol"); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		return run(w, count, i.over(newMounter()), pod)
 	}
+}
+
+// cycle prepares a sub path and cleans the pod up.
+func (do operations) cycle(request subpath.Subpath) error {
+	if err := do.prepare(request); err != nil {
+		return err
+	}
+	return do.clean(request.PodDir, "vol")
+}
+
+func (s *site) cycle(i implementation, newMounter func() mount.Interface, source string) batch {
+	return s.inPod(i, newMounter, func(w *watch, count int, do operations, pod string) error {
+		request := s.request(pod, source, 0)
+		return w.times(count, func() error { return do.cycle(request) })
+	})
 }
 
 // threads cycles in several goroutines at once, each in a pod of its own.
@@ -69,11 +74,7 @@ func (s *site) threads(i implementation, newMounter func() mount.Interface, thre
 				go func() {
 					defer wait.Done()
 					for n := 0; n < count; n++ {
-						err := do.prepare(request)
-						if err == nil {
-							err = do.clean(request.PodDir, "vol")
-						}
-						if err != nil {
+						if err := do.cycle(request); err != nil {
 							failed <- err
 							return
 						}
@@ -88,38 +89,22 @@ func (s *site) threads(i implementation, newMounter func() mount.Interface, thre
 }
 
 func (s *site) mounted(i implementation, newMounter func() mount.Interface) batch {
-	return func(w *watch, count int) error {
-		pod, err := s.pod(i.name)
-		if err != nil {
-			return err
-		}
-		do, request := i.over(newMounter()), s.request(pod, "dir", 0)
+	return s.inPod(i, newMounter, func(w *watch, count int, do operations, pod string) error {
+		request := s.request(pod, "dir", 0)
 		if err := do.prepare(request); err != nil {
 			return err
 		}
-		err = w.time(func() error {
-			for n := 0; n < count; n++ {
-				if err := do.prepare(request); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
+		if err := w.times(count, func() error { return do.prepare(request) }); err != nil {
 			return err
 		}
 		return do.clean(pod, "vol")
-	}
+	})
 }
 
 // cleanMany times the clean-up of what the port prepared: what is there is the same for all.
 func (s *site) cleanMany(i implementation, newMounter func() mount.Interface, subPaths int) batch {
-	return func(w *watch, count int) error {
-		pod, err := s.pod(i.name)
-		if err != nil {
-			return err
-		}
-		do, setUp := i.over(newMounter()), port.over(newRealMounter())
+	return s.inPod(i, newMounter, func(w *watch, count int, do operations, pod string) error {
+		setUp := port.over(newRealMounter())
 		for n := 0; n < count; n++ {
 			if err := s.prepareMany(setUp, pod, subPaths); err != nil {
 				return err
@@ -129,7 +114,7 @@ func (s *site) cleanMany(i implementation, newMounter func() mount.Interface, su
 			}
 		}
 		return nil
-	}
+	})
 }
 
 func (s *site) prepareMany(do operations, pod string, subPaths int) error {
@@ -143,43 +128,23 @@ func (s *site) prepareMany(do operations, pod string, subPaths int) error {
 
 // wholePod is what a kubelet does for a pod: prepares each sub path, and cleans all.
 func (s *site) wholePod(i implementation, newMounter func() mount.Interface, subPaths int) batch {
-	return func(w *watch, count int) error {
-		pod, err := s.pod(i.name)
-		if err != nil {
-			return err
-		}
-		do := i.over(newMounter())
-		return w.time(func() error {
-			for n := 0; n < count; n++ {
-				if err := s.prepareMany(do, pod, subPaths); err != nil {
-					return err
-				}
-				if err := do.clean(pod, "vol"); err != nil {
-					return err
-				}
+	return s.inPod(i, newMounter, func(w *watch, count int, do operations, pod string) error {
+		return w.times(count, func() error {
+			if err := s.prepareMany(do, pod, subPaths); err != nil {
+				return err
 			}
-			return nil
+			return do.clean(pod, "vol")
 		})
-	}
+	})
 }
 
 func (s *site) makeDirs(i implementation, levels int) batch {
-	subdir := "dir"
-	if levels > 0 {
-		subdir = strings.TrimSuffix(strings.Repeat("d/", levels), "/")
-	}
 	do := i.over(nil)
 	return func(w *watch, count int) error {
 		if levels == 0 {
-			return w.time(func() error {
-				for n := 0; n < count; n++ {
-					if err := do.mkdir(subdir, s.volume, 0o750); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
+			return w.times(count, func() error { return do.mkdir("dir", s.volume, 0o750) })
 		}
+		subdir := strings.TrimSuffix(strings.Repeat("d/", levels), "/")
 		for n := 0; n < count; n++ {
 			if err := w.time(func() error { return do.mkdir(subdir, s.volume, 0o750) }); err != nil {
 				return err
@@ -195,11 +160,9 @@ func (s *site) makeDirs(i implementation, levels int) batch {
 // looks asks whether there is a mount.
 func looks(isMountPoint func(string) (bool, error), path string) batch {
 	return func(w *watch, count int) error {
-		return w.time(func() error {
-			for n := 0; n < count; n++ {
-				if mounted, err := isMountPoint(path); err != nil || !mounted {
-					return fmt.Errorf("IsMountPoint(%s) = %v, %v", path, mounted, err)
-				}
+		return w.times(count, func() error {
+			if mounted, err := isMountPoint(path); err != nil || !mounted {
+				return fmt.Errorf("IsMountPoint(%s) = %v, %v", path, mounted, err)
 			}
 			return nil
 		})

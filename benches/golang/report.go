@@ -1,124 +1,118 @@
-// The table, as markdown.
+// The table, as Markdown.
 
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"math"
-	"os"
 	"strconv"
 	"strings"
 )
 
-var columns = []string{"original", "port", "no openat2", "no mount root", "no open_tree", "none", "bare", "moby", "libmount", "procfs"}
+var (
+	columns = []string{"original", "port", "no openat2", "no mount root", "no open_tree", "none", "bare", "moby", "libmount", "procfs"}
+	// rustColumns are the contestants of the rows that are called from Rust.
+	rustColumns = []string{"port", "no openat2", "no mount root", "no open_tree", "none", "bare"}
+)
 
-func withResults(file string, write func(io.Writer, results)) error {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	var r results
-	if err := json.Unmarshal(text, &r); err != nil {
-		return fmt.Errorf("%s: %w", file, err)
-	}
-	write(os.Stdout, r)
-	return nil
+// markdown collects the text.
+type markdown struct{ strings.Builder }
+
+// line writes a table's line.
+func (m *markdown) line(cells ...string) { m.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
+
+// head writes the names of columns and how they are aligned: l or r for each.
+func (m *markdown) head(align string, names ...string) {
+	m.line(names...)
+	m.WriteString("|" + strings.NewReplacer("l", "---|", "r", "--:|").Replace(align) + "\n")
 }
 
-func writeTable(w io.Writer, r results) {
-	fmt.Fprintf(w, "# What the operations cost\n\nMade by `make bench` on %s, %s; %s. The run took %.0f s; "+
-		"load average before and after %s.\n\n", r.Machine, r.Kernel, strings.Join(r.Versions, ", "), r.Seconds, strings.Join(r.Load, ", "))
-	fmt.Fprint(w, "Microseconds an operation, medians of turns that the contestants take one after the other. Other work runs on the machine, so the ratios count, "+
-		"and beside them those of each contestant's best turn, which other work disturbed least. "+
-		"*Bare* is the least system calls that have the same effect, made by a Rust program that trusts every path and knows beforehand what is mounted. "+
-		"What bounds each row, and which goals are reached, is told in [README.md](README.md).\n\n")
-	fmt.Fprint(w, "| work | mounts | original | port | bare | times faster | × bare | best turns: times faster | × bare | goal |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|---|\n")
-	for _, row := range r.Rows {
-		if row.isTable() || row.isRust() {
-			continue
+func (r results) table() string {
+	m := &markdown{}
+	fmt.Fprintf(m, "# What the operations cost\n\nMade by `make bench` on %s, %s; %s. The run took %.0f s; "+
+		"load average before and after %s.\n\n", r.machine, r.kernel, strings.Join(r.versions, ", "), r.seconds, strings.Join(r.load, ", "))
+	m.WriteString("Microseconds an operation, medians of turns that the contestants take one after the other. Other work runs on the machine, so the ratios count, " +
+		"and beside them those of each contestant's best turn, which other work disturbed least. " +
+		"*Bare* is the least system calls that have the same effect, made by a Rust program that trusts every path and knows beforehand what is mounted. " +
+		"[README.md](README.md) says what limits each row, and which targets are met.\n\n")
+	m.head("lrrrrrrrrl", "work", "mounts", "original", "port", "bare", "times faster", "× bare", "best turns: times faster", "× bare", "target")
+	for _, row := range r.rows {
+		if !row.isTable() && !row.isRust() {
+			m.line(row.name, mounts(row.mounts), row.us("original"), row.us("port"), row.us("bare"), ratio(row.median, "original", "port"),
+				ratio(row.median, "port", "bare"), ratio(row.low, "original", "port"), ratio(row.low, "port", "bare"), row.target)
 		}
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", row.Name, mounts(row.Mounts), row.us("original"), row.us("port"),
-			row.us("bare"), row.ratio("original", "port"), row.ratio("port", "bare"), row.best("original", "port"), row.best("port", "bare"), row.Goal)
 	}
-	for _, failure := range r.Failures {
-		fmt.Fprintf(w, "\nFailed: %s\n", failure)
+	for _, failure := range r.failures {
+		fmt.Fprintf(m, "\nFailed: %s\n", failure)
 	}
-	fmt.Fprint(w, "\n## From Rust, and on older kernels\n\nThe same without Go around it, and with system calls forced away (`SUBPATH_WITHOUT`) that an old kernel or a sandbox does not have: "+
-		"openat2(2); the mount root that statx(2) tells; open_tree(2) and move_mount(2); all of these and statx(2).\n\n"+
-		"| work | mounts | port | without openat2 | without mount root | without open_tree | with none | bare | × bare | best turns: × bare | goal |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|\n")
-	for _, row := range r.Rows {
+	m.WriteString("\n## From Rust, and on older kernels\n\nThe same without Go around it, and with system calls forced away (`SUBPATH_WITHOUT`) that an old kernel or a sandbox does not have: " +
+		"openat2(2); the mount root that statx(2) tells; open_tree(2) and move_mount(2); all of these and statx(2).\n\n")
+	m.head("lrrrrrrrrrl", "work", "mounts", "port", "without openat2", "without mount root", "without open_tree", "with none", "bare", "× bare", "best turns: × bare", "target")
+	for _, row := range r.rows {
 		if row.isRust() {
-			fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", row.Name, mounts(row.Mounts), row.us("port"), row.us("no openat2"),
-				row.us("no mount root"), row.us("no open_tree"), row.us("none"), row.us("bare"), row.ratio("port", "bare"), row.best("port", "bare"), row.Goal)
+			cells := []string{row.name, mounts(row.mounts)}
+			for _, name := range rustColumns {
+				cells = append(cells, row.us(name))
+			}
+			m.line(append(cells, ratio(row.median, "port", "bare"), ratio(row.low, "port", "bare"), row.target)...)
 		}
 	}
-	fmt.Fprint(w, "\n## Mount tables in a file\n\n*Original* is k8s.io/mount-utils' ParseMountInfo, *moby* is moby/sys/mountinfo's GetMounts (with a filter for one mount point), "+
-		"*libmount* is what mount(8) reads tables with; *bare* reads the file and does nothing with it.\n\n"+
-		"| work | lines | original | moby | libmount | procfs | port | bare | times faster than original | than moby | goal |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|\n")
-	for _, row := range r.Rows {
+	m.WriteString("\n## Mount tables in a file\n\n*Original* is k8s.io/mount-utils' ParseMountInfo, *moby* is moby/sys/mountinfo's GetMounts (with a filter for one mount point), " +
+		"*libmount* is what mount(8) reads tables with; *bare* reads the file and does nothing with it.\n\n")
+	m.head("lrrrrrrrrrl", "work", "lines", "original", "moby", "libmount", "procfs", "port", "bare", "times faster than original", "than moby", "target")
+	for _, row := range r.rows {
 		if row.isTable() {
-			fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", row.Name, mounts(row.Mounts), row.us("original"), row.us("moby"),
-				row.us("libmount"), row.us("procfs"), row.us("port"), row.us("bare"), row.ratio("original", "port"), row.ratio("moby", "port"), row.Goal)
+			m.line(row.name, mounts(row.mounts), row.us("original"), row.us("moby"), row.us("libmount"), row.us("procfs"), row.us("port"), row.us("bare"),
+				ratio(row.median, "original", "port"), ratio(row.median, "moby", "port"), row.target)
 		}
 	}
-	fmt.Fprint(w, "\n## What an operation does\n\nSystem calls are counted by strace(1), without those of Go's scheduler and memory; "+
-		"those of programs that are run (mount(8), umount(8)) stand behind the plus sign. Each change of the mount table wakes everyone who watches it.\n\n"+
-		"| work | by | system calls | execs | mount table changes | cgo calls | Go allocations |\n|---|---|--:|--:|--:|--:|--:|\n")
-	for _, row := range r.Rows {
+	r.writeCalls(m)
+	return m.String()
+}
+
+// writeCalls tells what an operation does beside taking time.
+func (r results) writeCalls(m *markdown) {
+	m.WriteString("\n## What an operation does\n\nSystem calls are counted by strace(1), without those of Go's scheduler and memory; " +
+		"those of programs that are run (mount(8), umount(8)) stand behind the plus sign. Each change of the mount table wakes everyone who watches it.\n\n")
+	m.head("llrrrrr", "work", "by", "system calls", "execs", "mount table changes", "cgo calls", "Go allocations")
+	for _, row := range r.rows {
 		if row.isRust() {
 			continue
 		}
 		for _, name := range columns {
-			if t, ok := row.Tallies[name]; ok {
-				children, cgo, allocations := "", "–", "–"
-				if t.Children > 0 {
-					children = " + " + number(t.Children)
-				}
-				if t.Allocs > 0 || t.Cgo > 0 {
-					cgo, allocations = number(t.Cgo), number(t.Allocs)
-				}
-				fmt.Fprintf(w, "| %s | %s | %s%s | %s | %s | %s | %s |\n", row.Name, name, number(t.Calls), children,
-					number(t.Execs), number(t.Changes), cgo, allocations)
+			t, ok := row.tallies[name]
+			if !ok {
+				continue
 			}
+			calls, cgo, allocations := number(t.calls), "–", "–"
+			if t.children > 0 {
+				calls += " + " + number(t.children)
+			}
+			if t.allocs > 0 || t.cgo > 0 {
+				cgo, allocations = number(t.cgo), number(t.allocs)
+			}
+			m.line(row.name, name, calls, number(t.execs), number(t.changes), cgo, allocations)
 		}
 	}
-	writeRustCalls(w, r)
-}
-
-// writeRustCalls tells the system calls of the port called from Rust.
-func writeRustCalls(w io.Writer, r results) {
-	fmt.Fprint(w, "\nThe system calls of the port called from Rust, and with system calls forced away:\n\n"+
-		"| work | port | without openat2 | without mount root | without open_tree | with none | bare |\n|---|--:|--:|--:|--:|--:|--:|\n")
-	for _, row := range r.Rows {
-		if row.isRust() && len(row.Tallies) > 0 {
-			fmt.Fprintf(w, "| %s |", row.Name)
-			for _, name := range []string{"port", "no openat2", "no mount root", "no open_tree", "none", "bare"} {
-				fmt.Fprintf(w, " %s |", number(row.Tallies[name].Calls))
+	m.WriteString("\nThe system calls of the port called from Rust, and with system calls forced away:\n\n")
+	m.head("lrrrrrr", "work", "port", "without openat2", "without mount root", "without open_tree", "with none", "bare")
+	for _, row := range r.rows {
+		if row.isRust() && len(row.tallies) > 0 {
+			cells := []string{row.name}
+			for _, name := range rustColumns {
+				cells = append(cells, number(row.tallies[name].calls))
 			}
-			fmt.Fprintln(w)
+			m.line(cells...)
 		}
 	}
 }
-
-func (r result) isTable() bool {
-	return strings.HasPrefix(r.ID, "look-up") || strings.HasPrefix(r.ID, "parse")
-}
-
-func (r result) isRust() bool { return strings.HasPrefix(r.ID, "rust-") }
 
 func (r result) us(name string) string {
-	if median, ok := r.Median[name]; ok {
+	if median, ok := r.median[name]; ok {
 		return number(median)
 	}
 	return "–"
 }
-
-func (r result) ratio(above, below string) string { return ratio(r.Median, above, below) }
-
-// best is the ratio of the best turns.
-func (r result) best(above, below string) string { return ratio(r.Low, above, below) }
 
 func ratio(of map[string]float64, above, below string) string {
 	a, ok := of[above]

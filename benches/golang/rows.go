@@ -21,7 +21,7 @@ type row struct {
 	contestants []contestant
 	// counted says that calls per operation are counted too.
 	counted bool
-	goal    string
+	target  string
 }
 
 type contestant struct {
@@ -45,14 +45,8 @@ var fallbacks = []struct{ column, without string }{
 
 func (w *worker) batch(request string) batch {
 	return func(watch *watch, count int) error {
-		name, rest := request, ""
-		for i, c := range request {
-			if c == ' ' {
-				name, rest = request[:i], request[i:]
-				break
-			}
-		}
-		took, err := w.ask(fmt.Sprint(name, " ", count, rest))
+		name, rest, _ := strings.Cut(request, " ")
+		took, err := w.ask(fmt.Sprint(name, " ", count, " ", rest))
 		watch.total += took
 		return err
 	}
@@ -82,7 +76,7 @@ var mounters = []struct {
 	{"fake", "FakeMounter", newFakeMounter, 10},
 }
 
-var cleanGoals = map[int]string{1: "1.2 × bare", 10: "1.2 × bare", 100: "below bare"}
+var cleanTargets = map[int]string{1: "1.2 × bare", 10: "1.2 × bare", 100: "below bare"}
 
 var sizes = []int{100, 1000, 10000}
 
@@ -90,8 +84,8 @@ var sizes = []int{100, 1000, 10000}
 type workers map[string]*worker
 
 // fromRust makes a row of the port called from Rust, with every fallback.
-func (all workers) fromRust(id, name string, mounts, count int, request, bare, goal string) row {
-	r := row{id: "rust-" + id, name: name, mounts: mounts, per: 1, counted: mounts < 1000, goal: goal}
+func (all workers) fromRust(id, name string, mounts, count int, request, bare, target string) row {
+	r := row{id: "rust-" + id, name: name, mounts: mounts, per: 1, counted: mounts < 1000, target: target}
 	for _, f := range fallbacks {
 		times := count
 		if strings.HasPrefix(request, "port-is-mount-point") && strings.Contains(f.without, "statx") {
@@ -106,8 +100,8 @@ func (all workers) fromRust(id, name string, mounts, count int, request, bare, g
 func rows(s *site, ws workers) ([]row, error) {
 	var all []row
 	w := ws[""]
-	add := func(r row, counted bool, goal string) {
-		r.counted, r.goal = counted, goal
+	add := func(r row, counted bool, target string) {
+		r.counted, r.target = counted, target
 		all = append(all, r)
 	}
 	at := func(request string) string { return request + " " + s.root }
@@ -115,7 +109,7 @@ func rows(s *site, ws workers) ([]row, error) {
 	for _, size := range sizes {
 		for _, m := range mounters {
 			for _, source := range []string{"dir", "file"} {
-				request, goal := at("cycle")+" "+source, map[string]string{"real": "45×; 1.2 × bare", "native": "1.7×", "fake": "1.3×"}[m.id]
+				request, target := at("cycle")+" "+source, map[string]string{"real": "45×; 1.2 × bare", "native": "1.7×", "fake": "1.3×"}[m.id]
 				if m.id == "fake" {
 					request = ""
 				}
@@ -123,7 +117,7 @@ func rows(s *site, ws workers) ([]row, error) {
 					continue
 				}
 				add(w.compare("cycle-"+m.id+"-"+source+"-"+fmt.Sprint(size), "prepare + clean, "+map[string]string{"dir": "directory", "file": "file"}[source]+", "+m.name,
-					size, m.slow, 10, func(i implementation) batch { return s.cycle(i, m.new, source) }, request), size == 100, goal)
+					size, m.slow, 10, func(i implementation) batch { return s.cycle(i, m.new, source) }, request), size == 100, target)
 			}
 		}
 		add(w.compare(fmt.Sprint("mounted-", size), "prepare when already mounted", size, 30, 100,
@@ -135,7 +129,7 @@ func rows(s *site, ws workers) ([]row, error) {
 			}
 			add(w.compare(fmt.Sprintf("clean-%d-%d", n, size), fmt.Sprintf("clean %d sub paths", n), size, slow, max(1, 20/n),
 				func(i implementation) batch { return s.cleanMany(i, newRealMounter, n) }, at("clean")+" "+fmt.Sprint(n)), size == 100,
-				cleanGoals[n])
+				cleanTargets[n])
 		}
 		threads := w.compare(fmt.Sprint("threads-", size), "prepare + clean by 8 goroutines at once", size, 2, 10,
 			func(i implementation) batch { return s.threads(i, newRealMounter, 8) }, at("threads")+" 8")
@@ -158,7 +152,7 @@ func rows(s *site, ws workers) ([]row, error) {
 				ws.fromRust("mounted", "prepare when already mounted", size, 100, at("port-mounted"), at("mounted"), ""))
 			for _, n := range []int{1, 10, 100} {
 				ask := fmt.Sprint(at("clean"), " ", n)
-				all = append(all, ws.fromRust(fmt.Sprint("clean-", n), fmt.Sprintf("clean %d sub paths", n), size, max(1, 20/n), "port-"+ask, ask, cleanGoals[n]))
+				all = append(all, ws.fromRust(fmt.Sprint("clean-", n), fmt.Sprintf("clean %d sub paths", n), size, max(1, 20/n), "port-"+ask, ask, cleanTargets[n]))
 			}
 			for _, levels := range []int{0, 1, 3} {
 				ask := fmt.Sprint(at("mkdir"), " ", levels)
@@ -172,38 +166,36 @@ func rows(s *site, ws workers) ([]row, error) {
 	}
 	for _, d := range []struct {
 		levels, count int
-		name, goal    string
+		name, target  string
 	}{
 		{0, 100, "SafeMakeDir, existing", "1.2×"}, {1, 30, "SafeMakeDir, one level", "2.5×"},
 		{3, 30, "SafeMakeDir, three levels", "1.8×"}, {500, 1, "SafeMakeDir, 500 levels", "linear"},
 		{2000, 1, "SafeMakeDir, 2,000 levels", "linear"},
 	} {
 		add(w.compare(fmt.Sprint("mkdir-", d.levels), d.name, 0, d.count, d.count,
-			func(i implementation) batch { return s.makeDirs(i, d.levels) }, at("mkdir")+" "+fmt.Sprint(d.levels)), d.levels < 500, d.goal)
+			func(i implementation) batch { return s.makeDirs(i, d.levels) }, at("mkdir")+" "+fmt.Sprint(d.levels)), d.levels < 500, d.target)
 	}
 	for _, lines := range []int{100, 1000, 10000, 100000} {
-		file, target, err := table(s.root, lines)
+		file, point, err := table(s.root, lines)
 		if err != nil {
 			return nil, err
 		}
 		count := max(1, 10000/lines)
-		asked := func(name, request string) contestant {
-			return contestant{name: name, count: count, run: w.batch(request), ask: request}
+		readers := func(point, request string) []contestant {
+			found := []contestant{{name: "original", count: count, run: kubernetes(file, point)}, {name: "moby", count: count, run: moby(file, point)}}
+			if hasLibmount {
+				found = append(found, contestant{name: "libmount", count: count, run: readLibmount(file, point)})
+			}
+			for _, reader := range []string{"procfs", "port", "bare"} {
+				found = append(found, contestant{name: reader, count: count, run: w.batch(request + reader), ask: request + reader})
+			}
+			return found
 		}
-		lookUp, parse := fmt.Sprintf("look-up x %s %s ", file, target), fmt.Sprintf("parse x %s ", file)
-		look := []contestant{{name: "original", count: count, run: lookUpKubernetes(file, target)},
-			{name: "moby", count: count, run: lookUpMoby(file, target)}}
-		whole := []contestant{{name: "original", count: count, run: parseKubernetes(file)}, {name: "moby", count: count, run: parseMoby(file)}}
-		if hasLibmount {
-			look = append(look, contestant{name: "libmount", count: count, run: readLibmount(file, target)})
-			whole = append(whole, contestant{name: "libmount", count: count, run: readLibmount(file, "")})
-		}
-		for _, reader := range []string{"procfs", "port", "bare"} {
-			look = append(look, asked(reader, lookUp+reader))
-			whole = append(whole, asked(reader, parse+reader))
-		}
-		all = append(all, row{id: fmt.Sprint("look-up-", lines), name: "look one mount point up", mounts: lines, per: 1, goal: "20×", contestants: look},
-			row{id: fmt.Sprint("parse-", lines), name: "parse the whole table", mounts: lines, per: 1, goal: "1×", contestants: whole})
+		all = append(all,
+			row{id: fmt.Sprint("look-up-", lines), name: "look one mount point up", mounts: lines, per: 1, target: "20×",
+				contestants: readers(point, fmt.Sprintf("look-up x %s %s ", file, point))},
+			row{id: fmt.Sprint("parse-", lines), name: "parse the whole table", mounts: lines, per: 1, target: "1×",
+				contestants: readers("", fmt.Sprintf("parse x %s ", file))})
 	}
 	return all, nil
 }

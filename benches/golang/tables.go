@@ -31,10 +31,14 @@ func table(dir string, lines int) (file, target string, err error) {
 	return file, target, os.WriteFile(file, text.Bytes(), 0o644)
 }
 
-func lookUpKubernetes(file, target string) batch {
+// kubernetes reads a table with mount-utils; with a target it counts that mount point alone.
+func kubernetes(file, target string) batch {
 	return readTable(func() (int, error) {
-		found := 0
 		mounts, err := mount.ParseMountInfo(file)
+		if target == "" {
+			return len(mounts), err
+		}
+		found := 0
 		for _, m := range mounts {
 			if m.MountPoint == target {
 				found++
@@ -44,44 +48,28 @@ func lookUpKubernetes(file, target string) batch {
 	})
 }
 
-func lookUpMoby(file, target string) batch {
-	return readTable(func() (int, error) {
-		mounts, err := mobyMounts(file, mountinfo.SingleEntryFilter(target))
-		return len(mounts), err
-	})
-}
-
-func parseKubernetes(file string) batch {
-	return readTable(func() (int, error) {
-		mounts, err := mount.ParseMountInfo(file)
-		return len(mounts), err
-	})
-}
-
-func parseMoby(file string) batch {
-	return readTable(func() (int, error) {
-		mounts, err := mobyMounts(file, nil)
-		return len(mounts), err
-	})
-}
-
-// mobyMounts is mountinfo.GetMounts on a file of our own.
-func mobyMounts(file string, filter mountinfo.FilterFunc) ([]*mountinfo.Info, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
+// moby reads a table as mountinfo.GetMounts does the process's own, filtered where there is a target.
+func moby(file, target string) batch {
+	var filter mountinfo.FilterFunc
+	if target != "" {
+		filter = mountinfo.SingleEntryFilter(target)
 	}
-	defer f.Close()
-	return mountinfo.GetMountsFromReader(f, filter)
+	return readTable(func() (int, error) {
+		f, err := os.Open(file)
+		if err != nil {
+			return 0, err
+		}
+		defer f.Close()
+		mounts, err := mountinfo.GetMountsFromReader(f, filter)
+		return len(mounts), err
+	})
 }
 
 func readTable(read func() (int, error)) batch {
 	return func(w *watch, count int) error {
-		return w.time(func() error {
-			for n := 0; n < count; n++ {
-				if found, err := read(); err != nil || found == 0 {
-					return fmt.Errorf("found %d mounts: %v", found, err)
-				}
+		return w.times(count, func() error {
+			if found, err := read(); err != nil || found == 0 {
+				return fmt.Errorf("found %d mounts: %v", found, err)
 			}
 			return nil
 		})

@@ -48,6 +48,18 @@ func (w *watch) time(part func() error) error {
 	return err
 }
 
+// times times an operation that is done so many times.
+func (w *watch) times(count int, do func() error) error {
+	return w.time(func() error {
+		for n := 0; n < count; n++ {
+			if err := do(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 func mark(name string) {
 	if marks {
 		_ = unix.Access(name, unix.F_OK)
