@@ -1,4 +1,4 @@
-// Package testutil is what the tests of this module share: a mount namespace of their own, a volume and
+// Package testutil is what the tests of this module, and of the modules in tests/go, share: a mount namespace of their own, a volume and
 // a pod to work on, a mounter that records its calls, and looks at what is left behind.
 package testutil
 
@@ -13,25 +13,32 @@ import (
 	"testing"
 )
 
-// inNamespace is set in the environment of a test binary that runs in the namespaces made for it.
+// inNamespace is set in the environment of a program that runs in the namespaces made for it.
 const inNamespace = "RUSTSUBPATH_TEST_IN_NAMESPACE"
 
 // Main is a package's TestMain. It runs the tests in a private mount namespace, so that they mount for
-// real and leave no trace; an ordinary user gets a user namespace for it.
+// real and leave no trace.
 func Main(m *testing.M) {
-	if os.Getenv(inNamespace) == "" {
-		os.Exit(runInNamespace())
-	}
-	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
-		fmt.Fprintf(os.Stderr, "the tests' mount namespace cannot be made private: %v\n", err)
-		os.Exit(1)
-	}
+	EnterNamespace()
 	os.Exit(m.Run())
 }
 
-func runInNamespace() int {
+// EnterNamespace runs the program again in a private mount namespace, for an ordinary user in a user
+// namespace as well, with these variables in its environment, and ends with its status. It returns only in
+// the namespace.
+func EnterNamespace(variables ...string) {
+	if os.Getenv(inNamespace) == "" {
+		os.Exit(runInNamespace(variables))
+	}
+	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+		fmt.Fprintf(os.Stderr, "the mount namespace cannot be made private: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func runInNamespace(variables []string) int {
 	child := exec.Command("/proc/self/exe", os.Args[1:]...)
-	child.Env = append(os.Environ(), inNamespace+"=1")
+	child.Env = append(append(os.Environ(), inNamespace+"=1"), variables...)
 	child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
 	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	if os.Geteuid() != 0 {
@@ -47,7 +54,7 @@ func runInNamespace() int {
 	case errors.As(err, &exit):
 		return exit.ExitCode()
 	default:
-		fmt.Fprintf(os.Stderr, "the tests need a mount namespace (as root), or a user namespace: %v\n", err)
+		fmt.Fprintf(os.Stderr, "a mount namespace is needed (as root), or a user namespace: %v\n", err)
 		return 1
 	}
 }

@@ -119,30 +119,26 @@ func fixtures(t *testing.T) []fixture {
 func TestParseMountInfoOnEveryFixture(t *testing.T) {
 	ours, theirs, mobys := &tally{name: "the port"}, &tally{name: "mount-utils"}, &tally{name: "moby"}
 	for _, f := range fixtures(t) {
-		if f.Malformed != nil {
-			infos, err := rustsubpath.ParseMountInfo(f.file)
+		infos, err := rustsubpath.ParseMountInfo(f.file)
+		theirInfos, theirErr := mount.ParseMountInfo(f.file)
+		mobyInfos, mobyErr := mobyParse(f.file)
+		tooLarge := slices.IndexFunc(f.Records, func(r record) bool { return !r.fits() })
+		switch {
+		case f.Malformed != nil:
 			begin := fmt.Sprintf("%s: line %d: %s: ", f.file, f.Malformed.Line, f.Malformed.Field)
 			ours.check(infos == nil && err != nil && strings.HasPrefix(err.Error(), begin), "%s: %v, expected %s…", f.name, err, begin)
-			_, err = mount.ParseMountInfo(f.file)
-			theirs.check(err != nil, "%s", f.name)
-			_, err = mobyParse(f.file)
-			mobys.check(err != nil, "%s", f.name)
-		} else if i := slices.IndexFunc(f.Records, func(r record) bool { return !r.fits() }); i >= 0 {
+		case tooLarge >= 0:
 			// The types that callers have cannot hold it; a table without it would be wrong.
-			infos, err := rustsubpath.ParseMountInfo(f.file)
-			ours.check(infos == nil && err != nil && strings.Contains(err.Error(), fmt.Sprintf("mount %d: its IDs", i+1)), "%s: %v", f.name, err)
-			_, err = mount.ParseMountInfo(f.file)
-			theirs.check(err != nil, "%s", f.name)
-			_, err = mobyParse(f.file)
-			mobys.check(err != nil, "%s", f.name)
-		} else {
-			infos, err := rustsubpath.ParseMountInfo(f.file)
-			compare(ours, f, infos, err, mount.MountInfo{}, func(r *record, i mount.MountInfo) bool { return reflect.DeepEqual(i, r.mountInfo()) })
-			infos, err = mount.ParseMountInfo(f.file)
-			compare(theirs, f, infos, err, mount.MountInfo{}, func(r *record, i mount.MountInfo) bool { return reflect.DeepEqual(i, r.mountInfo()) })
-			mobyInfos, err := mobyParse(f.file)
-			compare(mobys, f, mobyInfos, err, &moby.Info{}, (*record).sameAsMoby)
+			ours.check(infos == nil && err != nil && strings.Contains(err.Error(), fmt.Sprintf("mount %d: its IDs", tooLarge+1)), "%s: %v", f.name, err)
+		default:
+			same := func(r *record, i mount.MountInfo) bool { return reflect.DeepEqual(i, r.mountInfo()) }
+			compare(ours, f, infos, err, mount.MountInfo{}, same)
+			compare(theirs, f, theirInfos, theirErr, mount.MountInfo{}, same)
+			compare(mobys, f, mobyInfos, mobyErr, &moby.Info{}, (*record).sameAsMoby)
+			continue
 		}
+		theirs.check(theirErr != nil, "%s", f.name)
+		mobys.check(mobyErr != nil, "%s", f.name)
 	}
 	named(t, theirs, parseFaults)
 	named(t, mobys, mobyFaults)

@@ -1,4 +1,5 @@
-module mountutils
+// The path lies below rustsubpath so that its internal packages can be imported.
+module rustsubpath/mountutils
 
 go 1.26.0
 

@@ -4,33 +4,22 @@
 package mountutils
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
 
 	"k8s.io/klog/v2"
+	"rustsubpath/internal/testutil"
 )
 
-// inNamespace tells a test binary that it runs in the namespaces made for it.
-const inNamespace = "MOUNTUTILS_TEST_IN_NAMESPACE"
-
-// TestMain runs the tests in a private mount namespace with an empty tmpfs on /mnt; an ordinary user
-// gets a user namespace for it.
+// TestMain runs the tests in a private mount namespace with an empty tmpfs on /mnt.
 func TestMain(m *testing.M) {
-	if os.Getenv(inNamespace) == "" {
-		os.Exit(runInNamespace())
-	}
-	err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, "")
-	if err == nil {
-		err = syscall.Mount("scratch", "/mnt", "tmpfs", 0, "")
-	}
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "the tests' mount namespace cannot be set up: %v\n", err)
+	testutil.EnterNamespace()
+	if err := syscall.Mount("scratch", "/mnt", "tmpfs", 0, ""); err != nil {
+		fmt.Fprintf(os.Stderr, "a tmpfs cannot be mounted on /mnt: %v\n", err)
 		os.Exit(1)
 	}
 	// Both sides log what they are told to do; here it is what they do that counts.
@@ -39,35 +28,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func runInNamespace() int {
-	child := exec.Command("/proc/self/exe", os.Args[1:]...)
-	child.Env = append(os.Environ(), inNamespace+"=1")
-	child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
-	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	if os.Geteuid() != 0 {
-		child.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
-		child.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
-		child.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
-	}
-	err := child.Run()
-	var exit *exec.ExitError
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &exit):
-		return exit.ExitCode()
-	default:
-		fmt.Fprintf(os.Stderr, "the tests need a mount namespace (as root), or a user namespace: %v\n", err)
-		return 1
-	}
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var must = testutil.Must
 
 // tally counts one implementation's checks, and keeps what it got wrong.
 type tally struct {

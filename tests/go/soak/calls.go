@@ -295,5 +295,3 @@ func (w *worker) innerSteps() error {
 	}
 	return errors.Join(err, found)
 }
-
-func realPath(path string) (string, error) { return filepath.EvalSymlinks(path) }

@@ -1,4 +1,5 @@
-module soak
+// The path lies below rustsubpath so that its internal packages can be imported.
+module rustsubpath/soak
 
 go 1.21
 

@@ -10,16 +10,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
 
 	"k8s.io/klog/v2"
+	"rustsubpath/internal/testutil"
 )
-
-// inNamespace tells the program that it runs in the namespaces made for it.
-const inNamespace = "SOAK_IN_NAMESPACE"
 
 const workers = 16
 
@@ -34,43 +32,15 @@ var (
 
 func main() {
 	flag.Parse()
-	if os.Getenv(inNamespace) == "" {
-		os.Exit(runInNamespace())
-	}
+	// What threads keep for themselves of freed memory, malloc(3) counts as given out.
+	testutil.EnterNamespace("GLIBC_TUNABLES=glibc.malloc.tcache_count=0")
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "soak:", err)
 		os.Exit(1)
 	}
 }
 
-func runInNamespace() int {
-	child := exec.Command("/proc/self/exe", os.Args[1:]...)
-	// What threads keep for themselves of freed memory, malloc(3) counts as given out.
-	child.Env = append(os.Environ(), inNamespace+"=1", "GLIBC_TUNABLES=glibc.malloc.tcache_count=0")
-	child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
-	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	if os.Geteuid() != 0 {
-		child.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
-		child.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
-		child.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
-	}
-	err := child.Run()
-	var exit *exec.ExitError
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &exit):
-		return exit.ExitCode()
-	default:
-		fmt.Fprintf(os.Stderr, "soak: it needs a mount namespace (as root), or a user namespace: %v\n", err)
-		return 1
-	}
-}
-
 func run() error {
-	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("make the mount namespace private: %w", err)
-	}
 	root, err := os.MkdirTemp("", "soak")
 	if err != nil {
 		return err
@@ -80,7 +50,7 @@ func run() error {
 		return fmt.Errorf("mount a tmpfs: %w", err)
 	}
 	defer syscall.Unmount(root, syscall.MNT_DETACH)
-	if root, err = realPath(root); err != nil {
+	if root, err = filepath.EvalSymlinks(root); err != nil {
 		return err
 	}
 	// What is logged is formatted and dropped; how loud it is, a call decides.
