@@ -2,7 +2,7 @@
 # Runs the tests that mount once more as an ordinary user, in a user namespace of that user's own.
 # When the caller is an ordinary user already, there is nothing to run again, and it says so.
 #
-#   as_user.sh           the tests of the crate and of the Go packages
+#   as_user.sh           the tests of the crate (those of the Go packages: boundary/go.sh)
 #   as_user.sh TREE...   upstream's subpath tests of swapped kubernetes trees
 #   as_user.sh list      print the crate's test programs that mount, and run nothing
 set -euo pipefail
@@ -48,13 +48,6 @@ if [ $# -eq 0 ]; then
 		echo "as an ordinary user: ${name%-*}"
 		as_user "$place/$name" --quiet </dev/null
 	done <"$place/list"
-	mkdir -m 755 "$place/go-shim"
-	(cd go-shim && go test -c -o "$place/go-shim/" ./...)
-	chmod 755 "$place/go-shim"/*
-	for program in "$place/go-shim"/*; do
-		echo "as an ordinary user: $(basename "$program")"
-		as_user "$program" -test.timeout 300s
-	done
 fi
 for tree; do
 	echo "as an ordinary user: upstream's tests of $tree"

@@ -40,19 +40,19 @@ func times(c contestant) int {
 	return 10
 }
 
-// count tallies a contestant of a row.
-func count(c contestant, id string, w *watchedRun) (tally, error) {
+// count tallies a contestant of a row, which the worker's program or this one does again.
+func (s *site) count(c contestant, id, worker string) (tally, error) {
 	tallied := times(c)
-	trace := filepath.Join(w.dir, "trace")
+	trace := filepath.Join(s.root, "trace")
 	defer os.Remove(trace)
 	arguments := []string{"-f", "-qq", "-s", "32", "-o", trace}
 	var command *exec.Cmd
 	if c.ask != "" {
 		name, rest, _ := strings.Cut(c.ask, " ")
-		command = exec.Command("strace", append(arguments, w.worker)...)
+		command = exec.Command("strace", append(arguments, worker)...)
 		command.Stdin = strings.NewReader(fmt.Sprintf("%s 1 %s\n%s %d %s\n", name, rest, name, tallied, rest))
 	} else {
-		command = exec.Command("strace", append(arguments, os.Args[0], "once", w.site.root, w.worker, id, c.name, fmt.Sprint(tallied))...)
+		command = exec.Command("strace", append(arguments, os.Args[0], "once", s.root, worker, id, c.name, fmt.Sprint(tallied))...)
 	}
 	command.Env = append(os.Environ(), "BENCH_MARK=1", "GOGC=off", "SUBPATH_WITHOUT="+c.without)
 	output, err := command.CombinedOutput()

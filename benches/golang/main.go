@@ -23,13 +23,6 @@ import (
 // timeOfAll bounds a run; rows that are not reached by then are failures.
 const timeOfAll = 4 * time.Minute
 
-// watchedRun is what a tracer needs to start a row again.
-type watchedRun struct {
-	site   *site
-	worker string
-	dir    string
-}
-
 func main() {
 	klog.LogToStderr(false)
 	klog.SetOutput(io.Discard)
@@ -127,9 +120,8 @@ func (s *site) row(r row, workerProgram string) (result, error) {
 	if err != nil || !r.counted {
 		return measured, err
 	}
-	watched := &watchedRun{site: s, worker: workerProgram, dir: s.root}
 	for _, c := range r.contestants {
-		if measured.tallies[c.name], err = count(c, r.id, watched); err != nil {
+		if measured.tallies[c.name], err = s.count(c, r.id, workerProgram); err != nil {
 			return result{}, err
 		}
 	}

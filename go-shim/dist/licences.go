@@ -71,30 +71,26 @@ func linked() ([]crate, error) {
 	for _, c := range metadata.Packages {
 		known[c.Name+" v"+c.Version] = c
 	}
-	found := map[string]crate{}
+	var crates []crate
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		words := strings.Fields(lines.Text())
 		if len(words) < 2 {
 			continue
 		}
-		name := words[0] + " " + words[1]
-		c, ok := known[name]
+		c, ok := known[words[0]+" "+words[1]]
 		if !ok {
-			return nil, fmt.Errorf("%s is linked, but cargo metadata does not know it", name)
+			return nil, fmt.Errorf("%s %s is linked, but cargo metadata does not know it", words[0], words[1])
 		}
-		found[name] = c
-	}
-	if len(found) == 0 {
-		return nil, errors.New("no crate was named on standard input")
-	}
-	var crates []crate
-	for _, c := range found {
 		crates = append(crates, c)
+	}
+	if len(crates) == 0 {
+		return nil, errors.New("no crate was named on standard input")
 	}
 	slices.SortFunc(crates, func(a, b crate) int {
 		return strings.Compare(a.Name+" "+a.Version, b.Name+" "+b.Version)
 	})
-	return crates, nil
+	// Cargo names a crate again with a mark where it has shown what that needs.
+	return slices.Compact(crates), nil
 }
 
 var licenceFile = regexp.MustCompile(`(?i)^(licen[cs]e|copying|copyright|notice|unlicense)`)

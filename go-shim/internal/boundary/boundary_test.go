@@ -109,11 +109,6 @@ func TestOnlyMountUtilsOwnMounterIsReplaced(t *testing.T) {
 		t.Error("*mount.Mounter is replaced in spite of " + MounterVariable + "=forward")
 	}
 }
-func BenchmarkLibraryCall(b *testing.B) {
-	for i := 0; i < b.N; i++ {
-		checkLibrary(libraryVersion())
-	}
-}
 
 func TestALibraryOfAnotherVersionFailsEveryOperationWithOneSentence(t *testing.T) {
 	if Problem != nil {

@@ -29,7 +29,7 @@ func Main(players ...Player) {
 		attackerMain(attackNamed(arg(2), arg(3)), arg(4))
 		return
 	case "table":
-		os.Exit(table(os.Args[2:]))
+		os.Exit(table(arg(2)))
 	}
 	seconds := flag.Float64("seconds", 1, "how long each attack lasts")
 	which := flag.String("attacks", "", "only attacks whose name matches the expression")

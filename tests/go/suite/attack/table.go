@@ -3,7 +3,6 @@
 package attack
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -12,20 +11,16 @@ import (
 	"text/tabwriter"
 )
 
-// table prints the results of the files and tells whether the port won.
-func table(files []string) (status int) {
+// table prints the results in a file and tells whether the port won.
+func table(name string) (status int) {
+	file, err := os.Open(name)
+	fatal(err)
+	defer file.Close()
 	var results []Result
-	for _, name := range files {
-		file, err := os.Open(name)
-		fatal(err)
-		lines := bufio.NewScanner(file)
-		lines.Buffer(nil, 1<<20)
-		for lines.Scan() {
-			var r Result
-			fatal(json.Unmarshal(lines.Bytes(), &r))
-			results = append(results, r)
-		}
-		file.Close()
+	for decoder := json.NewDecoder(file); decoder.More(); {
+		var r Result
+		fatal(decoder.Decode(&r))
+		results = append(results, r)
 	}
 	players, rows := columns(results)
 	var notes []string

@@ -1,6 +1,6 @@
-// The deliberate deviations: each has a name, what the original does, what the port does instead,
-// and the reason; each is excused only under the condition written here. Everything else must be
-// equal. The same list stands in SECURITY.md; deviation tests show each side's behaviour directly.
+// The deliberate deviations, by the names that they have in SECURITY.md, where stands what the original
+// does, what the port does instead, and why. Each is excused only under the condition written here, and
+// everything else must be equal. deviation_shown.go shows each side's behaviour directly.
 
 package parity
 
@@ -14,10 +14,7 @@ import (
 
 // Deviation is one rule.
 type Deviation struct {
-	Name     string
-	Original string
-	Port     string
-	Reason   string
+	Name string
 	// when looks at the step and at side A before it is taken; allow at what came out. A rule
 	// without them is about races or hangs alone, which random cases do not have.
 	when  func(c *situation) bool
@@ -35,10 +32,7 @@ type situation struct {
 // Deviations is the list.
 var Deviations = []Deviation{
 	{
-		Name:     "fifo-volume",
-		Original: "opens the volume or base without O_DIRECTORY and waits for ever when it is a FIFO",
-		Port:     "fails at once",
-		Reason:   "a hang",
+		Name: "fifo-volume",
 		when: func(c *situation) bool {
 			base := c.step.Base
 			switch c.step.Op {
@@ -55,17 +49,9 @@ var Deviations = []Deviation{
 			return a.err != nil && b.err != nil && sameTree(c.before, b.tree) && only(d, "error text", "log")
 		},
 	},
+	{Name: "made-by-another"},
 	{
-		Name:     "made-by-another",
-		Original: `says "file exists" when another caller makes the same directory at the same time`,
-		Port:     "goes on when it is a directory",
-		Reason:   "a race that the original loses",
-	},
-	{
-		Name:     "made-halfway",
-		Original: "makes the levels above a name that is too long, or holds a NUL, and fails then",
-		Port:     "fails with the same error before it makes anything but the pod's own directory",
-		Reason:   "a leak",
+		Name: "made-halfway",
 		when: func(c *situation) bool {
 			switch c.step.Op {
 			case OpMake:
@@ -88,10 +74,7 @@ var Deviations = []Deviation{
 		},
 	},
 	{
-		Name:     "link-above-target",
-		Original: "follows a symlink that stands for a directory between the pod's directory and the target",
-		Port:     "never follows it: prepare and clean fail",
-		Reason:   "a race that the original loses: it mounts, unmounts and removes wherever the link leads",
+		Name: "link-above-target",
 		when: func(c *situation) bool {
 			switch c.step.Op {
 			case OpBind, OpTarget:
@@ -112,10 +95,7 @@ var Deviations = []Deviation{
 		},
 	},
 	{
-		Name:     "link-as-target",
-		Original: "mounts on, truncates, and unmounts what a symlink in the target's place points to",
-		Port:     "removes the symlink, whatever it points to, and makes a target of its own",
-		Reason:   "a race that the original loses",
+		Name: "link-as-target",
 		when: func(c *situation) bool {
 			switch c.step.Op {
 			case OpBind, OpTarget:
@@ -140,10 +120,7 @@ var Deviations = []Deviation{
 		},
 	},
 	{
-		Name:     "mounted-file",
-		Original: "empties a file that is left at the target, through a mount too that its mounter does not know of",
-		Port:     "empties it only where nothing is mounted on it",
-		Reason:   "a race that the original loses: a faster caller's user loses the file's content",
+		Name: "mounted-file",
 		when: func(c *situation) bool {
 			if c.step.Op != OpBind && c.step.Op != OpTarget {
 				return false
@@ -159,33 +136,17 @@ var Deviations = []Deviation{
 			return only(d, "tree", "mounter event")
 		},
 	},
+	{Name: "o-directory"},
+	{Name: "fifo-target"},
 	{
-		Name:     "o-directory",
-		Original: "holds the sub path with O_PATH|O_NOFOLLOW|O_CLOEXEC",
-		Port:     "holds a directory with O_DIRECTORY besides, which only F_GETFL and /proc/PID/fdinfo show",
-		Reason:   "a race that the original loses: the automount and the open are one call so",
-	},
-	{
-		Name:     "fifo-target",
-		Original: "waits for ever when a FIFO stands in the place of the target of a file",
-		Port:     "mounts on it",
-		Reason:   "a hang",
-	},
-	{
-		Name:     "stdin-closed",
-		Original: "closes descriptor 0 when the name that it opens below the volume holds a NUL",
-		Port:     "closes nothing that is not its own",
-		Reason:   "a leak turned round: the process loses its standard input",
-		when:     func(c *situation) bool { return c.step.Op == OpOpen && strings.ContainsRune(c.step.Path, 0) },
+		Name: "stdin-closed",
+		when: func(c *situation) bool { return c.step.Op == OpOpen && strings.ContainsRune(c.step.Path, 0) },
 		allow: func(c *situation, a, b *outcome, d []difference) bool {
 			return only(d, "descriptors left open") && d[0].a == "[closed /dev/null]" && d[0].b == "[]"
 		},
 	},
 	{
-		Name:     "relative-base",
-		Original: "with a relative base, makes the directory below a second copy of the path if there is one, and fails",
-		Port:     "fails without making it",
-		Reason:   "a leak",
+		Name: "relative-base",
 		when: func(c *situation) bool {
 			return c.step.Op == OpMake && !filepath.IsAbs(c.step.Base) || c.step.Op == OpMkdir && !filepath.IsAbs(c.step.Path)
 		},
