@@ -1,4 +1,4 @@
-//go:build cgo
+//go:build cgo && (amd64 || arm64)
 
 // The mount table, the mount point checks and the clean-up of mount points: mount-utils' functions under
 // their own names, with its types.
@@ -165,11 +165,20 @@ func CleanupMountWithForce(mountPath string, mounter mount.MounterForceUnmounter
 	return err
 }
 
-// PathWithinBase reports whether fullPath is basePath or lies below it, without looking at the file
-// system. It calls mount-utils' function of the same name.
-func PathWithinBase(fullPath, basePath string) bool {
-	return mount.PathWithinBase(fullPath, basePath)
+// GetDeviceNameFromMount returns the source of the first mount at mountPath, and how many mounts have that
+// source, as mount-utils' function of that name does. It reads the whole mount table to count them. Any
+// other mounter than mount-utils' own or this package's is asked for its List.
+func GetDeviceNameFromMount(mounter mount.Interface, mountPath string) (string, int, error) {
+	if boundary.IsNative(mounter) {
+		mounter = lister{mounter}
+	}
+	return mount.GetDeviceNameFromMount(mounter, mountPath)
 }
+
+// lister is a mounter that lists the mounts as List does.
+type lister struct{ mount.Interface }
+
+func (lister) List() ([]mount.MountPoint, error) { return List() }
 
 // paths returns the paths packed in a result, nil if there is none.
 func paths(result boundary.Result, err error) ([]string, error) {

@@ -1,4 +1,4 @@
-//go:build cgo
+//go:build cgo && (amd64 || arm64)
 
 // The operations: the methods of kubernetes' subpath.Interface.
 
@@ -11,34 +11,6 @@ import (
 	"k8s.io/mount-utils"
 
 	"rustsubpath/internal/boundary"
-)
-
-// Subpath is a container's request for a sub path of a volume, with the fields of kubernetes'
-// subpath.Subpath.
-type Subpath struct {
-	// VolumeMountIndex is the index of the VolumeMount in the container.
-	VolumeMountIndex int
-	// Path is the full path of the sub path on the host.
-	Path string
-	// VolumeName is the volume's name, which must be a valid directory name.
-	VolumeName string
-	// VolumePath is the full path of the volume on the host.
-	VolumePath string
-	// PodDir is the pod's directory on the host, including the pod's UID.
-	PodDir string
-	// ContainerName is the name of the container.
-	ContainerName string
-}
-
-// Profile selects the behaviour of a range of kubernetes releases, where they differ.
-type Profile int
-
-const (
-	// ProfileV129 is kubernetes v1.29 to v1.36.
-	ProfileV129 Profile = iota
-	// ProfileV137 is kubernetes v1.37, which recovers from corrupted mounts and detaches stale ones
-	// lazily.
-	ProfileV137
 )
 
 // Subpather has the methods of kubernetes' subpath.Interface. It is safe for concurrent use if its
@@ -79,9 +51,14 @@ func (s *Subpather) CleanSubPaths(podDir string, volumeName string) error {
 	return err
 }
 
-// Info returns one line with the library's version and the newer kernel features that it uses.
+// Info returns one line with the library's version and the newer kernel features that it uses. It also
+// says so if NewMounter would pass every call to mount-utils, and why.
 func Info() string {
-	return boundary.Info()
+	info := boundary.Info()
+	if why := forwardsAll(); why != "" && boundary.Problem == nil {
+		info += "; NewMounter passes every call to mount-utils, because " + why
+	}
+	return info
 }
 
 // Info returns one line with the library's version, the profile, the way of mounting, and the newer
@@ -103,5 +80,5 @@ func (s *Subpather) Info() string {
 	} else if s.settings.Mounter == nil {
 		way = "has no mounter"
 	}
-	return fmt.Sprintf("%s; %s; %s", Info(), profile, way)
+	return fmt.Sprintf("%s; %s; %s", boundary.Info(), profile, way)
 }

@@ -217,13 +217,16 @@ only_ours() { # DIRECTORY
 }
 
 # Prints a Go file as the tree gets it. The tag is added to its constraint, so that without the tag nothing
-# of the port takes part in a build, a vet or a type check of the whole tree, on whatever platform. The
-# packages that it imports are named by their place in the tree.
+# of the port but the packages' comments takes part in a build, a vet or a type check of the whole tree, on
+# whatever platform. The packages that it imports are named by their place in the tree.
 adapted() { # FILE
+	if [ "${1##*/}" != doc.go ] && ! grep -q '^//go:build ' "$1"; then printf '//go:build rustsubpath\n\n'; fi
 	awk -v port="$PORT_PATH" '
 		/^package / { code = 1 }
 		!code && sub(/^\/\/go:build /, "") {
-			$0 = "//go:build rustsubpath && " (/\|\|/ ? "(" $0 ")" : $0)
+			outer = $0
+			while (gsub(/\([^()]*\)/, "", outer)) continue
+			$0 = "//go:build rustsubpath && " (outer ~ /\|\|/ ? "(" $0 ")" : $0)
 		}
 		/^(import |\t)"rustsubpath["\/]/ { sub(/rustsubpath/, port) }
 		{ print }' "$1"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The tests of the Go packages in every way they are to pass: plain, with the race detector, with the
-# newest mount-utils, and, when run by root, as an ordinary user in a user namespace.
+# newest mount-utils, without cgo, and, when run by root, as an ordinary user in a user namespace.
 # Run by `make test-go`, after `make build`. COUNT=N repeats each test.
 set -eu
 
@@ -31,6 +31,31 @@ go get -modfile="$work/go.mod" "k8s.io/mount-utils@$newest" 2>"$work/output" || 
 	exit 1
 }
 run "with mount-utils $newest" go test -modfile="$work/go.mod" -count "$count" ./...
+
+# Where the library cannot be linked, every function is mount-utils' own, and New says why it cannot be
+# called.
+run "without cgo" env CGO_ENABLED=0 go test -count "$count" ./...
+for platform in linux/ppc64le darwin/arm64 windows/amd64; do
+	run "as far as go vet tells, for $platform" env GOOS="${platform%/*}" GOARCH="${platform#*/}" CGO_ENABLED=0 go vet ./...
+done
+printf '{"Replace": {"%s": "%s"}}' "$PWD/calls_new/main.go" "$work/main.go" >"$work/overlay.json"
+cat >"$work/main.go" <<'GO'
+package main
+
+import (
+	"k8s.io/mount-utils"
+	"rustsubpath"
+)
+
+func main() { rustsubpath.New(mount.New(""), rustsubpath.ProfileV137) }
+GO
+go build -overlay "$work/overlay.json" -o /dev/null ./calls_new
+if CGO_ENABLED=0 go build -overlay "$work/overlay.json" -o /dev/null ./calls_new 2>"$work/output" ||
+	! grep -q 'as rustsubpath.SubPathsNeedCgoOnLinuxAmd64OrArm64 value' "$work/output"; then
+	cat "$work/output"
+	echo "go-shim: without cgo a call of New is not refused as it should be" >&2
+	exit 1
+fi
 
 if [ "$(id -u)" = 0 ]; then
 	mkdir "$work/tmp" "$work/programs"

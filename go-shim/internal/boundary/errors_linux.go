@@ -1,4 +1,4 @@
-//go:build cgo
+//go:build cgo && (amd64 || arm64)
 
 // The library's errors as Go errors: of the type, with the text and the wrapped error that the original
 // would have returned.

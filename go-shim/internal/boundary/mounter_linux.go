@@ -1,4 +1,4 @@
-//go:build cgo
+//go:build cgo && (amd64 || arm64)
 
 // Which mounter is used, and the questions put to the caller's.
 
@@ -40,25 +40,44 @@ func For(mounter mount.Interface, profile int) Settings {
 	return Settings{Mounter: mounter, Native: IsNative(mounter), Profile: profile}
 }
 
-// IsNative reports whether the library does the mounter's work by system calls. It does so for
-// mount-utils' own *mount.Mounter, also inside a SafeFormatAndMount, whose own methods no operation
-// calls. It does not for any other type that embeds one, which may have methods of its own.
-func IsNative(mounter mount.Interface) bool {
+// OwnMounter is the mounter that the package rustsubpath makes itself.
+type OwnMounter interface {
+	mount.Interface
+	// MountsNatively reports whether self is this mounter, and no type that embeds it, and mounts by
+	// system calls.
+	MountsNatively(self mount.Interface) bool
+}
+
+// SwitchedOff reports whether MounterVariable says that the library mounts nothing by system calls.
+func SwitchedOff() bool {
 	switch value := os.Getenv(MounterVariable); value {
 	case "":
 	case "forward":
-		return false
+		return true
 	default:
 		warnOnce.Do(func() {
 			klog.Warningf("%s=%q in the environment means nothing to rustsubpath: the only value is \"forward\". "+
 				"It goes on as if the variable were not set.", MounterVariable, value)
 		})
 	}
+	return false
+}
+
+// IsNative reports whether the library does the mounter's work by system calls. It does so for
+// mount-utils' own *mount.Mounter and for an OwnMounter, also inside a SafeFormatAndMount, whose own
+// methods no operation calls. It does not for any other type that embeds one, which may have methods of
+// its own.
+func IsNative(mounter mount.Interface) bool {
+	if SwitchedOff() {
+		return false
+	}
 	// Each turn goes one level in. A SafeFormatAndMount that holds itself has no end.
 	for level := 0; level < 8; level++ {
 		switch outer := mounter.(type) {
 		case *mount.Mounter:
 			return true
+		case OwnMounter:
+			return outer.MountsNatively(mounter)
 		case *mount.SafeFormatAndMount:
 			if outer == nil {
 				return false

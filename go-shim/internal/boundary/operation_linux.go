@@ -1,4 +1,4 @@
-//go:build cgo
+//go:build cgo && (amd64 || arm64)
 
 // One operation: its call, its arguments, its questions and its result. Nothing is left behind whichever
 // way it ends.

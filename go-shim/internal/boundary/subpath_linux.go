@@ -1,4 +1,4 @@
-//go:build cgo
+//go:build cgo && (amd64 || arm64)
 
 // The library's log lines on their way to klog. klog prints the name of this file before each line, and
 // -vmodule=subpath_linux=5 applies to it, so it has the name of the original's file.

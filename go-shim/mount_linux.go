@@ -1,0 +1,178 @@
+//go:build cgo && (amd64 || arm64)
+
+// The mounter, which has the methods of mount-utils'. klog prints the name of this file before each line,
+// and -vmodule=mount_linux=4 applies to it, so it has the name of mount-utils' file.
+
+package rustsubpath
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"k8s.io/klog/v2"
+	"k8s.io/mount-utils"
+
+	"rustsubpath/internal/boundary"
+)
+
+// mounter is what NewMounter returns.
+type mounter struct {
+	// forwards says why every call is passed to the fallback. It is empty if none is without need.
+	forwards string
+	// fallback returns mount-utils' mounter. It is made when it is needed for the first time, because
+	// mount.New runs umount(8).
+	fallback func() *mount.Mounter
+}
+
+var _ mount.MounterForceUnmounter = &mounter{}
+
+// NewMounter returns a mounter that can stand wherever mount-utils' mount.New does. mounterPath is a
+// program that runs mount(8) for nfs, glusterfs, ceph and cifs.
+//
+// It reads the mount table and checks mount points by the functions of this package. Whatever it cannot
+// do itself it passes to mount-utils' own mounter, which runs mount(8) and umount(8). It passes
+// everything if RUSTSUBPATH_MOUNTER=forward is set in the environment, or if mount or umount on the PATH
+// is a script or lies outside the system's directories: images of CSI drivers have such a program there,
+// which mounts in the host's namespace. Info tells if so.
+//
+// The value also has the method UnmountWithForce: it is a mount.MounterForceUnmounter. New,
+// CleanupMountPoint and the other functions of this package treat it as mount-utils' own mounter, also
+// inside a mount.SafeFormatAndMount.
+func NewMounter(mounterPath string) mount.Interface {
+	m := &mounter{
+		forwards: forwardsAll(),
+		fallback: sync.OnceValue(func() *mount.Mounter { return mount.New(mounterPath).(*mount.Mounter) }),
+	}
+	if m.forwards == "" {
+		boundary.Announce(boundary.For(m, int(ProfileV137)))
+	} else {
+		forwardsOnce.Do(func() {
+			klog.V(2).Infof("rustsubpath: NewMounter passes every call to mount-utils, because %s", m.forwards)
+		})
+	}
+	return m
+}
+
+var forwardsOnce sync.Once
+
+// forwardsAll returns why a mounter made now passes every call to mount-utils, or nothing.
+func forwardsAll() string {
+	if boundary.Problem != nil {
+		return boundary.Problem.Error()
+	}
+	if boundary.SwitchedOff() {
+		return boundary.MounterVariable + "=forward is set in the environment"
+	}
+	for _, program := range []string{"mount", "umount"} {
+		if why := wrapped(program); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// wrapped returns why the program on the PATH is not the one that mount-utils means, or nothing. A program
+// that is missing is none that does something else.
+func wrapped(name string) string {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return ""
+	}
+	file, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err.Error()
+	}
+	switch filepath.Dir(file) {
+	case "/bin", "/sbin", "/usr/bin", "/usr/sbin":
+	default:
+		return fmt.Sprintf("%s on the PATH lies outside the system's directories", file)
+	}
+	const elf = "\x7fELF"
+	start := make([]byte, len(elf))
+	opened, err := os.Open(file)
+	if err != nil {
+		return err.Error()
+	}
+	defer opened.Close()
+	if n, _ := opened.Read(start); string(start[:n]) != elf {
+		return fmt.Sprintf("%s on the PATH is no ELF program", file)
+	}
+	return ""
+}
+
+// MountsNatively makes the mounter a boundary.OwnMounter.
+func (m *mounter) MountsNatively(self mount.Interface) bool {
+	return self == mount.Interface(m) && m.forwards == ""
+}
+
+// Mount mounts source to target as fstype with the options.
+func (m *mounter) Mount(source, target, fstype string, options []string) error {
+	return m.MountSensitive(source, target, fstype, options, nil)
+}
+
+// MountSensitive is Mount with more options, which are never logged.
+func (m *mounter) MountSensitive(source, target, fstype string, options, sensitiveOptions []string) error {
+	return m.fallback().MountSensitive(source, target, fstype, options, sensitiveOptions)
+}
+
+// MountSensitiveWithoutSystemd is MountSensitive without a systemd scope where mount(8) is run.
+func (m *mounter) MountSensitiveWithoutSystemd(source, target, fstype string, options, sensitiveOptions []string) error {
+	return m.MountSensitiveWithoutSystemdWithMountFlags(source, target, fstype, options, sensitiveOptions, nil)
+}
+
+// MountSensitiveWithoutSystemdWithMountFlags is MountSensitiveWithoutSystemd with flags of mount(8).
+func (m *mounter) MountSensitiveWithoutSystemdWithMountFlags(source, target, fstype string, options, sensitiveOptions, mountFlags []string) error {
+	return m.fallback().MountSensitiveWithoutSystemdWithMountFlags(source, target, fstype, options, sensitiveOptions, mountFlags)
+}
+
+// Unmount unmounts the target. It returns nil if nothing is mounted there.
+func (m *mounter) Unmount(target string) error {
+	return m.fallback().Unmount(target)
+}
+
+// UnmountWithForce unmounts the target by umount(8), and by umount -f if that takes longer than the
+// timeout.
+func (m *mounter) UnmountWithForce(target string, umountTimeout time.Duration) error {
+	return m.fallback().UnmountWithForce(target, umountTimeout)
+}
+
+// List returns every mount that the calling thread sees.
+func (m *mounter) List() ([]mount.MountPoint, error) {
+	if m.forwards != "" {
+		return m.fallback().List()
+	}
+	return List()
+}
+
+// IsLikelyNotMountPoint reports whether nothing is mounted at the path.
+func (m *mounter) IsLikelyNotMountPoint(file string) (bool, error) {
+	if m.forwards != "" {
+		return m.fallback().IsLikelyNotMountPoint(file)
+	}
+	return IsLikelyNotMountPoint(file)
+}
+
+// CanSafelySkipMountPointCheck reports whether Unmount returns nil where nothing is mounted.
+func (m *mounter) CanSafelySkipMountPointCheck() bool {
+	return m.fallback().CanSafelySkipMountPointCheck()
+}
+
+// IsMountPoint reports whether something is mounted at the path.
+func (m *mounter) IsMountPoint(file string) (bool, error) {
+	if m.forwards != "" {
+		return m.fallback().IsMountPoint(file)
+	}
+	return IsMountPoint(file)
+}
+
+// GetMountRefs returns the other paths at which the directory or file at pathname is mounted.
+func (m *mounter) GetMountRefs(pathname string) ([]string, error) {
+	if m.forwards != "" {
+		return m.fallback().GetMountRefs(pathname)
+	}
+	return GetMountRefs(pathname)
+}

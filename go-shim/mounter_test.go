@@ -1,0 +1,141 @@
+//go:build cgo
+
+// The mounter that stands for mount-utils' own.
+
+package rustsubpath
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"k8s.io/mount-utils"
+
+	"rustsubpath/internal/boundary"
+	"rustsubpath/internal/testutil"
+)
+
+// ownMounter returns a new mounter, whose fallback the test is told of.
+func ownMounter(t testing.TB, onFallback func()) *mounter {
+	t.Helper()
+	m := NewMounter("").(*mounter)
+	fallback := m.fallback
+	m.fallback = func() *mount.Mounter {
+		onFallback()
+		return fallback()
+	}
+	return m
+}
+
+// onPath makes a program the only one on the PATH.
+func onPath(t *testing.T, name, content string) {
+	t.Helper()
+	dir := t.TempDir()
+	testutil.Must(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o755))
+	t.Setenv("PATH", dir)
+}
+
+func TestTheMounterForwardsEverythingWhereMountIsNotTheSystems(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		setUp func(t *testing.T)
+		says  string
+	}{
+		{"as it is", func(*testing.T) {}, ""},
+		{"no mount(8) at all", func(t *testing.T) { t.Setenv("PATH", t.TempDir()) }, ""},
+		{"a script", func(t *testing.T) { onPath(t, "mount", "#!/bin/sh\nexec nsenter mount\n") }, "mount on the PATH lies outside the system's directories"},
+		{"a script for umount", func(t *testing.T) { onPath(t, "umount", "#!/bin/sh\n") }, "umount on the PATH lies outside the system's directories"},
+		{"a program elsewhere", func(t *testing.T) { onPath(t, "mount", "\x7fELF") }, "mount on the PATH lies outside the system's directories"},
+		{"a script in the system's directory", func(t *testing.T) {
+			program, err := exec.LookPath("mount")
+			testutil.Must(t, err)
+			script := filepath.Join(t.TempDir(), "script")
+			testutil.Must(t, os.WriteFile(script, []byte("#!/bin/sh\n"), 0o755))
+			testutil.Must(t, syscall.Mount(script, program, "", syscall.MS_BIND, ""))
+			t.Cleanup(func() { syscall.Unmount(program, 0) })
+		}, "mount on the PATH is no ELF program"},
+		{"switched off", func(t *testing.T) { t.Setenv(boundary.MounterVariable, "forward") }, "RUSTSUBPATH_MOUNTER=forward is set in the environment"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			row.setUp(t)
+			forwardsOnce = sync.Once{}
+			var log testutil.Lines
+			testutil.KlogTo(t, 2, "", &log)
+			m := NewMounter("").(*mounter)
+			if !strings.HasSuffix(m.forwards, row.says) || (m.forwards == "") != (row.says == "") {
+				t.Errorf("it forwards because %q, expected %q", m.forwards, row.says)
+			}
+			native := row.says == ""
+			if boundary.IsNative(m) != native || boundary.IsNative(&mount.SafeFormatAndMount{Interface: m}) != native {
+				t.Error("New takes it for another mounter")
+			}
+			line := "passes every call to mount-utils, because " + m.forwards
+			if strings.Contains(log.Take(), line) == native || strings.Contains(Info(), line) == native {
+				t.Errorf("neither klog nor Info tells, or tells what is not so: %s", Info())
+			}
+		})
+	}
+}
+
+func TestATypeThatEmbedsTheMounterIsAMounterOfTheCallers(t *testing.T) {
+	type own struct{ *mounter }
+	if boundary.IsNative(own{NewMounter("").(*mounter)}) {
+		t.Error("its own methods would not be called")
+	}
+}
+
+func TestTheMountersQuestionsRunNothing(t *testing.T) {
+	m := ownMounter(t, func() { t.Error("mount-utils' mounter is made, which runs umount(8)") })
+	s := newSite(t)
+	if mounts, err := m.List(); err != nil || len(mounts) == 0 {
+		t.Errorf("List: %v, %v", mounts, err)
+	}
+	if is, err := m.IsMountPoint("/proc"); !is || err != nil {
+		t.Errorf("IsMountPoint: %v, %v", is, err)
+	}
+	if not, err := m.IsLikelyNotMountPoint("/proc"); not || err != nil {
+		t.Errorf("IsLikelyNotMountPoint: %v, %v", not, err)
+	}
+	if _, err := m.GetMountRefs(s.Volume); err != nil {
+		t.Errorf("GetMountRefs: %v", err)
+	}
+	if device, references, err := GetDeviceNameFromMount(m, "/proc"); device == "" || references == 0 || err != nil {
+		t.Errorf("GetDeviceNameFromMount: %q, %d, %v", device, references, err)
+	}
+	subpather := New(m, ProfileV137)
+	_, _, err := subpather.PrepareSafeSubpath(s.subpath("dir"))
+	testutil.Must(t, err)
+	testutil.Must(t, subpather.CleanSubPaths(s.Pod, "vol"))
+}
+
+func TestTheMounterMountsAndUnmounts(t *testing.T) {
+	for _, way := range []string{"", "forward"} {
+		t.Run(way, func(t *testing.T) {
+			t.Setenv(boundary.MounterVariable, way)
+			at := t.TempDir()
+			m := &mount.SafeFormatAndMount{Interface: NewMounter("")}
+			testutil.Must(t, m.Mount("mem", at, "tmpfs", []string{"size=1m"}))
+			if is, err := m.IsMountPoint(at); !is || err != nil {
+				t.Errorf("IsMountPoint: %v, %v", is, err)
+			}
+			if device, references, err := GetDeviceNameFromMount(m, at); device != "mem" || references != 1 || err != nil {
+				t.Errorf("GetDeviceNameFromMount: %q, %d, %v", device, references, err)
+			}
+			if !m.CanSafelySkipMountPointCheck() {
+				t.Error("a path cannot be unmounted without a check")
+			}
+			testutil.Must(t, CleanupMountPoint(at, m, true))
+			testutil.Must(t, m.Unmount("/proc/self"))
+			testutil.Must(t, os.Mkdir(at, 0o755))
+			testutil.Must(t, m.Mount("mem", at, "tmpfs", nil))
+			testutil.Must(t, m.Interface.(mount.MounterForceUnmounter).UnmountWithForce(at, 1e10))
+			if is, err := IsMountPoint(at); is || err != nil {
+				t.Errorf("IsMountPoint: %v, %v", is, err)
+			}
+		})
+	}
+}
