@@ -6,11 +6,14 @@
 package rustsubpath
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -33,9 +36,9 @@ var _ mount.MounterForceUnmounter = &mounter{}
 // NewMounter returns a mounter that can stand wherever mount-utils' mount.New does. mounterPath is a
 // program that runs mount(8) for nfs, glusterfs, ceph and cifs.
 //
-// It reads the mount table and checks mount points by the functions of this package. Whatever it cannot
-// do itself it passes to mount-utils' own mounter, which runs mount(8) and umount(8). It passes
-// everything if RUSTSUBPATH_MOUNTER=forward is set in the environment, or if mount or umount on the PATH
+// It mounts and unmounts by system calls, reads the mount table and checks mount points by the functions
+// of this package. Whatever only mount(8) or umount(8) can do it passes to mount-utils' own mounter, which
+// runs them. Errors have mount-utils' texts, and wrap the kernel's errno. It passes everything if RUSTSUBPATH_MOUNTER=forward is set in the environment, or if mount or umount on the PATH
 // is a script or lies outside the system's directories: images of CSI drivers have such a program there,
 // which mounts in the host's namespace. Info tells if so.
 //
@@ -116,6 +119,9 @@ func (m *mounter) Mount(source, target, fstype string, options []string) error {
 
 // MountSensitive is Mount with more options, which are never logged.
 func (m *mounter) MountSensitive(source, target, fstype string, options, sensitiveOptions []string) error {
+	if done, err := m.mount(&request{source, target, fstype, options, sensitiveOptions, nil}); done {
+		return err
+	}
 	return m.fallback().MountSensitive(source, target, fstype, options, sensitiveOptions)
 }
 
@@ -126,12 +132,116 @@ func (m *mounter) MountSensitiveWithoutSystemd(source, target, fstype string, op
 
 // MountSensitiveWithoutSystemdWithMountFlags is MountSensitiveWithoutSystemd with flags of mount(8).
 func (m *mounter) MountSensitiveWithoutSystemdWithMountFlags(source, target, fstype string, options, sensitiveOptions, mountFlags []string) error {
+	if done, err := m.mount(&request{source, target, fstype, options, sensitiveOptions, mountFlags}); done {
+		return err
+	}
 	return m.fallback().MountSensitiveWithoutSystemdWithMountFlags(source, target, fstype, options, sensitiveOptions, mountFlags)
 }
 
 // Unmount unmounts the target. It returns nil if nothing is mounted there.
 func (m *mounter) Unmount(target string) error {
+	if m.forwards == "" && !hasNUL(target) {
+		result, err := kernel.Do(boundary.Unmount, 0, target)
+		if err != nil || result.Number != boundary.MountForwarded {
+			klog.V(4).Infof("Unmounting %s", target)
+			return unmountError(target, result, err)
+		}
+		klog.V(5).Infof("umount(8) unmounts %s: %s", target, result.Bytes)
+	}
 	return m.fallback().Unmount(target)
+}
+
+// unmountError returns the error of an unmount as mount-utils does.
+func unmountError(target string, result boundary.Result, err error) error {
+	if err == nil || result.Number == boundary.MountDone {
+		return err
+	}
+	return &programError{fmt.Sprintf("unmount failed: %s\nUnmounting arguments: %s\nOutput: %s", exitStatus, target, result.Bytes), err}
+}
+
+// request is what a mount is asked for.
+type request struct {
+	source, target, fstype    string
+	options, sensitive, flags []string
+}
+
+// mount mounts by system calls. done is false, and nothing is done, where only mount(8) can do it.
+func (m *mounter) mount(r *request) (done bool, err error) {
+	if m.forwards != "" || hasNUL(r.source, r.target, r.fstype) || hasNUL(r.options...) || hasNUL(r.sensitive...) || hasNUL(r.flags...) {
+		return false, nil
+	}
+	result, err := kernel.Do(boundary.Mount, 0, r.source, r.target, r.fstype,
+		boundary.Packed(r.options), boundary.Packed(r.sensitive), boundary.Packed(r.flags))
+	if err == nil && result.Number == boundary.MountForwarded {
+		if len(r.sensitive) == 0 {
+			klog.V(5).Infof("mount(8) mounts %s: %s", r.target, result.Bytes)
+		}
+		return false, nil
+	}
+	if err == nil || result.Number != boundary.MountDone {
+		return true, r.reported(result, err)
+	}
+	return true, err
+}
+
+// reported logs the mount as mount-utils does, by the commands that it would have run, and returns its
+// error with mount-utils' text. The second command of a bind is shown without the flags of the source,
+// which mount-utils adds.
+func (r *request) reported(result boundary.Result, err error) error {
+	options, sensitive := r.options, r.sensitive
+	bind, bindOptions, remountOptions, remountSensitive := mount.MakeBindOptsSensitive(options, sensitive)
+	if bind {
+		options, sensitive = bindOptions, remountSensitive
+	}
+	arguments := r.logged(options, sensitive, err != nil)
+	if bind && (err == nil || result.Number == boundary.MountFailedRemount) {
+		arguments = r.logged(remountOptions, remountSensitive, err != nil)
+	}
+	if err == nil {
+		return nil
+	}
+	if result.Number == boundary.MountFailedStatfs {
+		var errno syscall.Errno
+		errors.As(err, &errno)
+		return &os.PathError{Op: "statfs", Path: r.source, Err: &os.PathError{Op: "statfs", Path: r.source, Err: errno}}
+	}
+	text := fmt.Sprintf("ount failed: %s\nMounting command: mount\nMounting arguments: %s\nOutput: %s", exitStatus, arguments, result.Bytes)
+	klog.Errorf("M%s\n", text)
+	return &programError{"m" + text, err}
+}
+
+// logged prints the line of a command of mount-utils, and returns the arguments that it shows if they are
+// needed.
+func (r *request) logged(options, sensitive []string, needed bool) string {
+	if !needed && !klog.V(4).Enabled() {
+		return ""
+	}
+	_, arguments := mount.MakeMountArgsSensitiveWithMountFlags(r.source, r.target, r.fstype, options, sensitive, r.flags)
+	klog.V(4).Infof("Mounting cmd (mount) with arguments (%s)", arguments)
+	return arguments
+}
+
+// exitStatus is how mount(8) and umount(8) end where a system call fails.
+const exitStatus = "exit status 32"
+
+// programError is an error with the text of a program that failed, which wraps the kernel's.
+type programError struct {
+	text string
+	err  error
+}
+
+func (e *programError) Error() string { return e.text }
+
+func (e *programError) Unwrap() error { return e.err }
+
+// hasNUL reports whether a string cannot be passed to the kernel or to a program.
+func hasNUL(texts ...string) bool {
+	for _, text := range texts {
+		if strings.IndexByte(text, 0) >= 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // UnmountWithForce unmounts the target by umount(8), and by umount -f if that takes longer than the
@@ -158,7 +268,7 @@ func (m *mounter) IsLikelyNotMountPoint(file string) (bool, error) {
 
 // CanSafelySkipMountPointCheck reports whether Unmount returns nil where nothing is mounted.
 func (m *mounter) CanSafelySkipMountPointCheck() bool {
-	return m.fallback().CanSafelySkipMountPointCheck()
+	return m.forwards == "" || m.fallback().CanSafelySkipMountPointCheck()
 }
 
 // IsMountPoint reports whether something is mounted at the path.

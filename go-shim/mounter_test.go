@@ -5,9 +5,13 @@
 package rustsubpath
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"syscall"
@@ -137,5 +141,90 @@ func TestTheMounterMountsAndUnmounts(t *testing.T) {
 				t.Errorf("IsMountPoint: %v, %v", is, err)
 			}
 		})
+	}
+}
+
+func TestAFailedMountIsReportedAsMountUtilsDoes(t *testing.T) {
+	kernels := &fs.PathError{Op: "mount", Path: "/t", Err: syscall.EINVAL}
+	const frame = "mount failed: exit status 32\nMounting command: mount\nMounting arguments: %s\nOutput: mount: /t: wrong.\n"
+	arguments := func(r request, options, sensitive []string) string {
+		_, line := mount.MakeMountArgsSensitiveWithMountFlags(r.source, r.target, r.fstype, options, sensitive, r.flags)
+		return line
+	}
+	secret := []string{"pw=secret", "x"}
+	volume := request{"s", "/t", "ext4", []string{"ro"}, secret, nil}
+	bind := request{"s", "/t", "", []string{"bind", "ro"}, secret, []string{"--no-canonicalize"}}
+	first, remount := arguments(bind, []string{"bind"}, secret), arguments(bind, []string{"bind", "remount", "ro"}, secret)
+	for _, row := range []struct {
+		name    string
+		request request
+		step    int64
+		lines   []string
+	}{
+		{"a volume", volume, boundary.MountFailedFirst, []string{arguments(volume, volume.options, secret)}},
+		{"a bind", bind, boundary.MountFailedFirst, []string{first}},
+		{"the remount of a bind", bind, boundary.MountFailedRemount, []string{first, remount}},
+		{"no failure", bind, boundary.MountDone, []string{first, remount}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var log testutil.Lines
+			testutil.KlogTo(t, 4, "", &log)
+			var failure error
+			if row.step != boundary.MountDone {
+				failure = kernels
+			}
+			err := row.request.reported(boundary.Result{Number: row.step, Bytes: "mount: /t: wrong.\n"}, failure)
+			want := ""
+			for _, line := range row.lines {
+				want += "I mount_linux.go: Mounting cmd (mount) with arguments (" + line + ")\n"
+			}
+			if failure != nil {
+				text := fmt.Sprintf(frame, row.lines[len(row.lines)-1])
+				want += "E mount_linux.go: M" + text[1:] + "\n"
+				if err == nil || err.Error() != text || !errors.Is(err, syscall.EINVAL) {
+					t.Errorf("%q, expected %q", err, text)
+				}
+			} else if err != nil {
+				t.Error(err)
+			}
+			got := log.Take()
+			if got != want || strings.Contains(got, "secret") {
+				t.Errorf("klog got\n%s\nexpected\n%s", got, want)
+			}
+		})
+	}
+	bind = request{source: "/s", target: "/t", options: []string{"bind"}}
+	err := bind.reported(boundary.Result{Number: boundary.MountFailedStatfs}, &fs.PathError{Op: "mount", Path: "/t", Err: syscall.ENOTCONN})
+	if err.Error() != "statfs /s: statfs /s: transport endpoint is not connected" || !errors.Is(err, syscall.ENOTCONN) {
+		t.Errorf("a source that cannot be asked: %v", err)
+	}
+	err = unmountError("/t", boundary.Result{Number: boundary.MountFailedFirst, Bytes: "umount: /t: target is busy.\n"}, &fs.PathError{Op: "umount", Path: "/t", Err: syscall.EBUSY})
+	if err.Error() != "unmount failed: exit status 32\nUnmounting arguments: /t\nOutput: umount: /t: target is busy.\n" || !errors.Is(err, syscall.EBUSY) {
+		t.Errorf("an unmount: %v", err)
+	}
+}
+
+func TestMountAtTellsTheTopmostMount(t *testing.T) {
+	at := filepath.Join(t.TempDir(), "a b")
+	testutil.Must(t, os.Mkdir(at, 0o755))
+	if info, err := MountAt(at); info != nil || err != nil {
+		t.Errorf("where nothing is mounted: %+v, %v", info, err)
+	}
+	for _, source := range []string{"below", "above it"} {
+		testutil.Must(t, syscall.Mount(source, at, "tmpfs", syscall.MS_NOSUID, "mode=0750"))
+		t.Cleanup(func() { syscall.Unmount(at, 0) })
+		link := at + " to " + source
+		testutil.Must(t, os.Symlink(at, link))
+		infos, err := ParseMountInfo("/proc/thread-self/mountinfo")
+		testutil.Must(t, err)
+		want := infos[len(infos)-1]
+		for _, path := range []string{at, link, at + "/"} {
+			if info, err := MountAt(path); err != nil || info == nil || !reflect.DeepEqual(*info, want) || info.Source != source {
+				t.Errorf("MountAt(%q) = %+v, %v, expected %+v", path, info, err, want)
+			}
+		}
+	}
+	if info, err := MountAt(at + "/missing"); info != nil || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("where nothing is: %+v, %v", info, err)
 	}
 }

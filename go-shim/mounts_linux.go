@@ -37,16 +37,9 @@ func ParseMountInfo(filename string) ([]mount.MountInfo, error) {
 	p := unpackMounts(result)
 	infos := make([]mount.MountInfo, 0, p.mounts)
 	for len(infos) < p.mounts && p.err == nil {
-		id, parent, major, minor := p.number(), p.number(), p.number(), p.number()
-		info := mount.MountInfo{ID: int(id), ParentID: int(parent), Major: int(major), Minor: int(minor)}
-		info.Root, info.MountPoint, info.FsType, info.Source = p.string(), p.string(), p.string(), p.string()
-		info.OptionalFields, info.MountOptions, info.SuperOptions = p.list(), p.list(), p.list()
-		if len(info.OptionalFields) == 0 {
-			info.OptionalFields = nil
-		}
-		if id|parent|major|minor > math.MaxInt {
-			return nil, fmt.Errorf("%s: mount %d: its IDs %d and %d and device %d:%d do not all fit an int",
-				filename, len(infos)+1, id, parent, major, minor)
+		info, err := p.info()
+		if err != nil {
+			return nil, fmt.Errorf("%s: mount %d: %w", filename, len(infos)+1, err)
 		}
 		infos = append(infos, info)
 	}
@@ -54,6 +47,26 @@ func ParseMountInfo(filename string) ([]mount.MountInfo, error) {
 		return nil, p.err
 	}
 	return infos, nil
+}
+
+// MountAt returns the mount whose root is at the path, the topmost if several are stacked there, or nil if
+// nothing is mounted there. It follows symlinks. Since Linux 6.8 it takes the same time however many mounts
+// there are, because it does not read the mount table; what the kernel does not tell otherwise (source and
+// options before 6.11) it looks up there.
+func MountAt(path string) (*mount.MountInfo, error) {
+	result, err := kernel.Do(boundary.MountAt, 0, path)
+	if err != nil || result.Number == 0 {
+		return nil, err
+	}
+	p := unpackMounts(result)
+	info, err := p.info()
+	if err == nil {
+		err = p.err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the mount at %s: %w", path, err)
+	}
+	return &info, nil
 }
 
 // List returns every mount that the calling thread sees, as the List method of mount-utils' mounter does.
@@ -207,6 +220,21 @@ func unpackMounts(result boundary.Result) *packedMounts {
 		p.mounts = 0
 	}
 	return p
+}
+
+// info reads one mount. It returns an error if its numbers do not fit the fields of mount.MountInfo.
+func (p *packedMounts) info() (mount.MountInfo, error) {
+	id, parent, major, minor := p.number(), p.number(), p.number(), p.number()
+	info := mount.MountInfo{ID: int(id), ParentID: int(parent), Major: int(major), Minor: int(minor)}
+	info.Root, info.MountPoint, info.FsType, info.Source = p.string(), p.string(), p.string(), p.string()
+	info.OptionalFields, info.MountOptions, info.SuperOptions = p.list(), p.list(), p.list()
+	if len(info.OptionalFields) == 0 {
+		info.OptionalFields = nil
+	}
+	if id|parent|major|minor > math.MaxInt {
+		return info, fmt.Errorf("its IDs %d and %d and device %d:%d do not all fit an int", id, parent, major, minor)
+	}
+	return info, nil
 }
 
 func (p *packedMounts) fail() {

@@ -37,11 +37,26 @@ const (
 	ListMounts
 	SearchMountPoints
 	MountRefs
+	MountAt
+	Mount
+	Unmount
 	OpenBeneath
 	MakeDirResolved
 	ExistingPrefix
 	RemoveEmptyDirs
 	PrepareSubpathTarget
+)
+
+// The outcomes of Mount and Unmount, in Result.Number.
+const (
+	// MountDone is success, and with an error a wrong call.
+	MountDone = C.RSP_MOUNT_DONE
+	// MountForwarded says that nothing was done, because only mount(8) or umount(8) can do it.
+	MountForwarded = C.RSP_MOUNT_FORWARD
+	// With an error, these say which step of mount-utils' failed.
+	MountFailedFirst   = C.RSP_MOUNT_FAILED_FIRST
+	MountFailedRemount = C.RSP_MOUNT_FAILED_REMOUNT
+	MountFailedStatfs  = C.RSP_MOUNT_FAILED_STATFS
 )
 
 // Result is what an operation returns beside its error.
@@ -91,6 +106,12 @@ func (f *frame) begin(number int64) C.uint32_t {
 		return C.rsp_search_mount_points(&f.options, f.argsAt(), f.argsLen(), &f.step)
 	case MountRefs:
 		return C.rsp_mount_refs(&f.options, f.argsAt(), f.argsLen(), &f.step)
+	case MountAt:
+		return C.rsp_mount_at(&f.options, f.argsAt(), f.argsLen(), &f.step)
+	case Mount:
+		return C.rsp_mount(&f.options, f.argsAt(), f.argsLen(), &f.step)
+	case Unmount:
+		return C.rsp_unmount(&f.options, f.argsAt(), f.argsLen(), &f.step)
 	case OpenBeneath:
 		return C.rsp_open_beneath(&f.options, f.argsAt(), f.argsLen(), &f.step)
 	case MakeDirResolved:
@@ -200,11 +221,18 @@ func (f *frame) checksCorrupted() bool {
 
 // pack writes the arguments of the next call to f.args, in the form that the header describes.
 func (f *frame) pack(fields ...string) {
-	f.args = f.args[:0]
+	f.args = packed(f.args[:0], fields)
+}
+
+// Packed returns a list of strings as one argument.
+func Packed(fields []string) string { return string(packed(nil, fields)) }
+
+func packed(to []byte, fields []string) []byte {
 	for _, field := range fields {
-		f.args = binary.LittleEndian.AppendUint64(f.args, uint64(len(field)))
-		f.args = append(f.args, field...)
+		to = binary.LittleEndian.AppendUint64(to, uint64(len(field)))
+		to = append(to, field...)
 	}
+	return to
 }
 
 // Fields returns the strings that are packed in the result.
