@@ -210,9 +210,7 @@ func TestAnErrorsTextMayEndTheGoroutine(t *testing.T) {
 	testutil.LeavesNoFiles(t, func() {
 		runs(func() { prepareDir(s, r, ProfileV129) }).expect(t, runtime.Goexit)
 	})
-	if left := s.Left(t); left != nil {
-		t.Errorf("left behind: %q", left)
-	}
+	s.ExpectNothing(t)
 }
 
 func TestAPanicInTheCleanUpAfterAPanicReplacesIt(t *testing.T) {
@@ -240,9 +238,7 @@ func TestTheCleanUpAfterAPanicAsksAsAfterAnError(t *testing.T) {
 	is := "IsMountPoint(" + s.Target() + ")"
 	r.Calls = append(r.Calls[:1], r.Calls[2:]...)
 	testutil.ExpectCalls(t, r, is, "CanSafelySkipMountPointCheck()", is, "Unmount("+s.Target()+")", is)
-	if left := s.Left(t); left != nil {
-		t.Errorf("left behind: %q", left)
-	}
+	s.ExpectNothing(t)
 }
 
 func TestAMounterMayCallBackIn(t *testing.T) {

@@ -36,9 +36,7 @@ func TestPrepareAndCleanAskAsTheOriginalDoes(t *testing.T) {
 		fmt.Sprintf(`Mount(/proc/SELF/fd/N, %s, "", []string{"bind"}, []string(nil), []string{"--no-canonicalize"})`, s.Target()),
 		"CanSafelySkipMountPointCheck()", is, "Unmount("+s.Target()+")", is,
 	)
-	if left := s.Left(t); left != nil {
-		t.Errorf("left behind: %q", left)
-	}
+	s.ExpectNothing(t)
 }
 
 func TestTheSourceOfTheMountIsTheOpenSubPath(t *testing.T) {
@@ -77,9 +75,7 @@ func TestAFailedMountIsCleanedUp(t *testing.T) {
 		r.Calls[1] = "Mount"
 	}
 	testutil.ExpectCalls(t, r, is, "Mount", "CanSafelySkipMountPointCheck()", is)
-	if left := s.Left(t); left != nil {
-		t.Errorf("left behind: %q", left)
-	}
+	s.ExpectNothing(t)
 }
 
 func TestAMounterWithoutChecksIsAskedTwiceWhetherItIs(t *testing.T) {

@@ -144,9 +144,7 @@ func TestALoggerMayLeave(t *testing.T) {
 			}
 			// The original would not have got further either.
 			testutil.ExpectCalls(t, r)
-			if left := s.Left(t); left != nil {
-				t.Errorf("left behind: %q", left)
-			}
+			s.ExpectNothing(t)
 			if now := boundary.IdleFrames(); now < frames {
 				t.Errorf("%d idle frames, %d before", now, frames)
 			}
@@ -162,9 +160,7 @@ func TestALoggerThatLeavesBeforeTheMountHasItCleanedUp(t *testing.T) {
 	})
 	is := "IsMountPoint(" + s.Target() + ")"
 	testutil.ExpectCalls(t, r, is, "CanSafelySkipMountPointCheck()", is)
-	if left := s.Left(t); left != nil {
-		t.Errorf("left behind: %q", left)
-	}
+	s.ExpectNothing(t)
 }
 
 func TestALoggerThatLeavesDuringTheCleanUpAfterAPanicReplacesIt(t *testing.T) {

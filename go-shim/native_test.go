@@ -67,9 +67,7 @@ func TestEveryKindOfSubPathIsMountedAndCleaned(t *testing.T) {
 					}
 					testutil.Must(t, subpather.CleanSubPaths(s.Pod, "vol"))
 				})
-				if mounts, left := s.Mounts(), s.Left(t); mounts != nil || left != nil {
-					t.Errorf("left mounted: %q, left behind: %q", mounts, left)
-				}
+				s.ExpectNothing(t)
 			})
 		}
 	}
@@ -125,9 +123,7 @@ func TestAMountInUseIsAnErrorAndStays(t *testing.T) {
 	}
 	testutil.Must(t, held.Close())
 	testutil.Must(t, subpather.CleanSubPaths(s.Pod, "vol"))
-	if mounts := s.Mounts(); mounts != nil {
-		t.Errorf("left mounted: %q", mounts)
-	}
+	s.ExpectNothing(t)
 }
 
 // A goroutine that is locked to a thread in another mount namespace mounts there.

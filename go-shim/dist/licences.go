@@ -152,35 +152,8 @@ func copyFile(from, to string) error {
 	return os.WriteFile(to, content, 0o644)
 }
 
-type entry struct {
-	ID         string      `json:"SPDXID"`
-	Name       string      `json:"name"`
-	Version    string      `json:"versionInfo"`
-	Location   string      `json:"downloadLocation"`
-	Analyzed   bool        `json:"filesAnalyzed"`
-	Concluded  string      `json:"licenseConcluded"`
-	Declared   string      `json:"licenseDeclared"`
-	Copyright  string      `json:"copyrightText"`
-	Checksums  []checksum  `json:"checksums,omitempty"`
-	References []reference `json:"externalRefs,omitempty"`
-}
-
-type checksum struct {
-	Algorithm string `json:"algorithm"`
-	Value     string `json:"checksumValue"`
-}
-
-type reference struct {
-	Category string `json:"referenceCategory"`
-	Type     string `json:"referenceType"`
-	Locator  string `json:"referenceLocator"`
-}
-
-type relation struct {
-	From string `json:"spdxElementId"`
-	Type string `json:"relationshipType"`
-	To   string `json:"relatedSpdxElement"`
-}
+// object is a value of the SPDX list, which is JSON.
+type object map[string]any
 
 func writeList(crates []crate, compiler, version, created, path string) error {
 	sums, err := lockedSums()
@@ -188,29 +161,29 @@ func writeList(crates []crate, compiler, version, created, path string) error {
 		return err
 	}
 	const own = "SPDXRef-rustsubpath"
-	packages := []entry{describe(own, "rustsubpath", version, "Apache-2.0")}
-	relations := []relation{{"SPDXRef-DOCUMENT", "DESCRIBES", own}}
-	add := func(e entry) {
+	packages := []object{describe(own, "rustsubpath", version, "Apache-2.0")}
+	relations := []object{{"spdxElementId": "SPDXRef-DOCUMENT", "relationshipType": "DESCRIBES", "relatedSpdxElement": own}}
+	add := func(e object) {
 		packages = append(packages, e)
-		relations = append(relations, relation{own, "STATIC_LINK", e.ID})
+		relations = append(relations, object{"spdxElementId": own, "relationshipType": "STATIC_LINK", "relatedSpdxElement": e["SPDXID"]})
 	}
 	add(describe("SPDXRef-rust-std", "rust-std", compiler, "MIT OR Apache-2.0"))
 	for _, c := range crates {
 		id := "SPDXRef-crate-" + strings.ReplaceAll(c.Name, "_", "-") + "-" + c.Version
 		e := describe(id, c.Name, c.Version, strings.ReplaceAll(c.License, "/", " OR "))
-		e.References = []reference{{"PACKAGE-MANAGER", "purl", "pkg:cargo/" + c.Name + "@" + c.Version}}
+		e["externalRefs"] = []object{{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": "pkg:cargo/" + c.Name + "@" + c.Version}}
 		if sum := sums[c.Name+" "+c.Version]; sum != "" {
-			e.Checksums = []checksum{{"SHA256", sum}}
+			e["checksums"] = []object{{"algorithm": "SHA256", "checksumValue": sum}}
 		}
 		add(e)
 	}
-	text, err := json.MarshalIndent(map[string]any{
+	text, err := json.MarshalIndent(object{
 		"spdxVersion":       "SPDX-2.3",
 		"dataLicense":       "CC0-1.0",
 		"SPDXID":            "SPDXRef-DOCUMENT",
 		"name":              "rustsubpath-" + version,
 		"documentNamespace": "urn:rustsubpath:" + version + ":" + created,
-		"creationInfo":      map[string]any{"created": created, "creators": []string{"Tool: rustsubpath-dist"}},
+		"creationInfo":      object{"created": created, "creators": []string{"Tool: rustsubpath-dist"}},
 		"packages":          packages,
 		"relationships":     relations,
 	}, "", "  ")
@@ -220,10 +193,10 @@ func writeList(crates []crate, compiler, version, created, path string) error {
 	return os.WriteFile(path, append(text, '\n'), 0o644)
 }
 
-func describe(id, name, version, licence string) entry {
-	return entry{
-		ID: id, Name: name, Version: version, Location: "NOASSERTION",
-		Concluded: "NOASSERTION", Declared: licence, Copyright: "NOASSERTION",
+func describe(id, name, version, licence string) object {
+	return object{
+		"SPDXID": id, "name": name, "versionInfo": version, "downloadLocation": "NOASSERTION", "filesAnalyzed": false,
+		"licenseConcluded": "NOASSERTION", "licenseDeclared": licence, "copyrightText": "NOASSERTION",
 	}
 }
 

@@ -140,6 +140,14 @@ func (s Site) Left(t testing.TB) []string {
 	return found
 }
 
+// ExpectNothing fails the test unless the pod's directory is empty and nothing is mounted below it.
+func (s Site) ExpectNothing(t testing.TB) {
+	t.Helper()
+	if mounts, left := s.Mounts(), s.Left(t); mounts != nil || left != nil {
+		t.Errorf("left mounted: %q, left behind: %q", mounts, left)
+	}
+}
+
 // Must fails the test if there is an error.
 func Must(t testing.TB, err error) {
 	t.Helper()

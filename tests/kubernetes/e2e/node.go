@@ -60,14 +60,12 @@ func (p *process) stop() error {
 	}
 }
 
-// alive fails once the program has ended.
-func (p *process) alive() error {
+// mustLive ends all once the program has ended.
+func (p *process) mustLive() {
 	select {
 	case err := <-p.ended:
-		p.ended <- err
-		return fmt.Errorf("%s ended (%v); the end of its log:\n%s", p.command.Path, err, tail(p.log, 20))
+		fail("%s ended (%v); the end of its log:\n%s", p.command.Path, err, tail(p.log, 20))
 	default:
-		return nil
 	}
 }
 
@@ -113,9 +111,7 @@ func startContainerd() (*process, error) {
 		return nil, err
 	}
 	return p, wait("containerd takes the image", func() error {
-		if err := p.alive(); err != nil {
-			fail("%v", err)
-		}
+		p.mustLive()
 		_, err := ctr("images", "import", "--snapshotter", "native", archive)
 		return err
 	})
@@ -203,9 +199,7 @@ func (s *setUp) start(programs string) error {
 		return err
 	}
 	return wait("the kubelet answers", func() error {
-		if err := s.kubelet.alive(); err != nil {
-			fail("%v", err)
-		}
+		s.kubelet.mustLive()
 		_, err := s.pods()
 		return err
 	})

@@ -76,9 +76,7 @@ func (s *setUp) count(r *result, stage string) {
 // settle waits until all pods are as planned, those that restart after this many restarts.
 func (s *setUp) settle(r *result, restarts int) {
 	err := wait(s.name, func() error {
-		if err := s.kubelet.alive(); err != nil {
-			fail("%v", err)
-		}
+		s.kubelet.mustLive()
 		pods, err := s.pods()
 		if err != nil {
 			return err

@@ -11,7 +11,6 @@ import (
 	"os"
 	"reflect"
 	"runtime"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -137,13 +136,7 @@ var sentinels = func() map[string]error {
 	return m
 }()
 
-var sentinelNames = func() (names []string) {
-	for name := range sentinels {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}()
+var sentinelNames = sortedKeys(sentinels)
 
 // putError describes an error by everything that design and callers rely on. given are the errors
 // that came from the mounter.
