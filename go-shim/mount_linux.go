@@ -173,9 +173,11 @@ func (m *mounter) mount(r *request) (done bool, err error) {
 	result, err := kernel.Do(boundary.Mount, 0, r.source, r.target, r.fstype,
 		boundary.Packed(r.options), boundary.Packed(r.sensitive), boundary.Packed(r.flags))
 	if err == nil && result.Number == boundary.MountForwarded {
+		why := "it has sensitive options"
 		if len(r.sensitive) == 0 {
-			klog.V(5).Infof("mount(8) mounts %s: %s", r.target, result.Bytes)
+			why = result.Bytes
 		}
+		klog.V(5).Infof("mount(8) mounts %s: %s", r.target, why)
 		return false, nil
 	}
 	if err == nil || result.Number != boundary.MountDone {

@@ -1,0 +1,263 @@
+// The mounter against mount-utils' own: the same call on the same scene, made by each, and everything that
+// can be seen of it afterwards. mounter_cases_test.go has the calls.
+
+package mountutils
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"k8s.io/mount-utils"
+	"rustsubpath"
+	"rustsubpath/internal/testutil"
+)
+
+// stage is where every scene is laid.
+const stage = "/mnt/stage"
+
+// differences are the cases in which the mounter differs from mount-utils', with the reason.
+var differences = []struct{ cases, reason string }{}
+
+// nativeAtLeast is how many calls must not have been passed to mount(8) or umount(8).
+const nativeAtLeast = 0
+
+func TestTheMounterIsMountUtils(t *testing.T) {
+	ownRun(t)
+	device := newDevice(t)
+	cases := allCases(device)
+	if len(cases) < 300 {
+		t.Errorf("only %d cases", len(cases))
+	}
+	var log testutil.Lines
+	testutil.KlogTo(t, 5, "", &log)
+	theirs, ours := mount.New(""), rustsubpath.NewMounter("")
+	// The first use of mount-utils' mounter looks for systemd.
+	warm := testCase{lay: states[""], call: func(m mount.Interface) error { return m.Mount("mem", target, "tmpfs", []string{"user"}) }}
+	warm.play(t, theirs, &log)
+	warm.play(t, ours, &log)
+	explained := make([]int, len(differences))
+	native, differ := 0, 0
+	for _, c := range cases {
+		wanted, got := c.play(t, theirs, &log), c.play(t, ours, &log)
+		if !got.passed {
+			native++
+		}
+		if testing.Verbose() {
+			fmt.Printf("%s: native %v\n", c.name, !got.passed)
+		}
+		var errno syscall.Errno
+		if got.err != nil && !got.passed && !errors.As(got.err, &errno) {
+			t.Errorf("%s: the error has no errno: %v", c.name, got.err)
+		}
+		row := slices.IndexFunc(differences, func(d struct{ cases, reason string }) bool {
+			return regexp.MustCompile(d.cases).MatchString(c.name)
+		})
+		switch {
+		case got.seen == wanted.seen:
+		case row >= 0:
+			explained[row]++
+			differ++
+		default:
+			t.Errorf("%s:\n%s\nmount-utils:\n%s", c.name, got.seen, wanted.seen)
+		}
+	}
+	for row, cases := range explained {
+		if cases == 0 && os.Getenv("SUBPATH_WITHOUT") == "" {
+			t.Errorf("no case differs as is said: %s", differences[row].cases)
+		}
+	}
+	if native < nativeAtLeast {
+		t.Errorf("only %d calls ran natively, expected %d", native, nativeAtLeast)
+	}
+	fmt.Printf("%s: %d of %d calls ran natively, %d differ for a reason that is given\n", t.Name(), native, len(cases), differ)
+}
+
+// The same calls where the kernel's newer calls are not to be used.
+func TestTheMounterIsMountUtilsOnAnOldKernel(t *testing.T) {
+	for _, without := range []string{"open_tree"} {
+		again := exec.Command("/proc/self/exe", "-test.run=^TestTheMounterIsMountUtils$")
+		again.Env = append(os.Environ(), "SUBPATH_WITHOUT="+without)
+		if said, err := again.CombinedOutput(); err != nil {
+			t.Errorf("SUBPATH_WITHOUT=%s: %v\n%s", without, err, said)
+		}
+	}
+}
+
+// ownRun gives mount(8) a directory of its own for what it notes of its mounts.
+func ownRun(t *testing.T) {
+	t.Helper()
+	must(t, syscall.Mount("run", "/run", "tmpfs", 0, ""))
+	t.Cleanup(func() { syscall.Unmount("/run", syscall.MNT_DETACH) })
+	must(t, os.Mkdir("/run/mount", 0o755))
+}
+
+// newDevice makes a block device with ext4 on it, and returns nothing where that is not possible.
+func newDevice(t *testing.T) string {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return ""
+	}
+	image := filepath.Join(t.TempDir(), "image")
+	must(t, os.WriteFile(image, nil, 0o600))
+	must(t, os.Truncate(image, 8<<20))
+	made, err := exec.Command("sh", "-c", `mkfs.ext4 -q "$1" >&2 && losetup --find --show "$1"`, "sh", image).CombinedOutput()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "not run, no block device can be made (%v, %s): mounts of one\n", err, made)
+		return ""
+	}
+	device := strings.TrimSpace(string(made))
+	t.Cleanup(func() { exec.Command("losetup", "--detach", device).Run() })
+	return device
+}
+
+// testCase is one call on one scene.
+type testCase struct {
+	name string
+	lay  func() error
+	call func(m mount.Interface) error
+}
+
+// play lays the scene, makes the call, and looks at what came of it.
+func (c *testCase) play(t *testing.T, m mount.Interface, log *testutil.Lines) played {
+	t.Helper()
+	layStage(t)
+	defer clearStage(t)
+	if err := c.lay(); err != nil {
+		t.Fatalf("%s: the scene cannot be laid: %v", c.name, err)
+	}
+	log.Take()
+	err := c.call(m)
+	lines, passed := logged(log.Take())
+	text := "no error"
+	if err != nil {
+		text = err.Error()
+	}
+	return played{evened(fmt.Sprintf("%s\n%s%s%s", text, lines, table8(t), left(t))), passed, err}
+}
+
+// played is all that can be seen of a call, whether a program did the work, and the error.
+type played struct {
+	seen   string
+	passed bool
+	err    error
+}
+
+// logged returns the lines that mount-utils prints, and whether one says that a program did the work.
+func logged(all string) (lines string, passed bool) {
+	for _, line := range strings.SplitAfter(all, "\n") {
+		passed = passed || strings.Contains(line, ": mount(8) mounts ") || strings.Contains(line, ": umount(8) unmounts ")
+		if strings.Contains(line, "subpath_linux.go: ") || strings.Contains(line, "mount(8) mounts ") || strings.Contains(line, "umount(8) unmounts ") {
+			continue
+		}
+		lines += line
+	}
+	return lines, passed
+}
+
+func layStage(t *testing.T) {
+	t.Helper()
+	must(t, os.MkdirAll(stage, 0o755))
+	must(t, syscall.Mount("stage", stage, "tmpfs", 0, ""))
+	for _, dir := range []string{"src/sub", "t", "vol", "rovol", "upper", "work"} {
+		must(t, os.MkdirAll(filepath.Join(stage, dir), 0o755))
+	}
+	for _, file := range []string{"file", "tfile", "src/hello"} {
+		must(t, os.WriteFile(filepath.Join(stage, file), nil, 0o644))
+	}
+	for link, to := range map[string]string{"link": "src", "tlink": "t", "dangling": "nowhere"} {
+		must(t, os.Symlink(to, filepath.Join(stage, link)))
+	}
+	must(t, syscall.Mount("vol", stage+"/vol", "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, ""))
+	must(t, os.MkdirAll(stage+"/vol/dir/inner", 0o755))
+	must(t, syscall.Mount("inner", stage+"/vol/dir/inner", "tmpfs", 0, ""))
+	must(t, syscall.Mount("rovol", stage+"/rovol", "tmpfs", syscall.MS_RDONLY|syscall.MS_NOEXEC|syscall.MS_NOATIME, ""))
+	os.Remove("/run/mount/utab")
+}
+
+func clearStage(t *testing.T) {
+	t.Helper()
+	must(t, syscall.Unmount(stage, syscall.MNT_DETACH))
+}
+
+// table8 prints what the mount table has below the stage, and what mount(8) noted. Of the kernel's numbers
+// it keeps which are equal.
+func table8(t *testing.T) string {
+	t.Helper()
+	infos, err := rustsubpath.ParseMountInfo("/proc/self/mountinfo")
+	must(t, err)
+	places, devices, groups := map[int]string{}, numbers{}, numbers{}
+	var lines strings.Builder
+	for _, info := range infos {
+		places[info.ID] = info.MountPoint
+		if !mount.PathWithinBase(info.MountPoint, stage) {
+			continue
+		}
+		var tags []string
+		for _, field := range info.OptionalFields {
+			tag, group, _ := strings.Cut(field, ":")
+			tags = append(tags, fmt.Sprintf("%s:%d", tag, groups.of(group)))
+		}
+		fmt.Fprintf(&lines, "%s %q on %s, of mount %s, device %d: %q, type %s, %s, %s, tags %v\n", info.Source, info.Root,
+			info.MountPoint, places[info.ParentID], devices.of(fmt.Sprint(info.Major, info.Minor)), info.Source, info.FsType,
+			strings.Join(info.MountOptions, ","), strings.Join(info.SuperOptions, ","), tags)
+	}
+	noted, err := os.ReadFile("/run/mount/utab")
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return lines.String() + "utab: " + string(noted) + "\n"
+}
+
+// numbers gives names small numbers in the order in which they come.
+type numbers map[string]int
+
+func (n numbers) of(name string) int {
+	if _, known := n[name]; !known {
+		n[name] = len(n) + 1
+	}
+	return n[name]
+}
+
+// left prints the files of the stage's own file system.
+func left(t *testing.T) string {
+	t.Helper()
+	var files []string
+	bottom, err := os.Stat(stage)
+	must(t, err)
+	err = filepath.WalkDir(stage, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := os.Lstat(path)
+		if err != nil || info.Sys().(*syscall.Stat_t).Dev != bottom.Sys().(*syscall.Stat_t).Dev {
+			return fs.SkipDir
+		}
+		files = append(files, fmt.Sprintf("%s %v", path, info.Mode()))
+		return nil
+	})
+	return fmt.Sprintf("files: %v, %v", files, err)
+}
+
+var (
+	utabID       = regexp.MustCompile(`\bID=\d+ `)
+	remountFlags = regexp.MustCompile(`bind,remount[^ )\n]*`)
+)
+
+// evened takes out what differs between two calls of mount-utils' mounter itself: the order of the flags
+// that it adds to the remount of a bind, which the port does not print at all.
+func evened(text string) string {
+	added := []string{"ro", "nodev", "noexec", "nosuid", "noatime", "relatime", "nodiratime"}
+	text = remountFlags.ReplaceAllStringFunc(text, func(options string) string {
+		return strings.Join(slices.DeleteFunc(strings.Split(options, ","), func(o string) bool { return slices.Contains(added, o) }), ",")
+	})
+	return utabID.ReplaceAllString(text, "")
+}
