@@ -90,12 +90,7 @@ func (im *implementation) checkMount(a asked, at, source, root string) {
 	}
 	im.check(len(found) == 1 && found[0].Source == source && found[0].Root == root && found[0].FsType == "tmpfs",
 		"%q: the table has %+v, %v", at, found, a.parseErr)
-	mounted, err := im.mounted(at)
-	im.check(mounted && err == nil, "%q: mounted: %v, %v", at, mounted, err)
-	if im.likelyNot != nil {
-		not, err := im.likelyNot(at)
-		im.check(!not && err == nil, "%q: likely not: %v, %v", at, not, err)
-	}
+	im.checkIs(at, true)
 	if im.list != nil {
 		var listed []mount.MountPoint
 		for _, m := range a.listed {
@@ -107,13 +102,13 @@ func (im *implementation) checkMount(a asked, at, source, root string) {
 	}
 }
 
-// checkNoMount checks a directory that is none.
-func (im *implementation) checkNoMount(at string) {
-	mounted, err := im.mounted(at)
-	im.check(!mounted && err == nil, "%q: mounted: %v, %v", at, mounted, err)
+// checkIs checks whether a path is said to be a mount point.
+func (im *implementation) checkIs(path string, want bool) {
+	mounted, err := im.mounted(path)
+	im.check(mounted == want && err == nil, "%q: mounted: %v, %v", path, mounted, err)
 	if im.likelyNot != nil {
-		not, err := im.likelyNot(at)
-		im.check(not && err == nil, "%q: likely not: %v, %v", at, not, err)
+		not, err := im.likelyNot(path)
+		im.check(not == !want && err == nil, "%q: likely not: %v, %v", path, not, err)
 	}
 }
 
@@ -175,7 +170,7 @@ func TestRealMountsWithOddNames(t *testing.T) {
 			at, bound := dir+"/"+name, fmt.Sprintf("%s/bound/%d", dir, i)
 			im.checkMount(a, at, name, "/")
 			im.checkMount(a, bound, name, "/"+name)
-			im.checkNoMount(at + "/below")
+			im.checkIs(at+"/below", false)
 			im.checkRefs(at+"/"+name, bound)
 			im.checkRefs(bound)
 		}
@@ -244,12 +239,7 @@ func TestMountPointsOfEveryKind(t *testing.T) {
 			at("bound/"): true, at("bound//."): true, at("plain/../bound"): true, at("plain/"): false, at("link/"): true,
 			"/": true, "//": true, "/proc": true, "/proc/": true, "/proc/self": false, ".": true, "../plain": false, "../bound": true,
 		} {
-			mounted, err := im.mounted(path)
-			im.check(mounted == want && err == nil, "%q: mounted: %v, %v", path, mounted, err)
-			if im.likelyNot != nil {
-				not, err := im.likelyNot(path)
-				im.check(not == !want && err == nil, "%q: likely not: %v, %v", path, not, err)
-			}
+			im.checkIs(path, want)
 		}
 		for path, want := range map[string]syscall.Errno{
 			at("missing"): syscall.ENOENT, at("dangling"): syscall.ENOENT, at("missing/below"): syscall.ENOENT, "": syscall.ENOENT,

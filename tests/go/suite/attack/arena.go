@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
+	"suite/parity"
 )
 
 // Paths are the places of an arena; attackers know no more.
@@ -221,7 +221,7 @@ func (a *Arena) checkContent() {
 func (a *Arena) checkMountedOutside() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, path := range mountsBelow(a.Out("")) {
+	for _, path := range parity.MountsBelow(a.Out("")) {
 		if path != a.Out("mounted") {
 			a.tally.Escapes++
 			unix.Unmount(path, unix.MNT_DETACH)
@@ -229,28 +229,13 @@ func (a *Arena) checkMountedOutside() {
 	}
 }
 
-// mountsBelow lists the mount points below a directory, topmost last.
-func mountsBelow(dir string) (paths []string) {
-	table, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return nil
-	}
-	for _, line := range strings.Split(string(table), "\n") {
-		fields := strings.Split(line, " ")
-		if len(fields) > 4 && strings.HasPrefix(fields[4], dir+"/") {
-			paths = append(paths, fields[4])
-		}
-	}
-	return paths
-}
-
 // cleanPod takes everything below the pod's directory away, by hand.
 func (a *Arena) cleanPod() {
-	mounts := mountsBelow(a.Pod(""))
+	mounts := parity.MountsBelow(a.Pod(""))
 	for i := len(mounts) - 1; i >= 0; i-- {
 		unix.Unmount(mounts[i], unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 	}
-	if len(mountsBelow(a.Pod(""))) == 0 {
+	if len(parity.MountsBelow(a.Pod(""))) == 0 {
 		os.RemoveAll(a.Pod("volume-subpaths"))
 	}
 }

@@ -5,8 +5,10 @@ package attack
 import (
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
+	"suite/parity"
 )
 
 func cleanAttacks() []Attack {
@@ -126,7 +128,7 @@ func cleanBound(name string) func(*Arena, *Caller) {
 		err := cleanOnly(a, c)
 		a.gate.quiet(func() {
 			a.check()
-			if err == nil && len(mountsBelow(a.Pod(""))) > 0 {
+			if err == nil && len(parity.MountsBelow(a.Pod(""))) > 0 {
 				// It said that all is clean.
 				a.tally.Mounts++
 			}
@@ -153,10 +155,5 @@ func cleanAside(layOut func(*Arena)) func(*Arena, *Caller) {
 }
 
 func mounted(path string) bool {
-	for _, at := range mountsBelow(filepath.Dir(path)) {
-		if at == path {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(parity.MountsBelow(filepath.Dir(path)), path)
 }

@@ -153,7 +153,7 @@ func prepareAttacks() []Attack {
 			},
 			After: func(a *Arena) {
 				a.check()
-				if len(mountsBelow(a.Pod(""))) > 1 {
+				if len(parity.MountsBelow(a.Pod(""))) > 1 {
 					a.tally.Mounts++
 				}
 				a.cleanPod()
@@ -227,7 +227,7 @@ func prepare(name string) func(*Arena, *Caller) {
 		}
 		cleanOnly(a, c)
 		a.gate.quiet(a.check)
-		if len(mountsBelow(a.Pod(""))) > 0 || inode(a.Pod("volume-subpaths")) != 0 {
+		if len(parity.MountsBelow(a.Pod(""))) > 0 || inode(a.Pod("volume-subpaths")) != 0 {
 			a.tally.Mounts++
 			a.cleanPod()
 		}
@@ -260,7 +260,7 @@ func cleanOnly(a *Arena, c *Caller) error {
 // expectOneMount looks for the one mount that eight callers asked for, and cleans it up.
 func expectOneMount(a *Arena) {
 	a.check()
-	if n := len(mountsBelow(a.Pod(""))); n != 1 {
+	if n := len(parity.MountsBelow(a.Pod(""))); n != 1 {
 		a.tally.Mounts++
 	}
 	a.look(a.Target(0))

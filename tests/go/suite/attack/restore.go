@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+	"suite/parity"
 )
 
 // home is where something belongs that attackers move about.
@@ -48,7 +49,7 @@ func (a *Arena) evict(path string) {
 		return
 	}
 	if strings.HasPrefix(path, a.Pod("")) {
-		mounts := mountsBelow(a.Root)
+		mounts := parity.MountsBelow(a.Root)
 		for i := len(mounts) - 1; i >= 0; i-- {
 			if strings.HasPrefix(mounts[i], taken+"/") {
 				unix.Unmount(mounts[i], unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)

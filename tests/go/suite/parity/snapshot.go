@@ -197,6 +197,16 @@ func mountTable() (out []mountLine) {
 	return out
 }
 
+// MountsBelow lists the mount points below a directory, topmost last.
+func MountsBelow(dir string) (paths []string) {
+	for _, m := range mountTable() {
+		if m.point != dir && within(m.point, dir) {
+			paths = append(paths, m.point)
+		}
+	}
+	return paths
+}
+
 // octal undoes the escapes that the kernel writes in paths.
 var octal = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
 
