@@ -8,8 +8,8 @@ use std::os::fd::OwnedFd;
 
 use nix::fcntl::OFlag;
 use subpath_mountinfo::internal::go_path;
-use subpath_mountinfo::internal::sys::{self, Kind, Sys};
-use subpath_mountinfo::{Error, ErrorKind, Profile, Result, log, text};
+use subpath_mountinfo::internal::sys::{self, Entry, Kind, Sys};
+use subpath_mountinfo::{Error, ErrorKind, Profile, Result, flatten, log, text};
 
 use crate::SUBPATH_DIRECTORY_NAME;
 use crate::pod_dir::{PodDir, is_on_another_mount};
@@ -40,6 +40,38 @@ impl Directories {
             None => Ok(Directories { all, volume }),
         }
     }
+
+    /// Returns the path of an entry of the volume's directory, and logs that its clean-up begins. `None` if it
+    /// is not a directory.
+    pub(crate) fn container(&self, entry: &Entry) -> Option<Vec<u8>> {
+        let path = go_path::join(&[&self.volume, &entry.name]);
+        // Prepare makes only directories here, so this is somebody else's. It stays, and the removal of the
+        // volume's directory fails with ENOTEMPTY.
+        if entry.kind != Kind::Directory {
+            log!(DEBUG, path = path, "Container file is not a directory: %s", entry.name);
+            return None;
+        }
+        log!(DEBUG, path = path, "Cleaning up subpath mounts for container %s", entry.name);
+        Some(path)
+    }
+
+    /// Removes both directories after everything in the volume's was cleaned up. `judge` makes the outcome of
+    /// the clean-up from that of removing one of them.
+    pub(crate) fn remove(
+        &self,
+        pod: &PodDir,
+        judge: impl Fn(&[u8], Result<()>) -> Result<()>,
+    ) -> Result<()> {
+        judge(&self.volume, pod.remove(&self.volume))?;
+        log!(TRACE, path = self.volume, "Removed %s", self.volume);
+        match pod.remove(&self.all) {
+            // Another volume's sub paths are still there.
+            Err(error) if error.is_exist() => {}
+            removed => judge(&self.all, removed)?,
+        }
+        log!(TRACE, path = self.all, "Removed %s", self.all);
+        Ok(())
+    }
 }
 
 /// Returns the original's error for a directory that could not be opened with the errno `errno`.
@@ -58,18 +90,17 @@ pub(crate) fn why_unreadable(pod: &PodDir, path: &[u8], errno: i32, profile: Pro
 
 /// Returns the error for a directory whose entries cannot be read; `op` is the system call that failed.
 pub(crate) fn cannot_read(path: &[u8], op: &'static str, errno: i32) -> Error {
-    let cause = Error::at_path(op, path, errno);
-    Error::flatten(text!("error reading %s: %s", path, cause), &cause)
+    flatten!("error reading %s: %s", path, Error::at_path(op, path, errno))
 }
 
 /// Returns the error for a directory that cannot be removed.
-pub(crate) fn cannot_delete(path: &[u8], cause: &Error) -> Error {
-    Error::flatten(text!("error deleting %s: %s", path, cause), cause)
+pub(crate) fn cannot_delete(path: &[u8], cause: Error) -> Error {
+    flatten!("error deleting %s: %s", path, cause)
 }
 
 /// Returns the error for a container's directory that cannot be cleaned.
-pub(crate) fn cannot_process(path: &[u8], cause: &Error) -> Error {
-    Error::flatten(text!("error processing %s: %s", path, cause), cause)
+pub(crate) fn cannot_process(path: &[u8], cause: Error) -> Error {
+    flatten!("error processing %s: %s", path, cause)
 }
 
 /// Removes a symlink from a container's directory, and not what it points to. If the directory lies on
@@ -90,7 +121,7 @@ pub(crate) fn remove_link_of_ours(
         Err(errno) => {
             let path = go_path::join(&[container_dir, name]);
             let cause = Error::at_path("remove", &path[..], errno);
-            Err(Error::flatten(text!("error cleaning subpath mount %s: %s", path, cause), &cause))
+            Err(flatten!("error cleaning subpath mount %s: %s", path, cause))
         }
     }
 }
@@ -102,16 +133,14 @@ pub(crate) fn log_cleaning(target: &[u8], name: &[u8]) {
 
 /// Logs that a sub path was unmounted and removed. If `outcome` is an error, returns it with the path.
 pub(crate) fn cleaned(path: &[u8], outcome: Result<()>) -> Result<()> {
-    outcome.map_err(|error| {
-        Error::flatten(text!("error cleaning subpath mount %s: %s", path, error), &error)
-    })?;
+    outcome.map_err(|error| flatten!("error cleaning subpath mount %s: %s", path, error))?;
     log!(DEBUG, target = path, "Successfully cleaned subpath directory %s", path);
     Ok(())
 }
 
 /// Removes `end_dir` and the directories above it up to `base_dir`, which stays, and stops at the first
 /// that is not empty (`removeEmptyDirs`).
-pub(crate) fn remove_empty_dirs(base_dir: &[u8], end_dir: &[u8]) -> Result<()> {
+pub fn remove_empty_dirs(base_dir: &[u8], end_dir: &[u8]) -> Result<()> {
     if !go_path::path_within_base(end_dir, base_dir) {
         let text = text!("endDir %q is not within baseDir %q", end_dir, base_dir);
         return Err(Error::new(text).of_kind(ErrorKind::OutsideVolume));
@@ -150,7 +179,7 @@ pub(crate) fn remove_empty_dirs(base_dir: &[u8], end_dir: &[u8]) -> Result<()> {
             }
             Err(errno) => {
                 let cause = Error::at_path("stat", &current[..], errno);
-                return Err(Error::flatten(text!("error stat %q: %s", current, cause), &cause));
+                return Err(flatten!("error stat %q: %s", current, cause));
             }
         }
         let removed = match held {
@@ -177,8 +206,6 @@ fn was_removed(path: &[u8], removed: Sys<()>) -> Result<bool> {
             log!(TRACE, path = path, "Directory %q not empty, not removing", path);
             Ok(false)
         }
-        Err(error) => {
-            Err(Error::flatten(text!("error removing directory %q: %s", path, error), &error))
-        }
+        Err(error) => Err(flatten!("error removing directory %q: %s", path, error)),
     }
 }

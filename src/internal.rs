@@ -1,9 +1,7 @@
 //! Items for the C boundary, without any promise of stability: they may change with every release.
 
-use std::os::fd::OwnedFd;
-
 use subpath_mountinfo::internal::coroutine::AsyncMounter;
-use subpath_mountinfo::{Error, Profile, Result};
+use subpath_mountinfo::{Profile, Result};
 
 use crate::request::Subpath;
 use crate::source::BindSource;
@@ -28,32 +26,9 @@ pub mod asking {
 pub mod steps {
     use super::*;
 
-    /// Opens a path below a base without following links (`doSafeOpen`).
-    pub fn open_beneath(pathname: &[u8], base: &[u8]) -> Result<OwnedFd> {
-        crate::open::open_beneath(pathname, base)
-    }
-
-    /// Makes a directory below a base, both without links (`doSafeMakeDir`).
-    pub fn make_dir_resolved(
-        pathname: &[u8],
-        base: &[u8],
-        perm: DirectoryMode,
-        profile: Profile,
-    ) -> Result<()> {
-        crate::mkdir::make_dir_resolved(pathname, base, perm, profile)
-    }
-
-    /// Returns the part of a path that exists, the names that are missing, and the error that ended the search
-    /// (`findExistingPrefix`).
-    pub fn existing_prefix(base: &[u8], pathname: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>, Option<Error>) {
-        let prefix = crate::mkdir::existing_prefix(base, pathname);
-        (prefix.path, prefix.missing, prefix.error)
-    }
-
-    /// Removes empty directories upwards from `end_dir` (`removeEmptyDirs`).
-    pub fn remove_empty_dirs(base_dir: &[u8], end_dir: &[u8]) -> Result<()> {
-        crate::clean::remove_empty_dirs(base_dir, end_dir)
-    }
+    pub use crate::clean::remove_empty_dirs;
+    pub use crate::mkdir::{existing_prefix, make_dir_resolved};
+    pub use crate::open::open_beneath;
 
     /// Prepares a target with the kernel's mounter, and returns whether the sub path is already mounted on it,
     /// and its path (`prepareSubpathTarget`).

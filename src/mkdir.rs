@@ -9,7 +9,7 @@ use nix::fcntl::{AT_FDCWD, OFlag};
 use subpath_mountinfo::internal::automount::{self, Automount};
 use subpath_mountinfo::internal::go_path;
 use subpath_mountinfo::internal::sys::{self, Kind, Sys};
-use subpath_mountinfo::{Error, Profile, Result, log, text};
+use subpath_mountinfo::{Error, Profile, Result, flatten, log, text, wrap};
 
 use crate::lock::lock;
 use crate::mode::DirectoryMode;
@@ -24,8 +24,7 @@ pub fn safe_make_dir(
     perm: DirectoryMode,
     profile: Profile,
 ) -> Result<()> {
-    let cannot_resolve =
-        |cause| Error::flatten(text!("error resolving symlinks in %s: %s", base, cause), &cause);
+    let cannot_resolve = |cause| flatten!("error resolving symlinks in %s: %s", base, cause);
     match open_symlink_free_directory(base) {
         Some(Ok((real_base, dir))) => {
             let real_path = go_path::join(&[real_base, subdir]);
@@ -46,7 +45,7 @@ pub fn safe_make_dir(
 }
 
 /// [`safe_make_dir`] below a base without symlinks (`doSafeMakeDir`).
-pub(crate) fn make_dir_resolved(
+pub fn make_dir_resolved(
     pathname: &[u8],
     base: &[u8],
     perm: DirectoryMode,
@@ -99,14 +98,10 @@ fn make_dir(
 fn make_missing(pathname: &[u8], base: &[u8], perm: DirectoryMode, profile: Profile) -> Result<()> {
     let prefix = existing_prefix(base, pathname);
     if let Some(error) = prefix.error {
-        return Err(Error::flatten(
-            text!("error opening directory %s: %s", pathname, error),
-            &error,
-        ));
+        return Err(flatten!("error opening directory %s: %s", pathname, error));
     }
-    let existing = go_path::eval_symlinks(&prefix.path).map_err(|error| {
-        Error::flatten(text!("error opening directory %s: %s", prefix.path, error), &error)
-    })?;
+    let existing = go_path::eval_symlinks(&prefix.path)
+        .map_err(|error| flatten!("error opening directory %s: %s", prefix.path, error))?;
     if !go_path::path_within_base(&existing, base) {
         // The original prints an error that is nil in the place of the base.
         let text = text!("path %s is outside of allowed base %%!s(<nil>)", existing);
@@ -117,9 +112,8 @@ fn make_missing(pathname: &[u8], base: &[u8], perm: DirectoryMode, profile: Prof
     let missing: Vec<&[u8]> = prefix.missing.iter().map(Vec::as_slice).collect();
     let levels = Levels { base, existing: &existing, missing: &missing, perm, profile };
     levels.announce();
-    let parent = open_beneath(&existing, base).map_err(|error| {
-        Error::flatten(text!("cannot open directory %s: %s", prefix.path, error), &error)
-    })?;
+    let parent = open_beneath(&existing, base)
+        .map_err(|error| flatten!("cannot open directory %s: %s", prefix.path, error))?;
     levels.make(parent)
 }
 
@@ -227,8 +221,7 @@ impl Levels<'_> {
     }
 
     fn cannot_chmod(&self, level: usize, why: &str, errno: i32) -> Error {
-        let cause = Error::from_errno(errno);
-        Error::flatten(text!("chmod %q failed: %s%s", self.path_of(level), why, cause), &cause)
+        flatten!("chmod %q failed: %s%s", self.path_of(level), why, Error::from_errno(errno))
     }
 
     /// Opens the level that was just made, or that somebody else made first.
@@ -242,8 +235,7 @@ impl Levels<'_> {
     }
 
     fn cannot_open(&self, level: usize, errno: i32) -> Error {
-        let cause = Error::from_errno(errno);
-        Error::flatten(text!("cannot open %s: %s", self.path_of(level), cause), &cause)
+        flatten!("cannot open %s: %s", self.path_of(level), Error::from_errno(errno))
     }
 
     /// Refuses a level where the original fails because its path is relative: it gives mkdirat(2)
@@ -280,47 +272,35 @@ impl Levels<'_> {
     }
 
     fn cannot_create(&self, level: usize, errno: i32) -> Error {
-        cannot_create(&self.path_of(level), errno, self.profile)
+        let (path, cause) = (self.path_of(level), Error::from_errno(errno));
+        match self.profile.wraps_errors() {
+            true => wrap!("cannot create directory %s: %w", path, cause),
+            false => flatten!("cannot create directory %s: %s", path, cause),
+        }
     }
 
-    /// The path of a level, put together only for an error: doing it for every level would make
-    /// the work quadratic in the depth.
+    /// The path of a level, as filepath.Join makes it. It is put together only for a log line or an error:
+    /// doing it for every level would make the work quadratic in the depth.
     fn path_of(&self, level: usize) -> Vec<u8> {
-        level_path(self.existing, &self.missing[..=level])
-    }
-}
-
-/// The names appended to the existing path, as filepath.Join does it.
-fn level_path(existing: &[u8], names: &[&[u8]]) -> Vec<u8> {
-    let mut parts = vec![existing];
-    parts.extend_from_slice(names);
-    go_path::join(&parts)
-}
-
-fn cannot_create(path: &[u8], errno: i32, profile: Profile) -> Error {
-    let cause = Error::from_errno(errno);
-    let text = text!("cannot create directory %s: %w", path, cause);
-    match profile.wraps_errors() {
-        true => Error::wrap(text, cause),
-        false => Error::flatten(text, &cause),
+        go_path::join(&[&[self.existing], &self.missing[..=level]].concat())
     }
 }
 
 /// How much of a path exists; see [`existing_prefix`].
 #[derive(Debug)]
-pub(crate) struct Prefix {
+pub struct Prefix {
     /// The part that exists, or what the original names beside an error.
-    pub(crate) path: Vec<u8>,
+    pub path: Vec<u8>,
     /// The components that do not exist.
-    pub(crate) missing: Vec<Vec<u8>>,
+    pub missing: Vec<Vec<u8>>,
     /// Why it could not be found out.
-    pub(crate) error: Option<Error>,
+    pub error: Option<Error>,
 }
 
 /// Finds the longest prefix of `pathname` that exists, following links (`findExistingPrefix`).
 ///
 /// It only looks: what it finds is opened again by [`open_beneath`], which follows none.
-pub(crate) fn existing_prefix(base: &[u8], pathname: &[u8]) -> Prefix {
+pub fn existing_prefix(base: &[u8], pathname: &[u8]) -> Prefix {
     let fail = |path: &[u8], error| Prefix {
         path: path.to_vec(),
         missing: Vec::new(),
@@ -335,19 +315,17 @@ pub(crate) fn existing_prefix(base: &[u8], pathname: &[u8]) -> Prefix {
         Ok(fd) => fd,
         Err(errno) => {
             let cause = Error::from_errno(errno);
-            return fail(
-                pathname,
-                Error::flatten(text!("error opening %s: %s", base, cause), &cause),
-            );
+            return fail(pathname, flatten!("error opening %s: %s", base, cause));
         }
     };
     for (i, name) in names.iter().enumerate() {
         match sys::openat(&fd, name, OFlag::O_PATH, 0) {
             Ok(child) => fd = child,
             Err(sys::ENOENT) => {
-                let mut parts = vec![base];
-                parts.extend_from_slice(&names[..i]);
-                let path = if i == 0 { base.to_vec() } else { go_path::join(&parts) };
+                let path = match i {
+                    0 => base.to_vec(),
+                    _ => go_path::join(&[&[base], &names[..i]].concat()),
+                };
                 let missing = names[i..].iter().map(|n| n.to_vec()).collect();
                 return Prefix { path, missing, error: None };
             }

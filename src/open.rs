@@ -7,7 +7,7 @@ use subpath_mountinfo::internal::automount::{self, Automount};
 use subpath_mountinfo::internal::go_path;
 use subpath_mountinfo::internal::log::wants_trace;
 use subpath_mountinfo::internal::sys::{self, Kind, Sys};
-use subpath_mountinfo::{Error, ErrorKind, Features, Result, log, text};
+use subpath_mountinfo::{Error, ErrorKind, Features, Result, flatten, log, text};
 
 /// Opens the last component itself, with no right but to refer to it.
 pub(crate) const PATH: OFlag = OFlag::O_PATH.union(OFlag::O_NOFOLLOW);
@@ -20,13 +20,12 @@ pub(crate) const DIRECTORY: OFlag = PATH.union(OFlag::O_DIRECTORY);
 /// Only the components below `base` are guarded: `base` is the caller's own, and its last component
 /// must not be a symlink. Where the kernel has openat2(2) one call does it; otherwise, and to find
 /// the component to name in an error, the path is opened component by component.
-pub(crate) fn open_beneath(pathname: &[u8], base: &[u8]) -> Result<OwnedFd> {
+pub fn open_beneath(pathname: &[u8], base: &[u8]) -> Result<OwnedFd> {
     let pathname = go_path::clean(pathname);
     let base = go_path::clean(base);
     let relative = go_path::rel(&base, &pathname)?;
     let parent = open_base(&base).map_err(|errno| {
-        let cause = Error::from_errno(errno);
-        Error::flatten(text!("cannot open directory %s: %s", base, cause), &cause)
+        flatten!("cannot open directory %s: %s", base, Error::from_errno(errno))
     })?;
     if Features::get().openat2
         && !go_path::starts_with_backstep(&relative)
@@ -109,13 +108,10 @@ fn open_component(parent: impl AsFd, segment: &[u8], current: &[u8]) -> Result<O
         return Ok(fd);
     }
     // No directory, or an automount that failed: what counts is the plain open.
-    let fd = sys::openat(parent, segment, PATH, 0).map_err(|errno| {
-        let cause = Error::from_errno(errno);
-        Error::flatten(text!("cannot open %s: %s", current, cause), &cause)
-    })?;
+    let fd = sys::openat(parent, segment, PATH, 0)
+        .map_err(|errno| flatten!("cannot open %s: %s", current, Error::from_errno(errno)))?;
     let stat = sys::fstat(&fd).map_err(|errno| {
-        let cause = Error::from_errno(errno);
-        Error::flatten(text!("error running fstat on %s with %s", current, cause), &cause)
+        flatten!("error running fstat on %s with %s", current, Error::from_errno(errno))
     })?;
     if stat.kind == Kind::Symlink {
         let text = text!("unexpected symlink found %s", current);

@@ -5,7 +5,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use nix::fcntl::AT_FDCWD;
 use subpath_mountinfo::internal::go_path;
 use subpath_mountinfo::internal::sys::{self, Stat, Sys};
-use subpath_mountinfo::{Error, ErrorKind, Result, Source, log, text};
+use subpath_mountinfo::{Error, ErrorKind, Result, Source, flatten, log, text};
 
 use crate::open::open_beneath;
 use crate::request::Subpath;
@@ -34,9 +34,7 @@ impl BindSource<'_> {
     /// Returns what [`BindSource::stat`] does, with the original's error for the comparison of the source with
     /// what is mounted on the target.
     pub(crate) fn stat_to_compare(&self, subpath: &Subpath) -> Result<Stat> {
-        self.stat().map_err(|error| {
-            Error::flatten(text!("stat %s failed: %s", subpath.path, error), &error)
-        })
+        self.stat().map_err(|error| flatten!("stat %s failed: %s", subpath.path, error))
     }
 
     /// Contacts the source's server, bypassing what the kernel remembers, and returns its error if it has one.
@@ -63,7 +61,7 @@ pub(crate) fn open(subpath: &Subpath) -> Result<Opened> {
             let volume = &subpath.volume_path;
             let is_in_volume = place.len() > go_path::clean_cow(volume).len();
             let of = if is_in_volume { &subpath.path } else { volume };
-            return Err(cannot_resolve(of, &Error::at_path("lstat", place, errno)));
+            return Err(cannot_resolve(of, Error::at_path("lstat", place, errno)));
         }
         Err(NotSymlinkFree::Unknown) => None,
         Ok(found) => Some(found),
@@ -91,11 +89,11 @@ pub(crate) fn open(subpath: &Subpath) -> Result<Opened> {
 }
 
 fn resolve(path: &[u8]) -> Result<Vec<u8>> {
-    go_path::eval_symlinks(path).map_err(|error| cannot_resolve(path, &error))
+    go_path::eval_symlinks(path).map_err(|error| cannot_resolve(path, error))
 }
 
-fn cannot_resolve(path: &[u8], cause: &Error) -> Error {
-    Error::flatten(text!("error resolving symlinks in %q: %s", path, cause), cause)
+fn cannot_resolve(path: &[u8], cause: Error) -> Error {
+    flatten!("error resolving symlinks in %q: %s", path, cause)
 }
 
 /// Opens the sub path below its volume (`safeOpenSubPath`).
@@ -105,7 +103,7 @@ fn open_sub_path(path: &[u8], volume_path: &[u8]) -> Result<OwnedFd> {
         return Err(Error::new(text).of_kind(ErrorKind::OutsideVolume));
     }
     open_beneath(path, volume_path)
-        .map_err(|error| Error::flatten(text!("error opening subpath %s: %s", path, error), &error))
+        .map_err(|error| flatten!("error opening subpath %s: %s", path, error))
 }
 
 /// Logs that a source is about to be bound, with the path that the original would log.
@@ -130,4 +128,25 @@ pub(crate) fn log_bound(subpath: &Subpath, target: &[u8]) {
         subpath.path,
         target
     );
+}
+
+/// Logs that a bind failed, and that what was made for it will be removed.
+pub(crate) fn log_undo(target: &[u8]) {
+    log!(DEBUG, target = target, "doBindSubPath() failed for %q, cleaning up subpath", target);
+}
+
+/// Returns the error for a sub path that could not be bound. If removing what was made for it failed too,
+/// logs that.
+pub(crate) fn not_bound(subpath: &Subpath, target: &[u8], why: Error, undone: Result<()>) -> Error {
+    if let Err(error) = undone {
+        log!(
+            ERROR,
+            target = target,
+            errno = error.raw_os_error(),
+            "Failed to clean subpath %q: %v",
+            target,
+            error
+        );
+    }
+    flatten!("error mounting %s: %s", subpath.path, why)
 }

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::fcntl::OFlag;
 use subpath_mountinfo::internal::go_path;
 use subpath_mountinfo::internal::sys::{self, Kind, Sys};
-use subpath_mountinfo::{Error, Profile, Result, log, text};
+use subpath_mountinfo::{Error, Profile, Result, flatten, log, wrap};
 
 use crate::pod_dir;
 use crate::request::Subpath;
@@ -68,20 +68,31 @@ pub(crate) fn make(
     container_dir: Option<OwnedFd>,
     replace: Replace,
 ) -> Result<Attempt> {
-    let parent = match container_dir {
+    let made = match container_dir {
         Some(dir) => Ok(dir),
-        None => match make_container_dir(subpath) {
-            Ok(made) => made,
-            // A concurrent clean-up removed a level after it was opened and before the next was made in it.
-            Err(error) if error.raw_os_error() == Some(sys::ENOENT) => {
-                return Ok(Attempt::Vanished(error));
-            }
-            Err(error) => return Err(error),
-        },
+        None => pod_dir::make_all(&subpath.pod_dir, &subpath.container_dir(), DIRECTORY_MODE),
     };
-    let stat = source.stat().map_err(|error| {
-        Error::flatten(text!("lstat %s failed: %s", subpath.path, error), &error)
-    })?;
+    let parent = match made {
+        Ok(dir) => Ok(dir),
+        // The pod's own path has a dangling symlink: mkdir(2) returns EEXIST, which the original ignores
+        // here (os.IsExist). It fails when it makes the target, with the errno of opening the directory.
+        Err(error) if error.is_exist() => {
+            // A symlink may be followed here, so that only the errno is used.
+            let opened = sys::open(&subpath.container_dir(), OFlag::O_PATH | OFlag::O_DIRECTORY);
+            Err(opened.err().unwrap_or(sys::ENOENT))
+        }
+        Err(error) => {
+            let path = subpath.container_dir();
+            let error = flatten!("error creating directory %s: %s", path, error);
+            // A concurrent clean-up removed a level after it was opened and before the next was made in it.
+            return match error.raw_os_error() {
+                Some(sys::ENOENT) => Ok(Attempt::Vanished(error)),
+                _ => Err(error),
+            };
+        }
+    };
+    let stat =
+        source.stat().map_err(|error| flatten!("lstat %s failed: %s", subpath.path, error))?;
     // Only now, because the original looks at the source before it makes the target.
     let parent = parent.map_err(|errno| cannot_make(stat.kind, path, errno))?;
     let made = match stat.kind {
@@ -102,34 +113,13 @@ pub(crate) fn make(
     }
 }
 
-/// Makes the directory that holds the target.
-///
-/// The inner errno is one that the original meets only when it makes the target, and then reports as an
-/// error of the target.
-fn make_container_dir(subpath: &Subpath) -> Result<Sys<OwnedFd>> {
-    let path = subpath.container_dir();
-    match pod_dir::make_all(&subpath.pod_dir, &path, DIRECTORY_MODE) {
-        Ok(dir) => Ok(Ok(dir)),
-        // The pod's own path has a dangling symlink: mkdir(2) returns EEXIST, which the original ignores
-        // here (os.IsExist). It fails when it makes the target, with the errno of opening the directory.
-        Err(error) if error.is_exist() => {
-            let opened = sys::open(&path, OFlag::O_PATH | OFlag::O_DIRECTORY);
-            Ok(Err(opened.err().unwrap_or(sys::ENOENT)))
-        }
-        Err(error) => {
-            Err(Error::flatten(text!("error creating directory %s: %s", path, error), &error))
-        }
-    }
-}
-
 /// Returns the error for a target that cannot be made.
 pub(crate) fn cannot_make(source: Kind, path: &[u8], errno: i32) -> Error {
     let (what, op) = match source {
         Kind::Directory => ("directory", "mkdir"),
         _ => ("file", "open"),
     };
-    let cause = Error::at_path(op, path, errno);
-    Error::flatten(text!("error creating %s %s: %s", what, path, cause), &cause)
+    flatten!("error creating %s %s: %s", what, path, Error::at_path(op, path, errno))
 }
 
 /// Makes a directory as the target. One that exists is kept. A symlink in its place is replaced, and with
@@ -256,7 +246,7 @@ pub(crate) fn log_corrupted(path: &[u8], why: &Error) {
 
 /// Returns the error for a corrupted mount that cannot be unmounted.
 pub(crate) fn cannot_unmount_corrupted(path: &[u8], cause: Error) -> Error {
-    Error::wrap(text!("error unmounting corrupted mount %s: %w", path, cause), cause)
+    wrap!("error unmounting corrupted mount %s: %w", path, cause)
 }
 
 /// Logs that something other than the source is mounted on a target and will be detached.
@@ -272,8 +262,8 @@ pub(crate) fn log_stale(path: &[u8]) {
 /// Returns the error for a mount of something other than the source that cannot be unmounted.
 pub(crate) fn cannot_unmount_stale(path: &[u8], cause: Error, profile: Profile) -> Error {
     if profile.detaches_stale() {
-        Error::wrap(text!("error lazy-unmounting stale subpath mount %s: %w", path, cause), cause)
+        wrap!("error lazy-unmounting stale subpath mount %s: %w", path, cause)
     } else {
-        Error::flatten(text!("error ummounting %s: %s", path, cause), &cause)
+        flatten!("error ummounting %s: %s", path, cause)
     }
 }

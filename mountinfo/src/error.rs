@@ -190,13 +190,14 @@ impl From<io::Error> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{flatten, wrap};
     use std::error::Error as _;
 
     #[test]
     fn the_errno_is_found_however_deep_it_lies() {
         let path = Error::at_path("mkdir", "/a", sys::EBUSY);
-        let text = Error::flatten(text!("error creating %s: %s", b"/a", path), &path);
-        let wrap = Error::wrap(text!("failed: %w", text), text.clone());
+        let text = flatten!("error creating %s: %s", b"/a", path.clone());
+        let wrap = wrap!("failed: %w", text.clone());
         assert_eq!(wrap.kind(), ErrorKind::Busy);
         assert_eq!(wrap.raw_os_error(), Some(sys::EBUSY));
         assert_eq!(wrap.path(), Some(Path::new("/a")));

@@ -20,10 +20,10 @@ use crate::internal::paths::{bytes_of, path_of};
 use crate::internal::sys::{self, RawErrno, Sys};
 use crate::internal::worker::Deadline;
 use crate::kernel::KernelMounter;
-use crate::log;
 use crate::mounter::{MountPoint, Mounter, Place, Source};
 use crate::profile::Profile;
 use crate::utab::{self, UtabTarget};
+use crate::{log, wrap};
 
 /// The shortest timeout. A shorter one, also zero, is raised to this, because force may lose data and a
 /// healthy unmount may take that long on a busy machine.
@@ -209,8 +209,7 @@ fn still_there(path: &[u8], why: Option<RawErrno>) -> Error {
         sys::EINVAL => b": it is locked in this mount namespace (mount_namespaces(7)): ",
         _ => b": ",
     };
-    let cause = Error::from_errno(errno);
-    Error::wrap(crate::text!("unmount %s%s%w", path, what, cause), cause)
+    wrap!("unmount %s%s%w", path, what, Error::from_errno(errno))
 }
 
 fn failed(path: &[u8], errno: RawErrno) -> Error {

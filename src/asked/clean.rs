@@ -44,25 +44,12 @@ pub async fn clean_sub_paths<M: AsyncMounter>(
         return Err(cannot_read(&paths.volume, "fstatat", errno));
     }
     for container in containers {
-        let path = go_path::join(&[&paths.volume, &container.name]);
-        // Somebody else's file. It stays, and the removal of the volume's directory below fails.
-        if container.kind != Kind::Directory {
-            log!(DEBUG, path = path, "Container file is not a directory: %s", container.name);
-            continue;
+        if let Some(path) = paths.container(&container) {
+            clean_container(mounter, &volume, &path, profile).await?;
+            log!(TRACE, path = path, "Removed %s", path);
         }
-        log!(DEBUG, path = path, "Cleaning up subpath mounts for container %s", container.name);
-        clean_container(mounter, &volume, &path, profile).await?;
-        log!(TRACE, path = path, "Removed %s", path);
     }
-    pod.remove(&paths.volume).map_err(|error| cannot_delete(&paths.volume, &error))?;
-    log!(TRACE, path = paths.volume, "Removed %s", paths.volume);
-    match pod.remove(&paths.all) {
-        // Another volume's sub paths are still there.
-        Err(error) if error.is_exist() => {}
-        removed => removed.map_err(|error| cannot_delete(&paths.all, &error))?,
-    }
-    log!(TRACE, path = paths.all, "Removed %s", paths.all);
-    Ok(())
+    paths.remove(&pod, |path, removed| removed.map_err(|error| cannot_delete(path, error)))
 }
 
 /// Cleans the entries of a container's directory, and removes it.
@@ -76,7 +63,7 @@ async fn clean_container<M: AsyncMounter>(
     let unread = match sys::openat(volume, name, TO_READ, 0) {
         Ok(dir) => clean_entries(mounter, volume, &dir, path, profile)
             .await
-            .map_err(|error| cannot_process(path, &error))?,
+            .map_err(|error| cannot_process(path, error))?,
         Err(errno) => Some(errno),
     };
     let removed = sys::remove_at(volume, name, Kind::Directory)
@@ -87,9 +74,9 @@ async fn clean_container<M: AsyncMounter>(
         (Err(error), Some(errno))
             if error.is_exist() && !matches!(errno, sys::EACCES | sys::ENOENT) =>
         {
-            Err(cannot_process(path, &Error::at_path("open", path, errno)))
+            Err(cannot_process(path, Error::at_path("open", path, errno)))
         }
-        (removed, _) => removed.map_err(|error| cannot_delete(path, &error)),
+        (removed, _) => removed.map_err(|error| cannot_delete(path, error)),
     }
 }
 

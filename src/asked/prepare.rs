@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use subpath_mountinfo::internal::coroutine::AsyncMounter;
-use subpath_mountinfo::{Error, Place, Profile, Result, Source, log, text};
+use subpath_mountinfo::{Place, Profile, Result, Source};
 
 use super::clean::clean_sub_path;
 use super::target;
@@ -36,23 +36,9 @@ pub async fn prepare<M: AsyncMounter>(
             Ok(target.path)
         }
         Err(error) => {
-            undo(mounter, &subpath, &target.path, profile).await;
-            Err(Error::flatten(text!("error mounting %s: %s", subpath.path, error), &error))
+            source::log_undo(&target.path);
+            let undone = clean_sub_path(mounter, &subpath, profile).await;
+            Err(source::not_bound(&subpath, &target.path, error, undone))
         }
-    }
-}
-
-/// Removes what was made for a bind that failed, and logs an error of that.
-async fn undo<M: AsyncMounter>(mounter: &M, subpath: &Subpath, target: &[u8], profile: Profile) {
-    log!(DEBUG, target = target, "doBindSubPath() failed for %q, cleaning up subpath", target);
-    if let Err(error) = clean_sub_path(mounter, subpath, profile).await {
-        log!(
-            ERROR,
-            target = target,
-            errno = error.raw_os_error(),
-            "Failed to clean subpath %q: %v",
-            target,
-            error
-        );
     }
 }

@@ -2,7 +2,7 @@
 
 use subpath_mountinfo::internal::coroutine::AsyncMounter;
 use subpath_mountinfo::internal::sys;
-use subpath_mountinfo::{Error, Place, Profile, Result, is_corrupted_mount, text};
+use subpath_mountinfo::{Error, Place, Profile, Result, flatten, is_corrupted_mount, wrap};
 
 use crate::pod_dir::PodDir;
 use crate::request::Subpath;
@@ -59,19 +59,17 @@ async fn is_mounted<M: AsyncMounter>(
         }
         // Anything else ends the operation. Before v1.37 the original kept only the text of the cause.
         Err(error) => {
-            return Err(if profile.wraps_errors() {
-                Error::wrap(text!("error checking path %s for mount: %w", path, error), error)
-            } else {
-                Error::flatten(text!("error checking path %s for mount: %s", path, error), &error)
+            return Err(match profile.wraps_errors() {
+                true => wrap!("error checking path %s for mount: %w", path, error),
+                false => flatten!("error checking path %s for mount: %s", path, error),
             });
         }
     };
     if !mounted {
         return Ok(false);
     }
-    let same = same_file(subpath, path, source).map_err(|error| {
-        Error::flatten(text!("error checking subpath mount info for %s: %s", path, error), &error)
-    })?;
+    let same = same_file(subpath, path, source)
+        .map_err(|error| flatten!("error checking subpath mount info for %s: %s", path, error))?;
     if !same {
         unmount_stale(mounter, at, profile).await?;
     }
@@ -103,9 +101,6 @@ fn same_file(subpath: &Subpath, path: &[u8], source: &BindSource<'_>) -> Result<
             .locate(path)
             .and_then(|at| sys::lstat_at(at.dir(), at.name())),
     }
-    .map_err(|errno| {
-        let cause = Error::at_path("lstat", path, errno);
-        Error::flatten(text!("lstat %s failed: %s", path, cause), &cause)
-    })?;
+    .map_err(|errno| flatten!("lstat %s failed: %s", path, Error::at_path("lstat", path, errno)))?;
     Ok(source.same_file(&target))
 }

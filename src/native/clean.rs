@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use subpath_mountinfo::internal::sys::{self, Entry, Kind, Sys};
 use subpath_mountinfo::internal::{go_path, skip_clean_up};
-use subpath_mountinfo::{Error, Features, KernelMounter, Place, Profile, Result, log, text};
+use subpath_mountinfo::{Error, Features, KernelMounter, Place, Profile, Result, log, wrap};
 
 use crate::clean::{
     Directories, TO_READ, cannot_delete, cannot_process, cannot_read, cleaned, log_cleaning,
@@ -26,26 +26,12 @@ pub fn clean_sub_paths(pod_dir: &[u8], volume_name: &[u8], profile: Profile) -> 
         Some(errno) => return Err(cannot_read(&paths.volume, "readdirent", errno)),
     }
     for container in containers {
-        let path = go_path::join(&[&paths.volume, &container.name]);
-        // Prepare makes only directories here, so this is somebody else's. It stays, and the removal of the
-        // volume's directory below fails with ENOTEMPTY.
-        if container.kind != Kind::Directory {
-            log!(DEBUG, path = path, "Container file is not a directory: %s", container.name);
-            continue;
+        if let Some(path) = paths.container(&container) {
+            clean_container(&volume, &path)?;
+            log!(TRACE, path = path, "Removed %s", path);
         }
-        log!(DEBUG, path = path, "Cleaning up subpath mounts for container %s", container.name);
-        clean_container(&volume, &path)?;
-        log!(TRACE, path = path, "Removed %s", path);
     }
-    expect_removed(&paths.volume, pod.remove(&paths.volume))?;
-    log!(TRACE, path = paths.volume, "Removed %s", paths.volume);
-    match pod.remove(&paths.all) {
-        // Another volume's sub paths are still there.
-        Err(error) if error.is_exist() => {}
-        removed => expect_removed(&paths.all, removed)?,
-    }
-    log!(TRACE, path = paths.all, "Removed %s", paths.all);
-    Ok(())
+    paths.remove(&pod, expect_removed)
 }
 
 /// Opens the volume's directory for reading; `None` where there is nothing to clean.
@@ -73,19 +59,18 @@ fn refuse_covered(path: &[u8], is_covered: Sys<bool>) -> Result<()> {
     let why = match is_covered {
         Ok(false) => return Ok(()),
         Ok(true) => {
-            let busy = Error::from_errno(sys::EBUSY);
-            Error::wrap(text!("something else is mounted there: %w", busy), busy)
+            wrap!("something else is mounted there: %w", Error::from_errno(sys::EBUSY))
         }
         Err(errno) => Error::of_call("statx", path, errno),
     };
-    Err(cannot_process(path, &why))
+    Err(cannot_process(path, why))
 }
 
 /// Turns the outcome of removing a directory into that of the clean-up: it is no error that another caller
 /// removed it first.
 fn expect_removed(path: &[u8], removed: Result<()>) -> Result<()> {
     match removed {
-        Err(error) if !error.is_not_exist() => Err(cannot_delete(path, &error)),
+        Err(error) if !error.is_not_exist() => Err(cannot_delete(path, error)),
         _ => Ok(()),
     }
 }
@@ -95,7 +80,7 @@ fn clean_container(volume: &OwnedFd, path: &[u8]) -> Result<()> {
     let at = Place::in_dir(volume.as_fd(), path);
     let unread = match open_uncovered(volume, at)? {
         Ok(dir) => {
-            clean_entries(volume, &dir, path).map_err(|error| cannot_process(path, &error))?
+            clean_entries(volume, &dir, path).map_err(|error| cannot_process(path, error))?
         }
         Err(errno) => Some(errno),
     };
@@ -107,7 +92,7 @@ fn clean_container(volume: &OwnedFd, path: &[u8]) -> Result<()> {
         (removed, Some(sys::ENOENT)) => expect_removed(path, removed),
         // The directory is not empty because it could not be read: report why it could not.
         (Err(error), Some(errno)) if error.is_exist() => {
-            Err(cannot_process(path, &Error::at_path("open", path, errno)))
+            Err(cannot_process(path, Error::at_path("open", path, errno)))
         }
         (removed, _) => expect_removed(path, removed),
     }
@@ -127,7 +112,7 @@ fn open_uncovered(parent: &OwnedFd, at: Place<'_>) -> Result<Sys<OwnedFd>> {
         Ok(is_covered) => refuse_covered(at.bytes(), Ok(is_covered))?,
         // Another caller removed it; openat(2) says so too.
         Err(error) if error.is_not_exist() => {}
-        Err(error) => return Err(cannot_process(at.bytes(), &error)),
+        Err(error) => return Err(cannot_process(at.bytes(), error)),
     }
     let opened = sys::openat(parent, at.name_bytes(), TO_READ, 0);
     if let Ok(dir) = &opened {

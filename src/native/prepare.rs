@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use subpath_mountinfo::internal::sys;
-use subpath_mountinfo::{Error, KernelMounter, Mounter, Place, Profile, Result, Source, log, text};
+use subpath_mountinfo::{KernelMounter, Mounter, Place, Profile, Result, Source};
 
 use super::clean::clean_sub_path;
 use super::target;
@@ -54,22 +54,8 @@ fn bind(
         if vanished && tries < TRIES && PodDir::new(&subpath.pod_dir).is_there() {
             continue;
         }
-        undo(subpath, &target.path, profile);
-        return Err(Error::flatten(text!("error mounting %s: %s", subpath.path, error), &error));
-    }
-}
-
-/// Removes what was made for a bind that failed, and logs an error of that.
-fn undo(subpath: &Subpath, target: &[u8], profile: Profile) {
-    log!(DEBUG, target = target, "doBindSubPath() failed for %q, cleaning up subpath", target);
-    if let Err(error) = clean_sub_path(subpath, profile) {
-        log!(
-            ERROR,
-            target = target,
-            errno = error.raw_os_error(),
-            "Failed to clean subpath %q: %v",
-            target,
-            error
-        );
+        source::log_undo(&target.path);
+        let undone = clean_sub_path(subpath, profile);
+        return Err(source::not_bound(subpath, &target.path, error, undone));
     }
 }

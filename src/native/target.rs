@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use subpath_mountinfo::internal::MOST_LAYERS;
 use subpath_mountinfo::internal::sys::{self, CachedStat};
-use subpath_mountinfo::{Error, KernelMounter, Mounter, Place, Profile, Result, text};
+use subpath_mountinfo::{Error, KernelMounter, Mounter, Place, Profile, Result, wrap};
 
 use crate::pod_dir::PodDir;
 use crate::request::Subpath;
@@ -60,7 +60,7 @@ fn open_container_dir(subpath: &Subpath, path: &[u8]) -> Result<Option<OwnedFd>>
         Err(sys::ENOENT | sys::ENOTDIR | sys::ELOOP | sys::ENAMETOOLONG | sys::EINVAL) => Ok(None),
         Err(errno) => {
             let cause = Error::at_path("open", container_dir, errno);
-            Err(Error::wrap(text!("error checking path %s for mount: %w", path, cause), cause))
+            Err(wrap!("error checking path %s for mount: %w", path, cause))
         }
     }
 }
@@ -121,10 +121,7 @@ fn is_mounted(
 fn is_mount_point(at: Place<'_>) -> Result<bool> {
     match KernelMounter.is_mounted(at) {
         Err(error) if error.is_not_exist() => Ok(false),
-        Err(error) => {
-            let text = text!("error checking path %s for mount: %w", at.bytes(), error);
-            Err(Error::wrap(text, error))
-        }
+        Err(error) => Err(wrap!("error checking path %s for mount: %w", at.bytes(), error)),
         mounted => mounted,
     }
 }
@@ -138,8 +135,7 @@ fn gone_bad(at: Place<'_>, dir: &OwnedFd, source: &BindSource<'_>) -> Result<Opt
     let error = Error::at_path("statx", at.bytes(), errno);
     // ENOENT is the answer of servers that address files by path, if the file is gone.
     if !sys::is_corrupted_errno(errno) && errno != sys::ENOENT {
-        let text = text!("error checking path %s for mount: %w", at.bytes(), error);
-        return Err(Error::wrap(text, error));
+        return Err(wrap!("error checking path %s for mount: %w", at.bytes(), error));
     }
     // If the source fails in the same way, another bind would be just as useless.
     Ok((source.ask_server() != Err(errno)).then_some(error))

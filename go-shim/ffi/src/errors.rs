@@ -1,14 +1,14 @@
 //! What the boundary says of errors: the numbers of their kinds, and the errors it makes itself.
 
 use subpath_mountinfo::internal::GoError;
-use subpath_mountinfo::{Error, text};
+use subpath_mountinfo::{Error, wrap};
 
 use crate::abi;
 
 /// The caller broke the boundary's rules: a sentence that wraps `EINVAL`.
 pub(crate) fn misuse(what: &str) -> Error {
     let inval = Error::from_errno(nix::errno::Errno::EINVAL as i32);
-    Error::wrap(text!("rustsubpath was called wrongly, %s: %w", what, inval), inval)
+    wrap!("rustsubpath was called wrongly, %s: %w", what, inval)
 }
 
 /// A panic of the library's own, as an error.

@@ -230,9 +230,9 @@ pub unsafe extern "C" fn rsp_existing_prefix(
     unsafe {
         call::begin(doing, options, args, args_len, step, |call: Call<'_, 2>| {
             let [base, path] = call.fields;
-            let (existing, missing, error) = steps::existing_prefix(base, path);
-            let fields = std::iter::once(&existing).chain(&missing).map(Vec::as_slice);
-            Ok(ended(Ok(Reply { number: 0, bytes: memory::pack(fields), error })))
+            let found = steps::existing_prefix(base, path);
+            let fields = std::iter::once(&found.path).chain(&found.missing).map(Vec::as_slice);
+            Ok(ended(Ok(Reply { number: 0, bytes: memory::pack(fields), error: found.error })))
         })
     }
 }

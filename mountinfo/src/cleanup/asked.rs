@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::internal::coroutine::AsyncMounter;
 use crate::mounter::Place;
 use crate::profile::Profile;
-use crate::{log, text};
+use crate::{flatten, log, text};
 
 /// Cleans up a place as [`cleanup_mount_point`](crate::cleanup_mount_point) does with a caller's mounter.
 pub async fn clean_up<M: AsyncMounter>(
@@ -19,7 +19,7 @@ pub async fn clean_up<M: AsyncMounter>(
         Ok(Existence::Yes) => false,
         Ok(Existence::Corrupted(_)) => true,
         Ok(Existence::No) => return skip(at.bytes(), profile),
-        Err(error) => return Err(Error::flatten(text!("Error checking path: %s", error), &error)),
+        Err(error) => return Err(flatten!("Error checking path: %s", error)),
     };
     if corrupted || mounter.can_safely_skip_mount_point_check().await {
         let skips = mounter.can_safely_skip_mount_point_check().await;
@@ -44,7 +44,7 @@ pub async fn clean_up<M: AsyncMounter>(
         Err(Check::Remove(error)) => Err(error),
         // The original returns this text here, whatever the check returned.
         Ok(false) | Err(Check::Mounted(_)) => {
-            Err(Error::new(crate::text!("failed to cleanup mount point %s", at.bytes())))
+            Err(Error::new(text!("failed to cleanup mount point %s", at.bytes())))
         }
         Err(Check::NotMounted(error)) => Err(error),
     }

@@ -2,13 +2,13 @@
 
 use std::os::fd::AsFd;
 
-use super::{Existence, remove_path, skip};
+use super::{remove_path, skip};
 use crate::error::{Error, Result};
 use crate::internal::{go_path, sys};
 use crate::kernel::KernelMounter;
 use crate::mounter::{Mounter, Place};
 use crate::profile::Profile;
-use crate::{check, locate, log, text};
+use crate::{check, flatten, locate, log};
 
 /// Unmounts every mount at a path and removes the directory or file. It runs no program.
 ///
@@ -27,11 +27,12 @@ pub fn clean_up(path: &[u8], profile: Profile) -> Result<()> {
 /// Unmounts the topmost mount where a symlink leads to, or at a path such as `/` or `..`. It works by path, as
 /// mount-utils does.
 fn clean_up_behind(at: Place<'_>, profile: Profile) -> Result<()> {
-    let corrupted = match is_there(at) {
-        Ok(Existence::Yes) => false,
-        Ok(Existence::Corrupted(_)) => true,
-        Ok(Existence::No) => return skip(at.bytes(), profile),
-        Err(error) => return Err(Error::flatten(text!("Error checking path: %s", error), &error)),
+    // The server of a mount there is not contacted.
+    let corrupted = match check::is_mount_root(at) {
+        Ok(_) => false,
+        Err(sys::ENOENT) => return skip(at.bytes(), profile),
+        Err(errno) if sys::is_corrupted_errno(errno) => true,
+        Err(errno) => return Err(cannot_check(at.bytes(), errno)),
     };
     log!(
         DEBUG,
@@ -44,31 +45,15 @@ fn clean_up_behind(at: Place<'_>, profile: Profile) -> Result<()> {
     remove_path(at)
 }
 
-/// Returns whether something exists at the place, as [`path_exists`](super::path_exists) does, but without
-/// contacting the server of a mount there.
-fn is_there(at: Place<'_>) -> Result<Existence> {
-    match check::is_mount_root(at) {
-        Ok(_) => Ok(Existence::Yes),
-        Err(sys::ENOENT) => Ok(Existence::No),
-        Err(errno) => {
-            let error = Error::at_path("stat", at.bytes(), errno);
-            if sys::is_corrupted_errno(errno) {
-                Ok(Existence::Corrupted(error))
-            } else {
-                Err(error)
-            }
-        }
-    }
-}
-
 /// Returns the error for a path whose directory cannot be opened, as mount-utils would return it: it meets an
 /// errno of a corrupted mount when it unmounts, and any other when it checks the path.
 fn unreachable(path: &[u8], errno: sys::RawErrno) -> Error {
     match sys::is_corrupted_errno(errno) {
         true => Error::at_path("unmount", path, errno),
-        false => {
-            let cause = Error::at_path("stat", path, errno);
-            Error::flatten(text!("Error checking path: %s", cause), &cause)
-        }
+        false => cannot_check(path, errno),
     }
+}
+
+fn cannot_check(path: &[u8], errno: sys::RawErrno) -> Error {
+    flatten!("Error checking path: %s", Error::at_path("stat", path, errno))
 }

@@ -4,7 +4,40 @@
 use super::Error;
 use crate::error::ErrorKind;
 use crate::internal::sys;
-use crate::text;
+
+/// Makes an error whose text ends with that of its cause, which is the last operand:
+/// `flatten!("lstat %s failed: %s", path, cause)`. In Go nothing but that text is left of the cause
+/// (`fmt.Errorf("…: %s", err)`). For the format see [`text!`](crate::text).
+#[macro_export]
+#[doc(hidden)]
+macro_rules! flatten {
+    ($format:literal, $($operand:expr),+ $(,)?) => {
+        $crate::with_cause!(flatten, $format, [] $($operand),+)
+    };
+}
+
+/// Makes an error as [`flatten!`](crate::flatten) does, but one of which Go can unwrap the cause
+/// (`fmt.Errorf("…: %w", err)`).
+#[macro_export]
+#[doc(hidden)]
+macro_rules! wrap {
+    ($format:literal, $($operand:expr),+ $(,)?) => {
+        $crate::with_cause!(wrap, $format, [] $($operand),+)
+    };
+}
+
+/// Moves the operands before the cause into the brackets, one at a time.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! with_cause {
+    ($make:ident, $format:literal, [$($before:expr,)*] $cause:expr) => {{
+        let cause: $crate::Error = $cause;
+        $crate::Error::$make($crate::text!($format $(, $before)*, cause), cause)
+    }};
+    ($make:ident, $format:literal, [$($before:expr,)*] $next:expr, $($rest:expr),+) => {
+        $crate::with_cause!($make, $format, [$($before,)* $next,] $($rest),+)
+    };
+}
 
 /// The error that the original would have returned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,8 +109,7 @@ impl Error {
     pub fn of_call(op: &'static str, path: &[u8], errno: i32) -> Self {
         if errno == sys::ENOSYS && !sys::proc_is_there() {
             let errno = Error::from_errno(errno);
-            let why = text!("%s %s: it needs /proc, which is not mounted: %s", op, path, errno);
-            return Error::flatten(why, &errno);
+            return flatten!("%s %s: it needs /proc, which is not mounted: %s", op, path, errno);
         }
         Error::at_path(op, path, errno)
     }
@@ -87,16 +119,14 @@ impl Error {
         GoError::Text { text: text.into(), cause: None }.into()
     }
 
-    /// Makes an error whose text ends with the text of `cause`. In Go nothing but that text is left of the cause
-    /// (`fmt.Errorf("…: %s", err)`).
-    pub fn flatten(text: impl Into<Vec<u8>>, cause: &Error) -> Self {
-        GoError::Text { text: text.into(), cause: Some(cause.clone()) }.into()
+    /// What [`flatten!`](crate::flatten) makes.
+    pub fn flatten(text: Vec<u8>, cause: Error) -> Self {
+        GoError::Text { text, cause: Some(cause) }.into()
     }
 
-    /// Makes an error whose text ends with the text of `source`, and which Go can unwrap
-    /// (`fmt.Errorf("…: %w", err)`).
-    pub fn wrap(text: impl Into<Vec<u8>>, source: Error) -> Self {
-        GoError::Wrap { text: text.into(), source }.into()
+    /// What [`wrap!`](crate::wrap) makes.
+    pub fn wrap(text: Vec<u8>, source: Error) -> Self {
+        GoError::Wrap { text, source }.into()
     }
 
     /// `fs.ErrNotExist` itself.

@@ -35,7 +35,7 @@ use crate::internal::sys::{self, MountId, RawErrno, Sys, Unmount};
 use crate::internal::worker::{Caller, Deadline, Unanswered, Workers};
 use crate::umount::{argument, umount_within};
 use crate::utab::{self, UtabTarget};
-use crate::{log, text};
+use crate::{log, wrap};
 
 /// The outcome of an unmount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,11 +158,10 @@ fn after_force(answer: Result<Outcome>, was_begun: bool, path: &[u8]) -> Result<
         );
     }
     answer.map_err(|error| {
-        let text = text!(
+        wrap!(
             "after force, by which requests to its server were aborted and data may be lost: %w",
             error
-        );
-        Error::wrap(text, error)
+        )
     })
 }
 

@@ -30,7 +30,7 @@ use tracing::level_filters::LevelFilter;
 use crate::error::Error;
 use crate::internal::log::{self, Line};
 use crate::internal::sys::{self, RawErrno, Sys};
-use crate::text;
+use crate::{text, wrap};
 
 /// Returns the number of threads of this process that hang in a system call and that nobody waits for.
 pub fn stuck() -> usize {
@@ -66,7 +66,7 @@ impl Unanswered {
             }
             Unanswered::NotStarted(errno) => {
                 let cause = Error::from_errno(errno);
-                Error::wrap(text!("%s %s: cannot start a thread: %w", op, path, cause), cause)
+                wrap!("%s %s: cannot start a thread: %w", op, path, cause)
             }
             Unanswered::Panicked => Error::new(text!("%s %s: its thread panicked", op, path)),
         }

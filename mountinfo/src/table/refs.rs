@@ -14,7 +14,7 @@ use crate::internal::go_path::{self, eval_symlinks_unasked};
 use crate::internal::paths::bytes_of;
 use crate::internal::sys::{self, Features, PathOrigin};
 use crate::internal::worker::{PATIENCE, Workers};
-use crate::text;
+use crate::{flatten, text};
 
 impl MountTable {
     /// Returns the mount points of the other mounts of the directory or file at `source`, in the
@@ -122,7 +122,7 @@ fn resolve(path: &[u8]) -> Result<Option<Vec<u8>>> {
         Err(sys::ENOENT) => return Ok(None),
         Err(errno) => {
             let cause = Error::at_path("stat", path, errno);
-            return Err(Error::flatten(text!("error checking path %s: %s", path, cause), &cause));
+            return Err(flatten!("error checking path %s: %s", path, cause));
         }
     }
     match eval_symlinks_unasked(path) {

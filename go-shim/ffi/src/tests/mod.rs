@@ -9,8 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use subpath_mountinfo::internal::coroutine::AsyncMounter;
 use subpath_mountinfo::table::MountTable;
-use subpath_mountinfo::{Error, Result, log, text};
-use subpath_mountinfo::{Place, Source};
+use subpath_mountinfo::{Error, Place, Result, Source, flatten, log, wrap};
 
 mod misuse;
 
@@ -180,10 +179,7 @@ fn a_mounters_error_comes_back_by_its_token() {
         let foreign = error.as_foreign().unwrap();
         assert!(foreign.corrupted && foreign.not_exist && foreign.beside);
         assert_eq!((error.original_text(), error.text_v()), (b"s".to_vec(), b"v".to_vec()));
-        Err({
-            let inner = Error::wrap(text!("inner: %w", error), error);
-            Error::wrap(text!("outer: %w", inner), inner)
-        })
+        Err(wrap!("outer: %w", wrap!("inner: %w", error)))
     });
     let answer = Answer { os_error: 5, not_exist: 1, corrupted: 1, value: 1, ..failed(77) };
     assert_eq!(resume(&mut step, &answer, &pack(&[b"s", b"v"])), RSP_FAILED);
@@ -342,7 +338,7 @@ fn every_kind_of_error_crosses_as_itself() {
         (Error::from_errno(2), RSP_ERROR_ERRNO, 2),
         (path.clone(), RSP_ERROR_PATH, 13),
         (Error::new("text"), RSP_ERROR_TEXT, 0),
-        (Error::flatten(text!("around: %s", path), &path), RSP_ERROR_TEXT, 13),
+        (flatten!("around: %s", path.clone()), RSP_ERROR_TEXT, 13),
         (Error::not_exist(), RSP_ERROR_NOT_EXIST, 2),
     ] {
         let mut step = a_step();
