@@ -26,7 +26,7 @@ pub(crate) struct Call<'a, const N: usize> {
 
 impl<const N: usize> Call<'_, N> {
     /// Begins an operation over the caller's mounter.
-    pub(crate) fn ask<F, W, T>(&self, work: W) -> Progress
+    pub(crate) fn ask<F, W, T>(&self, work: W) -> Result<Progress>
     where
         W: FnOnce(AskingMounter) -> F,
         F: Future<Output = Result<T>> + Send + 'static,
@@ -36,14 +36,29 @@ impl<const N: usize> Call<'_, N> {
             let work = work(mounter);
             async move { work.await.map(Into::into) }
         };
-        Operation::new(self.doing, self.sink, work).advance()
+        Ok(Operation::new(self.doing, self.sink, work).advance())
     }
 }
 
 /// An operation that ended without asking.
-pub(crate) fn ended<T: Into<Reply>>(outcome: Result<T>) -> Progress {
-    Progress::Ended(outcome.map(Into::into))
+pub(crate) fn ended<T: Into<Reply>>(outcome: Result<T>) -> Result<Progress> {
+    outcome.map(|result| Progress::Ended(Ok(result.into())))
 }
+
+/// The body of an export: runs the closure by [`begin`]. The closure takes the checked call, and
+/// its arguments as the pattern names them.
+macro_rules! export {
+    ($doing:expr, $options:expr, $args:expr, $args_len:expr, $step:expr,
+     |$call:ident, $fields:pat_param| $body:expr) => {{
+        let body = |$call: $crate::call::Call<'_, _>| {
+            let $fields = $call.fields;
+            $body
+        };
+        // SAFETY: the caller of the export promises what `begin` asks for.
+        unsafe { $crate::call::begin($doing, $options, $args, $args_len, $step, body) }
+    }};
+}
+pub(crate) use export;
 
 /// Runs one operation. `doing` names it in the error a panic becomes.
 ///

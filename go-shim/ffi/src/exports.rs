@@ -9,7 +9,7 @@ use subpath_mountinfo::Place;
 use subpath_mountinfo::internal::{ByProgram, clean_up_asking, clean_up_natively};
 
 use crate::abi::{self, Answer, ErrorNode, Operation, Options, Step};
-use crate::call::{self, Call, ended};
+use crate::call::{self, ended, export};
 use crate::memory;
 use crate::reply::Reply;
 use subpath::Subpath;
@@ -29,18 +29,11 @@ pub extern "C" fn rsp_abi_version() -> u32 {
 /// See the top of the header.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rsp_info(options: *const Options, step: *mut Step) -> u32 {
-    let doing = "telling what it uses";
-    // SAFETY: the caller's promise, passed on.
-    unsafe {
-        call::begin(doing, options, std::ptr::null(), 0, step, |_: Call<'_, 0>| {
-            let line = format!(
-                "rustsubpath {}, {}",
-                env!("CARGO_PKG_VERSION"),
-                subpath_mountinfo::state()
-            );
-            Ok(ended(Ok(line.into_bytes())))
-        })
-    }
+    export!("telling what it uses", options, std::ptr::null(), 0, step, |_call, []| {
+        let line =
+            format!("rustsubpath {}, {}", env!("CARGO_PKG_VERSION"), subpath_mountinfo::state());
+        ended(Ok(line.into_bytes()))
+    })
 }
 
 /// Makes a directory and its missing parents below a base, as kubernetes' SafeMakeDir. Arguments:
@@ -56,14 +49,9 @@ pub unsafe extern "C" fn rsp_safe_make_dir(
     perm: u32,
     step: *mut Step,
 ) -> u32 {
-    let doing = "making a directory";
-    // SAFETY: the caller's promise, passed on.
-    unsafe {
-        call::begin(doing, options, args, args_len, step, |call: Call<'_, 2>| {
-            let [subdir, base] = call.fields;
-            Ok(ended(internal::safe_make_dir(subdir, base, mode_of(perm), call.profile)))
-        })
-    }
+    export!("making a directory", options, args, args_len, step, |call, [subdir, base]| {
+        ended(internal::safe_make_dir(subdir, base, mode_of(perm), call.profile))
+    })
 }
 
 /// Mounts a sub path below the pod's directory, as kubernetes' PrepareSafeSubpath. Arguments: path,
@@ -79,20 +67,15 @@ pub unsafe extern "C" fn rsp_prepare_safe_subpath(
     volume_mount_index: i64,
     step: *mut Step,
 ) -> u32 {
-    let doing = "preparing a sub path";
-    // SAFETY: the caller's promise, passed on.
-    unsafe {
-        call::begin(doing, options, args, args_len, step, |call: Call<'_, 5>| {
-            let (subpath, profile) =
-                (Subpath::from_fields(call.fields, volume_mount_index), call.profile);
-            if !call.asks {
-                return Ok(ended(native::prepare_safe_subpath(&subpath, profile)));
-            }
-            Ok(call.ask(move |mounter| async move {
-                asking::prepare_safe_subpath(&mounter, &subpath, profile).await
-            }))
+    export!("preparing a sub path", options, args, args_len, step, |call, fields| {
+        let (subpath, profile) = (Subpath::from_fields(fields, volume_mount_index), call.profile);
+        if !call.asks {
+            return ended(native::prepare_safe_subpath(&subpath, profile));
+        }
+        call.ask(move |mounter| async move {
+            asking::prepare_safe_subpath(&mounter, &subpath, profile).await
         })
-    }
+    })
 }
 
 /// Unmounts and removes the sub paths of a pod's volume, as kubernetes' CleanSubPaths. Arguments: pod
@@ -107,20 +90,16 @@ pub unsafe extern "C" fn rsp_clean_sub_paths(
     args_len: usize,
     step: *mut Step,
 ) -> u32 {
-    let doing = "cleaning sub paths";
-    // SAFETY: the caller's promise, passed on.
-    unsafe {
-        call::begin(doing, options, args, args_len, step, |call: Call<'_, 2>| {
-            let ([pod_dir, volume], profile) = (call.fields, call.profile);
-            if !call.asks {
-                return Ok(ended(native::clean_sub_paths(pod_dir, volume, profile)));
-            }
-            let (pod_dir, volume) = (pod_dir.to_vec(), volume.to_vec());
-            Ok(call.ask(move |mounter| async move {
-                asking::clean_sub_paths(&mounter, &pod_dir, &volume, profile).await
-            }))
+    export!("cleaning sub paths", options, args, args_len, step, |call, [pod_dir, volume]| {
+        let profile = call.profile;
+        if !call.asks {
+            return ended(native::clean_sub_paths(pod_dir, volume, profile));
+        }
+        let (pod_dir, volume) = (pod_dir.to_vec(), volume.to_vec());
+        call.ask(move |mounter| async move {
+            asking::clean_sub_paths(&mounter, &pod_dir, &volume, profile).await
         })
-    }
+    })
 }
 
 /// Unmounts a path and removes its directory or file, as mount-utils' CleanupMountPoint. Argument: the
@@ -138,28 +117,23 @@ pub unsafe extern "C" fn rsp_cleanup_mount_point(
     extensive: u32,
     step: *mut Step,
 ) -> u32 {
-    let doing = "cleaning a mount point";
-    // SAFETY: the caller's promise, passed on.
-    unsafe {
-        call::begin(doing, options, args, args_len, step, |call: Call<'_, 1>| {
-            let ([path], profile) = (call.fields, call.profile);
-            let extensive = call::flag("extensive", extensive)?;
-            let (asks, path) = (call.asks, path.to_vec());
-            Ok(call.ask(move |caller| async move {
-                if asks {
-                    return clean_up_asking(&caller, Place::at_bytes(&path), extensive, profile)
-                        .await;
-                }
-                let mut program = ByProgram::of(&path);
-                while program.is_due() {
-                    program.ended(caller.unmount(Place::at_bytes(&program.argument())).await);
-                }
-                clean_up_natively(&path, profile)?;
-                program.warn_of_rest();
-                Ok(())
-            }))
+    export!("cleaning a mount point", options, args, args_len, step, |call, [path]| {
+        let profile = call.profile;
+        let extensive = call::flag("extensive", extensive)?;
+        let (asks, path) = (call.asks, path.to_vec());
+        call.ask(move |caller| async move {
+            if asks {
+                return clean_up_asking(&caller, Place::at_bytes(&path), extensive, profile).await;
+            }
+            let mut program = ByProgram::of(&path);
+            while program.is_due() {
+                program.ended(caller.unmount(Place::at_bytes(&program.argument())).await);
+            }
+            clean_up_natively(&path, profile)?;
+            program.warn_of_rest();
+            Ok(())
         })
-    }
+    })
 }
 
 /// Opens a path below a base with O_PATH, without following a symlink, as kubernetes' doSafeOpen.
@@ -175,17 +149,12 @@ pub unsafe extern "C" fn rsp_open_beneath(
     args_len: usize,
     step: *mut Step,
 ) -> u32 {
-    let doing = "opening a path";
-    // SAFETY: the caller's promise, passed on.
-    unsafe {
-        call::begin(doing, options, args, args_len, step, |call: Call<'_, 2>| {
-            let [path, base] = call.fields;
-            Ok(ended(
-                steps::open_beneath(path, base)
-                    .map(|fd| Reply { number: i64::from(fd.into_raw_fd()), ..Reply::default() }),
-            ))
-        })
-    }
+    export!("opening a path", options, args, args_len, step, |call, [path, base]| {
+        ended(
+            steps::open_beneath(path, base)
+                .map(|fd| Reply { number: i64::from(fd.into_raw_fd()), ..Reply::default() }),
+        )
+    })
 }
 
 /// Makes a directory and its missing parents below a base, as kubernetes' doSafeMakeDir. Arguments:
@@ -202,14 +171,10 @@ pub unsafe extern "C" fn rsp_make_dir_resolved(
     perm: u32,
     step: *mut Step,
 ) -> u32 {
-    let doing = "making a directory";
-    // SAFETY: the caller's promise, passed on.
-    unsafe {
-        call::begin(doing, options, args, args_len, step, |call: Call<'_, 2>| {
-            let ([path, base], perm) = (call.fields, mode_of(perm));
-            Ok(ended(steps::make_dir_resolved(path, base, perm, call.profile)))
-        })
-    }
+    export!("making a directory", options, args, args_len, step, |call, [path, base]| {
+        let perm = mode_of(perm);
+        ended(steps::make_dir_resolved(path, base, perm, call.profile))
+    })
 }
 
 /// Finds out how much of a path exists, as kubernetes' findExistingPrefix. Arguments: base, path. The
@@ -226,15 +191,11 @@ pub unsafe extern "C" fn rsp_existing_prefix(
     step: *mut Step,
 ) -> u32 {
     let doing = "looking how much of a path exists";
-    // SAFETY: the caller's promise, passed on.
-    unsafe {
-        call::begin(doing, options, args, args_len, step, |call: Call<'_, 2>| {
-            let [base, path] = call.fields;
-            let found = steps::existing_prefix(base, path);
-            let fields = std::iter::once(&found.path).chain(&found.missing).map(Vec::as_slice);
-            Ok(ended(Ok(Reply { number: 0, bytes: memory::pack(fields), error: found.error })))
-        })
-    }
+    export!(doing, options, args, args_len, step, |call, [base, path]| {
+        let found = steps::existing_prefix(base, path);
+        let fields = std::iter::once(&found.path).chain(&found.missing).map(Vec::as_slice);
+        ended(Ok(Reply { number: 0, bytes: memory::pack(fields), error: found.error }))
+    })
 }
 
 /// Removes a directory and its parents up to but without a base, as long as they are empty, as
@@ -249,14 +210,9 @@ pub unsafe extern "C" fn rsp_remove_empty_dirs(
     args_len: usize,
     step: *mut Step,
 ) -> u32 {
-    let doing = "removing empty directories";
-    // SAFETY: the caller's promise, passed on.
-    unsafe {
-        call::begin(doing, options, args, args_len, step, |call: Call<'_, 2>| {
-            let [base, end] = call.fields;
-            Ok(ended(steps::remove_empty_dirs(base, end)))
-        })
-    }
+    export!("removing empty directories", options, args, args_len, step, |call, [base, end]| {
+        ended(steps::remove_empty_dirs(base, end))
+    })
 }
 
 /// Makes the file or directory that a sub path is to be mounted on, as kubernetes'
@@ -273,20 +229,15 @@ pub unsafe extern "C" fn rsp_prepare_subpath_target(
     volume_mount_index: i64,
     step: *mut Step,
 ) -> u32 {
-    let doing = "preparing a sub path's target";
-    // SAFETY: the caller's promise, passed on.
-    unsafe {
-        call::begin(doing, options, args, args_len, step, |call: Call<'_, 5>| {
-            let (subpath, profile) =
-                (Subpath::from_fields(call.fields, volume_mount_index), call.profile);
-            if !call.asks {
-                return Ok(ended(steps::prepare_subpath_target(&subpath, profile)));
-            }
-            Ok(call.ask(move |mounter| async move {
-                steps::prepare_subpath_target_asking(&mounter, &subpath, profile).await
-            }))
+    export!("preparing a sub path's target", options, args, args_len, step, |call, fields| {
+        let (subpath, profile) = (Subpath::from_fields(fields, volume_mount_index), call.profile);
+        if !call.asks {
+            return ended(steps::prepare_subpath_target(&subpath, profile));
+        }
+        call.ask(move |mounter| async move {
+            steps::prepare_subpath_target_asking(&mounter, &subpath, profile).await
         })
-    }
+    })
 }
 
 /// Resumes an operation with the answer to its question. It writes a new outcome to `step`: the

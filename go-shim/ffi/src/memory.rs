@@ -9,7 +9,7 @@ use subpath_mountinfo::{Error, Result};
 
 use crate::abi::{self, ErrorNode, RSP_BUFFER_LEN, RSP_FAILED, RSP_NO_STEP, Step};
 use crate::errors::misuse;
-use crate::operation::Operation;
+use crate::operation::{Operation, Question};
 
 /// Bytes that now belong to the caller, as pointer and length; NULL when there are none.
 ///
@@ -134,14 +134,14 @@ impl StepOut {
         let operation = Box::into_raw(operation);
         // SAFETY: the pointer comes from the line above. The operation keeps the question where it
         // is until it is resumed or dropped, both of which end the caller's right to read it.
-        let asked = unsafe { (*operation).question_view() };
+        let Question { kind, path, source } = unsafe { &(*operation).asked };
         // SAFETY: as in `state`.
         unsafe {
-            (&raw mut (*self.0).question).write(asked.kind);
-            (&raw mut (*self.0).text).write(asked.path.0);
-            (&raw mut (*self.0).text_len).write(asked.path.1);
-            (&raw mut (*self.0).source).write(asked.source.0);
-            (&raw mut (*self.0).source_len).write(asked.source.1);
+            (&raw mut (*self.0).question).write(*kind);
+            (&raw mut (*self.0).text).write(path.as_ptr());
+            (&raw mut (*self.0).text_len).write(path.len());
+            (&raw mut (*self.0).source).write(source.as_ptr());
+            (&raw mut (*self.0).source_len).write(source.len());
             (&raw mut (*self.0).operation).write(operation.cast());
         }
     }
@@ -252,4 +252,22 @@ pub(crate) fn pack<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
 pub(crate) fn pack_one(packed: &mut Vec<u8>, field: &[u8]) {
     packed.extend_from_slice(&(field.len() as u64).to_le_bytes());
     packed.extend_from_slice(field);
+}
+
+/// A step full of what was in its memory before, as C has it.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn a_step() -> Box<Step> {
+    let nowhere = ptr::without_provenance_mut::<u8>(usize::MAX);
+    Box::new(Step {
+        state: u32::MAX,
+        question: u32::MAX,
+        number: i64::MIN,
+        text: nowhere,
+        text_len: usize::MAX,
+        source: nowhere,
+        source_len: usize::MAX,
+        error: nowhere.cast(),
+        operation: nowhere.cast(),
+        buffer: [0xAA; RSP_BUFFER_LEN],
+    })
 }

@@ -6,7 +6,7 @@ use subpath_mountinfo::internal::paths::path_of;
 use subpath_mountinfo::{MountPoint, MountRecord};
 
 use crate::abi::{self, Options, Step};
-use crate::call::{self, Call, ended};
+use crate::call::{ended, export};
 use crate::memory;
 use crate::mounts::Packed;
 use crate::reply::Reply;
@@ -33,16 +33,12 @@ pub unsafe extern "C" fn rsp_mount(
     step: *mut Step,
 ) -> u32 {
     let doing = "mounting";
-    // SAFETY: the caller's promise, passed on.
-    unsafe {
-        call::begin(doing, options, args, args_len, step, |call: Call<'_, 6>| {
-            let [_source, _target, _fs_type, lists @ ..] = call.fields;
-            for list in lists {
-                memory::unpack_list(list)?;
-            }
-            Ok(ended(Ok(forward("mounting is not native yet"))))
-        })
-    }
+    export!(doing, options, args, args_len, step, |call, [_source, _target, _fs_type, o, s, f]| {
+        for list in [o, s, f] {
+            memory::unpack_list(list)?;
+        }
+        ended(Ok(forward("mounting is not native yet")))
+    })
 }
 
 /// Unmounts as mount-utils' Unmount, without umount(8). Argument: the target. The outcome is that of
@@ -57,14 +53,9 @@ pub unsafe extern "C" fn rsp_unmount(
     args_len: usize,
     step: *mut Step,
 ) -> u32 {
-    let doing = "unmounting";
-    // SAFETY: the caller's promise, passed on.
-    unsafe {
-        call::begin(doing, options, args, args_len, step, |call: Call<'_, 1>| {
-            let [_target] = call.fields;
-            Ok(ended(Ok(forward("unmounting is not native yet"))))
-        })
-    }
+    export!("unmounting", options, args, args_len, step, |call, [_target]| {
+        ended(Ok(forward("unmounting is not native yet")))
+    })
 }
 
 /// Finds the mount whose root is at a path, the topmost of a stack, in constant time where the kernel is
@@ -83,15 +74,10 @@ pub unsafe extern "C" fn rsp_mount_at(
     args_len: usize,
     step: *mut Step,
 ) -> u32 {
-    let doing = "looking up a mount";
-    // SAFETY: the caller's promise, passed on.
-    unsafe {
-        call::begin(doing, options, args, args_len, step, |call: Call<'_, 1>| {
-            let [path] = call.fields;
-            let found = subpath_mountinfo::mount_at(path_of(path));
-            Ok(ended(found.map(|record| record.map_or_else(Reply::default, |r| pack(&r)))))
-        })
-    }
+    export!("looking up a mount", options, args, args_len, step, |call, [path]| {
+        let found = subpath_mountinfo::mount_at(path_of(path));
+        ended(found.map(|record| record.map_or_else(Reply::default, |r| pack(&r))))
+    })
 }
 
 /// See [`rsp_mount_at`].

@@ -13,7 +13,7 @@ use subpath_mountinfo::table::{MountOptions, MountTable, mount_refs};
 use subpath_mountinfo::{KernelMounter, MountRecord, Mounter, Result};
 
 use crate::abi::{Options, Step};
-use crate::call::{self, Call, ended};
+use crate::call::{ended, export};
 use crate::memory;
 use crate::reply::Reply;
 
@@ -30,13 +30,9 @@ pub unsafe extern "C" fn rsp_is_mount_point(
     step: *mut Step,
 ) -> u32 {
     let doing = "looking whether something is mounted";
-    // SAFETY: the caller's promise, passed on.
-    unsafe {
-        call::begin(doing, options, args, args_len, step, |call: Call<'_, 1>| {
-            let [path] = call.fields;
-            Ok(ended(subpath_mountinfo::is_mount_point(path_of(path))))
-        })
-    }
+    export!(doing, options, args, args_len, step, |call, [path]| {
+        ended(subpath_mountinfo::is_mount_point(path_of(path)))
+    })
 }
 
 /// Finds out whether nothing is mounted at a path, as mount-utils' IsLikelyNotMountPoint. Argument:
@@ -51,14 +47,9 @@ pub unsafe extern "C" fn rsp_is_likely_not_mount_point(
     args_len: usize,
     step: *mut Step,
 ) -> u32 {
-    let doing = "looking whether nothing is mounted";
-    // SAFETY: the caller's promise, passed on.
-    unsafe {
-        call::begin(doing, options, args, args_len, step, |call: Call<'_, 1>| {
-            let [path] = call.fields;
-            Ok(ended(subpath_mountinfo::is_likely_not_mount_point(path_of(path))))
-        })
-    }
+    export!("looking whether nothing is mounted", options, args, args_len, step, |call, [path]| {
+        ended(subpath_mountinfo::is_likely_not_mount_point(path_of(path)))
+    })
 }
 
 /// Reads the mount table in a file, as mount-utils' ParseMountInfo. Argument: the path of the file.
@@ -80,14 +71,9 @@ pub unsafe extern "C" fn rsp_mount_table(
     args_len: usize,
     step: *mut Step,
 ) -> u32 {
-    let doing = "reading a mount table";
-    // SAFETY: the caller's promise, passed on.
-    unsafe {
-        call::begin(doing, options, args, args_len, step, |call: Call<'_, 1>| {
-            let [file] = call.fields;
-            Ok(ended(MountTable::open(path(file)).and_then(|table| pack_table(&table))))
-        })
-    }
+    export!("reading a mount table", options, args, args_len, step, |call, [file]| {
+        ended(MountTable::open(path_of(file)).and_then(|table| pack_table(&table)))
+    })
 }
 
 /// Lists every mount that the calling thread sees, with the fields of /proc/mounts, as mount-utils'
@@ -100,13 +86,9 @@ pub unsafe extern "C" fn rsp_mount_table(
 /// See the top of the header.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rsp_list_mounts(options: *const Options, step: *mut Step) -> u32 {
-    let doing = "listing mounts";
-    // SAFETY: the caller's promise, passed on.
-    unsafe {
-        call::begin(doing, options, std::ptr::null(), 0, step, |_: Call<'_, 0>| {
-            Ok(ended(list_mounts()))
-        })
-    }
+    export!("listing mounts", options, std::ptr::null(), 0, step, |_call, []| {
+        ended(list_mounts())
+    })
 }
 
 /// Finds the other paths at which the directory or file at a path is mounted, according to the mount
@@ -122,14 +104,9 @@ pub unsafe extern "C" fn rsp_search_mount_points(
     args_len: usize,
     step: *mut Step,
 ) -> u32 {
-    let doing = "searching mount points";
-    // SAFETY: the caller's promise, passed on.
-    unsafe {
-        call::begin(doing, options, args, args_len, step, |call: Call<'_, 2>| {
-            let [source, file] = call.fields;
-            Ok(ended(search_mount_points(path(source), path(file)).map(pack_paths)))
-        })
-    }
+    export!("searching mount points", options, args, args_len, step, |call, [source, file]| {
+        ended(search_mount_points(path_of(source), path_of(file)).map(pack_paths))
+    })
 }
 
 /// Finds the other paths at which the directory or file at a path is mounted, as mount-utils'
@@ -144,14 +121,9 @@ pub unsafe extern "C" fn rsp_mount_refs(
     args_len: usize,
     step: *mut Step,
 ) -> u32 {
-    let doing = "searching mount references";
-    // SAFETY: the caller's promise, passed on.
-    unsafe {
-        call::begin(doing, options, args, args_len, step, |call: Call<'_, 1>| {
-            let [file] = call.fields;
-            Ok(ended(mount_refs(path(file)).map(pack_paths)))
-        })
-    }
+    export!("searching mount references", options, args, args_len, step, |call, [file]| {
+        ended(mount_refs(path_of(file)).map(pack_paths))
+    })
 }
 
 /// Unmounts a path and removes its directory or file, as mount-utils' CleanupMountWithForce. An
@@ -170,20 +142,12 @@ pub unsafe extern "C" fn rsp_cleanup_mount_with_force(
     timeout: u64,
     step: *mut Step,
 ) -> u32 {
-    let doing = "cleaning a mount point by force";
-    // SAFETY: the caller's promise, passed on.
-    unsafe {
-        call::begin(doing, options, args, args_len, step, |call: Call<'_, 1>| {
-            let ([file], profile) = (call.fields, call.profile);
-            let timeout = Duration::from_nanos(timeout);
-            let clean = subpath_mountinfo::cleanup_mount_with_force;
-            Ok(ended(clean(&KernelMounter, path(file), true, timeout, profile)))
-        })
-    }
-}
-
-fn path(bytes: &[u8]) -> &Path {
-    Path::new(OsStr::from_bytes(bytes))
+    export!("cleaning a mount point by force", options, args, args_len, step, |call, [file]| {
+        let profile = call.profile;
+        let timeout = Duration::from_nanos(timeout);
+        let clean = subpath_mountinfo::cleanup_mount_with_force;
+        ended(clean(&KernelMounter, path_of(file), true, timeout, profile))
+    })
 }
 
 /// The mounts of a table; see [`rsp_mount_table`].

@@ -20,24 +20,14 @@ use crate::reply::Reply;
 pub(crate) type Work = Pin<Box<dyn Future<Output = Result<Reply>> + Send>>;
 
 /// An operation that asked its caller a question and waits for the answer.
-#[derive(Debug)]
-pub struct Operation {
+pub(crate) struct Operation {
     pub(crate) doing: &'static str,
     pub(crate) sink: Option<Sink>,
-    pub(crate) work: Computation,
+    work: Work,
     exchange: Arc<Exchange>,
     /// What was asked last. It stays here, unmoved, while the caller reads it.
-    asked: Question,
+    pub(crate) asked: Question,
     aborted: bool,
-}
-
-/// An operation's future, wrapped because a future has no `Debug` of its own.
-pub(crate) struct Computation(Work);
-
-impl std::fmt::Debug for Computation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Computation")
-    }
 }
 
 /// What an operation's latest run led to.
@@ -52,17 +42,10 @@ pub(crate) enum Progress {
 
 /// One question to the caller's mounter: an `RSP_ASK_…`, and what it is about.
 #[derive(Debug, Default)]
-struct Question {
-    kind: u32,
-    path: Vec<u8>,
-    source: Vec<u8>,
-}
-
-/// A question as it is written to a step: pointers into the [`Operation`] that keeps it.
-pub(crate) struct QuestionView {
+pub(crate) struct Question {
     pub(crate) kind: u32,
-    pub(crate) path: (*const u8, usize),
-    pub(crate) source: (*const u8, usize),
+    pub(crate) path: Vec<u8>,
+    pub(crate) source: Vec<u8>,
 }
 
 /// What the caller's mounter answered.
@@ -169,7 +152,7 @@ impl Operation {
         F: Future<Output = Result<Reply>> + Send + 'static,
     {
         let exchange = Arc::new(Exchange::default());
-        let work = Computation(Box::pin(work(AskingMounter(Arc::clone(&exchange)))));
+        let work = Box::pin(work(AskingMounter(Arc::clone(&exchange))));
         let asked = Question::default();
         Box::new(Operation { doing, sink, work, exchange, asked, aborted: false })
     }
@@ -177,7 +160,7 @@ impl Operation {
     /// Runs to the next question or to the end.
     pub(crate) fn advance(mut self: Box<Self>) -> Progress {
         let mut context = Context::from_waker(Waker::noop());
-        match self.work.0.as_mut().poll(&mut context) {
+        match self.work.as_mut().poll(&mut context) {
             Poll::Ready(_) if self.aborted => Progress::Aborted,
             Poll::Ready(outcome) => Progress::Ended(outcome),
             Poll::Pending => match self.exchange.take() {
@@ -215,15 +198,5 @@ impl Operation {
     /// declares without an error.
     pub(crate) fn may_fail(&self) -> bool {
         self.asked.kind != abi::RSP_ASK_CAN_SAFELY_SKIP_MOUNT_POINT_CHECK
-    }
-
-    /// The last question. Its pointers are valid until the operation is resumed or dropped.
-    pub(crate) fn question_view(&self) -> QuestionView {
-        let view = |bytes: &Vec<u8>| (bytes.as_ptr(), bytes.len());
-        QuestionView {
-            kind: self.asked.kind,
-            path: view(&self.asked.path),
-            source: view(&self.asked.source),
-        }
     }
 }

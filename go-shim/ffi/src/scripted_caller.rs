@@ -184,7 +184,7 @@ fn call(script: &mut Script<'_>, waiting: &mut Vec<Waiting>) {
         // Seconds of waiting find nothing.
         waiting.extract_if(.., |waiting| waiting.prepares).for_each(discard);
     }
-    let mut step = a_step();
+    let mut step = memory::a_step();
     let to = if script.number() < 250 { &raw mut *step } else { ptr::null_mut() };
     // SAFETY: the options and the step are whole or NULL, and the bytes are there or their length
     // is none.
@@ -234,30 +234,13 @@ fn answer(script: &mut Script<'_>, asks: Waiting, waiting: &mut Vec<Waiting>) {
     let fields = usize::from(script.number() % 4);
     let packed = script.packed(fields);
     let (texts, len) = passed(script, &packed);
-    let mut step = a_step();
+    let mut step = memory::a_step();
     let to = if script.number() < 250 { &raw mut *step } else { ptr::null_mut() };
     // SAFETY: as in `call`; the operation is handed back once, and to another thread it may be.
     let state = unsafe { rsp_resume(asks.operation, answer, texts, len, to) };
     if let Some(operation) = settle(state, to, false) {
         waiting.push(Waiting { operation, times: asks.times + 1, ..asks });
     }
-}
-
-/// A step full of what was in its memory before, as C has it.
-fn a_step() -> Box<Step> {
-    let nowhere = ptr::without_provenance_mut::<u8>(usize::MAX);
-    Box::new(Step {
-        state: u32::MAX,
-        question: u32::MAX,
-        number: i64::MIN,
-        text: nowhere,
-        text_len: usize::MAX,
-        source: nowhere,
-        source_len: usize::MAX,
-        error: nowhere.cast(),
-        operation: nowhere.cast(),
-        buffer: [0xAA; RSP_BUFFER_LEN],
-    })
 }
 
 /// Looks at all that a step holds, gives back what is the caller's, and returns what asks.

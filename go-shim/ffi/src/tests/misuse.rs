@@ -5,9 +5,10 @@ use std::ptr;
 use subpath_mountinfo::Place;
 use subpath_mountinfo::internal::coroutine::AsyncMounter;
 
-use super::{Drops, a_step, begin, failed, ok, options, pack, resume};
+use super::{Drops, begin, failed, ok, options, pack, resume};
 use crate::abi::*;
 use crate::exports::*;
+use crate::memory::a_step;
 use crate::reply::Reply;
 
 const INVALID: (u32, i32, u64) = (RSP_ERROR_ERRNO, nix::libc::EINVAL, 0);

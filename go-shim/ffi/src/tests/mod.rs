@@ -16,7 +16,7 @@ mod misuse;
 use crate::abi::*;
 use crate::call::{self, Call, ended};
 use crate::exports::*;
-use crate::memory;
+use crate::memory::{self, a_step};
 use crate::mounts;
 use crate::operation::{AskingMounter, Progress};
 use crate::reply::Reply;
@@ -43,23 +43,6 @@ fn failed(token: u64) -> Answer {
 
 fn aborted() -> Answer {
     Answer { kind: RSP_ANSWER_ABORTED, ..ok(0) }
-}
-
-/// A step full of what was in its memory before, as C has it.
-fn a_step() -> Box<Step> {
-    let nowhere = ptr::without_provenance_mut::<u8>(usize::MAX);
-    Box::new(Step {
-        state: u32::MAX,
-        question: u32::MAX,
-        number: i64::MIN,
-        text: nowhere,
-        text_len: usize::MAX,
-        source: nowhere,
-        source_len: usize::MAX,
-        error: nowhere.cast(),
-        operation: nowhere.cast(),
-        buffer: [0xAA; RSP_BUFFER_LEN],
-    })
 }
 
 impl Step {
@@ -97,7 +80,7 @@ where
     W: FnOnce(AskingMounter) -> F,
     F: Future<Output = Result<Reply>> + Send + 'static,
 {
-    let body = |call: Call<'_, 0>| Ok(call.ask(work));
+    let body = |call: Call<'_, 0>| call.ask(work);
     // SAFETY: the options and the step are whole.
     unsafe { call::begin("a test", options, ptr::null(), 0, &raw mut *step, body) }
 }
@@ -319,7 +302,7 @@ fn a_result_longer_than_the_buffer_is_the_callers() {
     {
         let mut step = a_step();
         let long = vec![b'x'; len];
-        let body = |_: Call<'_, 0>| -> Result<Progress> { Ok(ended(Ok(long.clone()))) };
+        let body = |_: Call<'_, 0>| -> Result<Progress> { ended(Ok(long.clone())) };
         // SAFETY: all is whole.
         let state =
             unsafe { call::begin("a test", &options(), ptr::null(), 0, &raw mut *step, body) };
@@ -342,7 +325,7 @@ fn every_kind_of_error_crosses_as_itself() {
         (Error::not_exist(), RSP_ERROR_NOT_EXIST, 2),
     ] {
         let mut step = a_step();
-        let body = |_: Call<'_, 0>| -> Result<Progress> { Ok(ended::<()>(Err(error.clone()))) };
+        let body = |_: Call<'_, 0>| -> Result<Progress> { ended::<()>(Err(error.clone())) };
         // SAFETY: all is whole.
         unsafe { call::begin("a test", &options(), ptr::null(), 0, &raw mut *step, body) };
         // SAFETY: the header's promise on errors.
