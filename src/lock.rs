@@ -12,7 +12,6 @@ use std::time::Duration;
 static STATE: Mutex<State> = Mutex::new(State { held: BTreeSet::new(), waiting: 0 });
 static RELEASED: Condvar = Condvar::new();
 
-#[derive(Debug)]
 struct State {
     held: BTreeSet<Vec<u8>>,
     /// How many callers wait, so that nobody is notified (a system call) if there are none.
@@ -20,7 +19,6 @@ struct State {
 }
 
 /// A lock on a target, which ends when this is dropped.
-#[derive(Debug)]
 pub(crate) struct Lock {
     target: Option<Vec<u8>>,
 }

@@ -287,7 +287,6 @@ impl Levels<'_> {
 }
 
 /// How much of a path exists; see [`existing_prefix`].
-#[derive(Debug)]
 pub struct Prefix {
     /// The part that exists, or what the original names beside an error.
     pub path: Vec<u8>,

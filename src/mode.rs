@@ -1,6 +1,6 @@
 //! [`DirectoryMode`]: the mode of a directory that is to be made.
 
-use subpath_mountinfo::{Error, ErrorKind, Result, text};
+use subpath_mountinfo::{Error, ErrorKind, Result};
 
 /// The modes that mkdirat(2) and fchmod(2) are called with for one directory.
 ///
@@ -21,7 +21,7 @@ impl DirectoryMode {
     /// [`ErrorKind::InvalidInput`] if it has other bits.
     pub fn from_unix(mode: u32) -> Result<Self> {
         if mode & !0o7777 != 0 {
-            let text = text!("0o%s is no mode of a directory", format!("{mode:o}"));
+            let text = format!("0o{mode:o} is no mode of a directory");
             return Err(Error::new(text).of_kind(ErrorKind::InvalidInput));
         }
         Ok(DirectoryMode { for_mkdir: mode & 0o777, for_chmod: mode })

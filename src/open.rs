@@ -50,12 +50,9 @@ pub(crate) fn open_unmounted(base: &OwnedFd, relative: &[u8]) -> Option<OwnedFd>
 
 /// What of a clean path follows a base that is clean but for slashes at its end and is not the root.
 pub(crate) fn strictly_below<'p>(path: &'p [u8], base: &[u8]) -> Option<&'p [u8]> {
-    let mut base = base;
-    while let Some(shorter) = base.strip_suffix(b"/") {
-        base = shorter;
-    }
-    let is_root = base.is_empty();
-    path.strip_prefix(base)?.strip_prefix(b"/").filter(|below| !below.is_empty() && !is_root)
+    let base = go_path::without_trailing_slashes(base);
+    let is_root = matches!(base, b"" | b"/");
+    go_path::below(path, base).filter(|below| !below.is_empty() && !is_root)
 }
 
 /// Opens the base for reading, as the original does, but never waits for a FIFO's writer.

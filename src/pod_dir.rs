@@ -20,7 +20,6 @@ const TO_READ: OFlag = OFlag::O_RDONLY.union(OFlag::O_NOFOLLOW).union(OFlag::O_D
 
 /// A pod's directory; opened when it is needed, for a name with `..` in it leads to paths that do not
 /// need it, and one call opens a path in which nothing is a link.
-#[derive(Debug)]
 pub(crate) struct PodDir {
     path: Vec<u8>,
     dir: OnceLock<Sys<OwnedFd>>,

@@ -5,7 +5,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use subpath_mountinfo::internal::coroutine::{self, Direct};
+use subpath_mountinfo::internal::coroutine;
 use subpath_mountinfo::internal::paths::{bytes_of, into_path};
 use subpath_mountinfo::{self as mountinfo, KernelMounter, Mounter, Profile, Result, text};
 
@@ -115,7 +115,7 @@ impl<M: Mounter> Subpather<M> {
         let target = if self.mounter.is_kernel() {
             native::prepare::prepare(subpath, self.profile)
         } else {
-            coroutine::run(asked::prepare::prepare(&Direct(&self.mounter), subpath, self.profile))
+            coroutine::run(asked::prepare::prepare(&self.mounter, subpath, self.profile))
         };
         target.map(into_path)
     }
@@ -147,8 +147,7 @@ impl<M: Mounter> Subpather<M> {
         if self.mounter.is_kernel() {
             return native::clean::clean_sub_paths(pod_dir, volume, self.profile);
         }
-        let mounter = Direct(&self.mounter);
-        coroutine::run(asked::clean::clean_sub_paths(&mounter, pod_dir, volume, self.profile))
+        coroutine::run(asked::clean::clean_sub_paths(&self.mounter, pod_dir, volume, self.profile))
     }
 
     /// Makes the directory `subdir` below `base` with every missing level, and gives each level that it

@@ -18,7 +18,6 @@ use subpath_mountinfo::internal::sys::{self, Kind, Stat, Sys};
 use crate::open::{DIRECTORY, PATH, open_unmounted, strictly_below, trace_components};
 
 /// A path that leads through no symlink, and the file that it names, opened with `O_PATH`.
-#[derive(Debug)]
 pub(crate) struct SymlinkFree<'p> {
     /// The path and its base without slashes at their ends: filepath.EvalSymlinks leaves them so.
     pub(crate) path: &'p [u8],

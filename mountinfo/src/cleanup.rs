@@ -6,7 +6,7 @@ pub(crate) mod native;
 use std::path::Path;
 
 use crate::error::{Error, GoError, Result};
-use crate::internal::coroutine::{self, Direct};
+use crate::internal::coroutine;
 use crate::internal::paths::bytes_of;
 use crate::internal::sys;
 use crate::mounter::{Mounter, Place};
@@ -103,12 +103,8 @@ pub fn cleanup_mount_point<M: Mounter + ?Sized>(
 ) -> Result<()> {
     let path = bytes_of(&path);
     if !mounter.is_kernel() {
-        return coroutine::run(asked::clean_up(
-            &Direct(mounter),
-            Place::at_bytes(path),
-            extensive,
-            profile,
-        ));
+        let at = Place::at_bytes(path);
+        return coroutine::run(asked::clean_up(mounter, at, extensive, profile));
     }
     let mut program = ByProgram::of(path);
     while program.is_due() {

@@ -44,7 +44,7 @@ pub struct Error(Box<Repr>);
 /// The result of every fallible function of both crates.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Repr {
     go: GoError,
     /// The kind, where it does not follow from the errno.

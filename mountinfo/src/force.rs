@@ -14,13 +14,14 @@ use std::time::Duration;
 use entry::Entry;
 use unmount::Outcome;
 
-use crate::cleanup::{cleanup_mount_point, skip};
+use crate::cleanup::{asked, skip};
 use crate::error::{Error, Result};
-use crate::internal::paths::{bytes_of, path_of};
+use crate::internal::coroutine;
+use crate::internal::paths::bytes_of;
 use crate::internal::sys::{self, RawErrno, Sys};
 use crate::internal::worker::Deadline;
 use crate::kernel::KernelMounter;
-use crate::mounter::{MountPoint, Mounter, Place, Source};
+use crate::mounter::{Mounter, Place, Source};
 use crate::profile::Profile;
 use crate::utab::{self, UtabTarget};
 use crate::{log, wrap};
@@ -66,7 +67,7 @@ impl ForceMounter for KernelMounter {
 /// Unmounts everything at a path and removes the empty directory or file, in bounded time
 /// (`CleanupMountWithForce`).
 ///
-/// Use it instead of [`cleanup_mount_point`] for volumes whose server may hang, such as NFS or FUSE.
+/// Use it instead of [`cleanup_mount_point`](crate::cleanup_mount_point) for volumes whose server may hang, such as NFS or FUSE.
 ///
 /// A mount is unmounted by force (umount2(2) with `MNT_FORCE`) if the plain unmount takes longer than
 /// `timeout`, or if it is busy and its server does not respond within `timeout`. Force aborts the pending
@@ -85,7 +86,7 @@ impl ForceMounter for KernelMounter {
 /// remove that.) [`crate::state`] counts such threads. If the process is killed, it cannot end before
 /// their system calls return.
 ///
-/// A mount with an entry in /run/mount/utab is unmounted by umount(8) first, as [`cleanup_mount_point`] does.
+/// A mount with an entry in /run/mount/utab is unmounted by umount(8) first, as [`cleanup_mount_point`](crate::cleanup_mount_point) does.
 /// umount(8) has half of the timeout and is then killed.
 ///
 /// # Result
@@ -97,7 +98,7 @@ impl ForceMounter for KernelMounter {
 /// end that wait for the server.
 ///
 /// # Errors
-/// - Those of [`cleanup_mount_point`].
+/// - Those of [`cleanup_mount_point`](crate::cleanup_mount_point).
 /// - ETIMEDOUT if force did not help, or while an earlier unmount of the same mount still hangs.
 ///
 /// # Examples
@@ -120,12 +121,8 @@ pub fn cleanup_mount_with_force<M: ForceMounter + ?Sized>(
 ) -> Result<()> {
     let path = bytes_of(&path);
     if !mounter.is_kernel() {
-        return cleanup_mount_point(
-            &Forcing { mounter, timeout },
-            path_of(path),
-            extensive,
-            profile,
-        );
+        let (mounter, at) = (&Forcing { mounter, timeout }, Place::at_bytes(path));
+        return coroutine::run(asked::clean_up(mounter, at, extensive, profile));
     }
     let budget = Budget::new(path, timeout);
     let mut entry = match entry::find(path, budget.step()?)? {
@@ -252,33 +249,24 @@ struct Forcing<'m, M: ?Sized> {
     timeout: Duration,
 }
 
-impl<M: ForceMounter + ?Sized> Mounter for Forcing<'_, M> {
-    fn is_mount_point(&self, at: Place<'_>) -> Result<bool> {
+impl<M: ForceMounter + ?Sized> coroutine::AsyncMounter for Forcing<'_, M> {
+    async fn is_mount_point(&self, at: Place<'_>) -> Result<bool> {
         self.mounter.is_mount_point(at)
     }
-
-    fn is_likely_not_mount_point(&self, at: Place<'_>) -> Result<bool> {
+    async fn is_likely_not_mount_point(&self, at: Place<'_>) -> Result<bool> {
         self.mounter.is_likely_not_mount_point(at)
     }
-
-    fn can_safely_skip_mount_point_check(&self) -> bool {
+    async fn can_safely_skip_mount_point_check(&self) -> bool {
         self.mounter.can_safely_skip_mount_point_check()
     }
-
-    fn bind(&self, source: Source<'_>, at: Place<'_>) -> Result<()> {
+    async fn bind(&self, source: Source<'_>, at: Place<'_>) -> Result<()> {
         self.mounter.bind(source, at)
     }
-
-    fn unmount(&self, at: Place<'_>) -> Result<()> {
+    async fn unmount(&self, at: Place<'_>) -> Result<()> {
         self.mounter.unmount_with_force(at, self.timeout)
     }
-
-    fn unmount_lazily(&self, at: Place<'_>) -> Result<()> {
+    async fn unmount_lazily(&self, at: Place<'_>) -> Result<()> {
         self.mounter.unmount_lazily(at)
-    }
-
-    fn list(&self) -> Result<Vec<MountPoint>> {
-        self.mounter.list()
     }
 }
 
@@ -286,6 +274,7 @@ impl<M: ForceMounter + ?Sized> Mounter for Forcing<'_, M> {
 mod tests {
     use super::*;
     use crate::fake::FakeMounter;
+    use crate::mounter::MountPoint;
     use std::sync::Mutex;
 
     const LONG: Duration = Duration::from_secs(60);

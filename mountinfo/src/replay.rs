@@ -36,7 +36,7 @@ use crate::table::{MountRecord, MountTable, covering, path_in_file_system};
 #[derive(Debug)]
 pub struct ReplayMounter {
     /// The directory that stands for the table's `/`, cleaned.
-    root: Vec<u8>,
+    root: PathBuf,
     mounts: Mutex<Vec<MountRecord>>,
 }
 
@@ -56,7 +56,7 @@ impl ReplayMounter {
     /// # Errors
     /// Those of [`MountTable::records`].
     pub fn rooted_at(root: impl AsRef<Path>, table: &MountTable) -> Result<Self> {
-        let root = go_path::clean(root.as_ref().as_os_str().as_bytes());
+        let root = into_path(go_path::clean(bytes_of(&root)));
         Ok(ReplayMounter { root, mounts: Mutex::new(table.records()?) })
     }
 
@@ -72,12 +72,7 @@ impl ReplayMounter {
     /// The path in the table of a path here; `None` when it lies outside of the root.
     fn inside(&self, path: &[u8]) -> Option<Vec<u8>> {
         let path = go_path::clean(path);
-        let below = path.strip_prefix(self.root.strip_suffix(b"/").unwrap_or(&self.root))?;
-        match below.first() {
-            None => Some(b"/".to_vec()),
-            Some(b'/') => Some(below.to_vec()),
-            Some(_) => None,
-        }
+        Some([b"/", go_path::below(&path, bytes_of(&self.root))?].concat())
     }
 
     /// What is seen at the place, if something is mounted there.
@@ -150,8 +145,9 @@ impl Mounter for ReplayMounter {
     fn list(&self) -> Result<Vec<MountPoint>> {
         let here = |mount: &MountRecord| {
             let mut listed = MountPoint::from(mount);
-            if self.root != b"/" {
-                listed.path = into_path(go_path::join(&[&self.root, bytes_of(&listed.path)]));
+            if self.root != Path::new("/") {
+                let path = [bytes_of(&self.root), bytes_of(&listed.path)];
+                listed.path = into_path(go_path::join(&path));
             }
             listed
         };

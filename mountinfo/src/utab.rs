@@ -24,7 +24,7 @@ use crate::{check, locate, log};
 pub(crate) const UTAB: &str = "/run/mount/utab";
 
 /// A mount point that has an entry: the paths by which an entry may name it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct UtabTarget(Vec<Vec<u8>>);
 
 impl UtabTarget {
@@ -155,7 +155,6 @@ fn count(text: &[u8], names: &[Vec<u8>]) -> usize {
 /// What is still mounted then is unmounted by umount2(2). That is everything if umount(8) fails, or if the
 /// server does not answer within [`crate::health::PATIENCE`]. An entry that stays behind is a line in a
 /// file, which is better than a volume that stays mounted.
-#[derive(Debug)]
 pub struct ByProgram<'p> {
     path: &'p [u8],
     noted: Option<UtabTarget>,

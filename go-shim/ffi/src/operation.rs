@@ -41,7 +41,7 @@ pub(crate) enum Progress {
 }
 
 /// One question to the caller's mounter: an `RSP_ASK_…`, and what it is about.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Question {
     pub(crate) kind: u32,
     pub(crate) path: Vec<u8>,
@@ -49,7 +49,6 @@ pub(crate) struct Question {
 }
 
 /// What the caller's mounter answered.
-#[derive(Debug)]
 pub(crate) enum Answered {
     /// It did what it was asked, or answered a question with yes or no.
     Value(bool),
@@ -61,10 +60,10 @@ pub(crate) enum Answered {
 
 /// What the future and the caller exchange: the future puts a question into the slot, the caller puts
 /// the answer there.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Exchange(Mutex<Slot>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 enum Slot {
     #[default]
     Empty,
@@ -85,7 +84,6 @@ impl Exchange {
 
 /// The mounter of an operation that asks: it puts each question into the exchange and waits for the
 /// answer.
-#[derive(Debug)]
 pub(crate) struct AskingMounter(Arc<Exchange>);
 
 impl AskingMounter {

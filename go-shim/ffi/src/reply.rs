@@ -3,7 +3,7 @@
 use subpath_mountinfo::Error;
 
 /// What an operation results in.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Reply {
     pub(crate) number: i64,
     pub(crate) bytes: Vec<u8>,

@@ -9,7 +9,7 @@ use crate::profile::Profile;
 use crate::{flatten, log, text};
 
 /// Cleans up a place as [`cleanup_mount_point`](crate::cleanup_mount_point) does with a caller's mounter.
-pub async fn clean_up<M: AsyncMounter>(
+pub async fn clean_up<M: AsyncMounter + ?Sized>(
     mounter: &M,
     at: Place<'_>,
     extensive: bool,
@@ -70,7 +70,7 @@ impl From<Check> for Error {
 
 /// Removes the place if nothing is mounted on it, and returns whether it no longer exists
 /// (`removePathIfNotMountPoint`).
-async fn remove_if_not_mount_point<M: AsyncMounter>(
+async fn remove_if_not_mount_point<M: AsyncMounter + ?Sized>(
     mounter: &M,
     at: Place<'_>,
     extensive: bool,

@@ -40,7 +40,7 @@ macro_rules! with_cause {
 }
 
 /// The error that the original would have returned.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum GoError {
     /// The kernel's answer alone (`syscall.Errno`).
     Errno(i32),
@@ -74,7 +74,7 @@ pub enum GoError {
 }
 
 /// An error of a caller's mounter, with what the operations need to know about it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Foreign {
     /// A number by which the mounter's owner finds its own error value again; 0 for none.
     pub token: u64,

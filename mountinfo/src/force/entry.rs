@@ -15,7 +15,7 @@ use crate::locate;
 use crate::mounter::Place;
 
 /// An entry of an open directory.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Entry {
     pub(super) dir: Arc<OwnedFd>,
     pub(super) name: Vec<u8>,
@@ -29,7 +29,7 @@ pub(super) struct Entry {
 }
 
 /// The identity of an entry: its directory, and its name in it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct EntryId {
     dir: FileId,
     name: Vec<u8>,

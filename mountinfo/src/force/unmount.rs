@@ -46,7 +46,7 @@ pub(super) enum Outcome {
     NotMounted(Option<RawErrno>),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     mount: MountId,
     entry: EntryId,

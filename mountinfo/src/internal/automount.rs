@@ -8,7 +8,7 @@ use nix::fcntl::OFlag;
 use crate::internal::sys;
 
 /// An automount point on which nothing is mounted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Automount<'p> {
     /// The path itself is one. It can be opened with `O_PATH` without triggering it.
     Itself,

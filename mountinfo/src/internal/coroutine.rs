@@ -1,7 +1,7 @@
 //! What lets an operation with a caller's mounter be a coroutine: it asks the mounter a question, and goes on
 //! when the answer arrives.
 //!
-//! A Rust mounter answers at once ([`Direct`]). The C boundary's mounter returns each question to its caller and
+//! A [`Mounter`] answers at once. The C boundary's mounter returns each question to its caller and
 //! goes on with the answer, so that the caller's code never runs below a frame of the library.
 
 use std::future::Future;
@@ -22,32 +22,29 @@ pub trait AsyncMounter {
     async fn unmount_lazily(&self, at: Place<'_>) -> Result<()>;
 }
 
-/// A [`Mounter`] as an [`AsyncMounter`] that never waits.
-#[derive(Debug)]
-pub struct Direct<'m, M: ?Sized>(pub &'m M);
-
-impl<M: Mounter + ?Sized> AsyncMounter for Direct<'_, M> {
+/// A [`Mounter`] never waits.
+impl<M: Mounter + ?Sized> AsyncMounter for M {
     async fn is_mount_point(&self, at: Place<'_>) -> Result<bool> {
-        self.0.is_mount_point(at)
+        Mounter::is_mount_point(self, at)
     }
     async fn is_likely_not_mount_point(&self, at: Place<'_>) -> Result<bool> {
-        self.0.is_likely_not_mount_point(at)
+        Mounter::is_likely_not_mount_point(self, at)
     }
     async fn can_safely_skip_mount_point_check(&self) -> bool {
-        self.0.can_safely_skip_mount_point_check()
+        Mounter::can_safely_skip_mount_point_check(self)
     }
     async fn bind(&self, source: Source<'_>, at: Place<'_>) -> Result<()> {
-        self.0.bind(source, at)
+        Mounter::bind(self, source, at)
     }
     async fn unmount(&self, at: Place<'_>) -> Result<()> {
-        self.0.unmount(at)
+        Mounter::unmount(self, at)
     }
     async fn unmount_lazily(&self, at: Place<'_>) -> Result<()> {
-        self.0.unmount_lazily(at)
+        Mounter::unmount_lazily(self, at)
     }
 }
 
-/// Runs an operation whose mounter is [`Direct`], so that it ends without waiting.
+/// Runs an operation with a [`Mounter`], which ends without waiting.
 ///
 /// # Errors
 /// Those of the operation.

@@ -73,7 +73,6 @@ macro_rules! event {
 }
 
 /// One log line.
-#[derive(Debug)]
 pub struct Line {
     /// Its level.
     pub level: Level,

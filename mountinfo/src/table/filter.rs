@@ -9,7 +9,7 @@ use memchr::memchr2;
 use super::escape::{escape_path, unescape_path};
 use super::line::{Head, device, number};
 use super::record::{DeviceNumber, ROOT_DELETED};
-use crate::internal::go_path::{self, is_at_or_below};
+use crate::internal::go_path;
 use crate::internal::paths::bytes_of;
 
 /// The mark on the mount point of a deleted root, as it is printed.
@@ -144,9 +144,11 @@ impl Filter {
         let Ok(head) = Head::split(line) else { return false };
         match &self.0 {
             Condition::At(path) => path.compare_mount_point(&head, |field, path| field == path),
-            Condition::Under(base) => base.compare_mount_point(&head, is_at_or_below),
+            Condition::Under(base) => {
+                base.compare_mount_point(&head, |field, base| go_path::below(field, base).is_some())
+            }
             Condition::Covering(path) => {
-                path.compare_mount_point(&head, |field, path| is_at_or_below(path, field))
+                path.compare_mount_point(&head, |field, path| go_path::below(path, field).is_some())
             }
             Condition::Device(wanted) => device(head.device) == Some(*wanted),
             Condition::Root(wanted, root) => {

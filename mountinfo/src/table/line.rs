@@ -17,7 +17,7 @@ use crate::text;
 ///       device     mount options    fields   separator
 ///                  point
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fields<'a> {
     pub(super) head: Head<'a>,
     pub(super) mount_options: &'a [u8],
@@ -28,7 +28,7 @@ pub(super) struct Fields<'a> {
 }
 
 /// The fields by which lines are looked up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head<'a> {
     pub(super) id: &'a [u8],
     pub(super) parent_id: &'a [u8],
@@ -37,68 +37,36 @@ pub(super) struct Head<'a> {
     pub(super) mount_point: &'a [u8],
 }
 
-/// A field, as an error message names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Field {
-    Id,
-    ParentId,
-    Device,
-    Root,
-    MountPoint,
-    MountOptions,
-    Separator,
-    FsType,
-    Source,
-    SuperOptions,
-}
-
-impl Field {
-    /// The name in an error message.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Field::Id => "mount ID",
-            Field::ParentId => "parent ID",
-            Field::Device => "major:minor",
-            Field::Root => "root",
-            Field::MountPoint => "mount point",
-            Field::MountOptions => "mount options",
-            Field::Separator => "separator",
-            Field::FsType => "file system type",
-            Field::Source => "source",
-            Field::SuperOptions => "super options",
-        }
-    }
-}
-
 /// Why a line is malformed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Malformed {
-    pub(super) field: Field,
+    /// The name of the field.
+    pub(super) field: &'static str,
     pub(super) problem: Vec<u8>,
 }
 
 impl Malformed {
-    pub(super) fn missing(field: Field) -> Self {
+    pub(super) fn missing(field: &'static str) -> Self {
         Malformed { field, problem: b"missing".to_vec() }
     }
 
     /// A field with a wrong value, which the message shows. Not for options, which may hold a secret:
     /// some network file systems have a password there.
-    pub(super) fn value(field: Field, value: &[u8], wanted: &str) -> Self {
+    pub(super) fn value(field: &'static str, value: &[u8], wanted: &str) -> Self {
         let problem = format!("\"{}\" is not {wanted}", value.escape_ascii()).into_bytes();
         Malformed { field, problem }
     }
 
     /// Makes the error, with the name of the file and the number of the line.
     pub(super) fn at(self, file: &[u8], line: usize) -> Error {
-        let field = self.field.name();
-        let text = text!("%s: line %d: %s: %s", file, line, field, self.problem);
+        let Malformed { field, problem } = self;
+        let text = text!("%s: line %d: %s: %s", file, line, field, problem);
         Error::new(text).of_kind(ErrorKind::MalformedTable { line, field })
     }
 }
 
 /// Takes a field off the front of `rest`, and the space after it.
-fn cut<'a>(rest: &mut Option<&'a [u8]>, field: Field) -> Result<&'a [u8], Malformed> {
+fn cut<'a>(rest: &mut Option<&'a [u8]>, field: &'static str) -> Result<&'a [u8], Malformed> {
     let text = rest.ok_or_else(|| Malformed::missing(field))?;
     match memchr(b' ', text) {
         Some(space) => {
@@ -113,7 +81,7 @@ fn cut<'a>(rest: &mut Option<&'a [u8]>, field: Field) -> Result<&'a [u8], Malfor
 }
 
 /// Takes a field that must not be empty off the front of `rest`.
-fn cut_filled<'a>(rest: &mut Option<&'a [u8]>, field: Field) -> Result<&'a [u8], Malformed> {
+fn cut_filled<'a>(rest: &mut Option<&'a [u8]>, field: &'static str) -> Result<&'a [u8], Malformed> {
     let text = cut(rest, field)?;
     if text.is_empty() { Err(Malformed::missing(field)) } else { Ok(text) }
 }
@@ -122,11 +90,11 @@ impl<'a> Head<'a> {
     /// Takes the first five fields off the front of `rest`.
     fn cut(rest: &mut Option<&'a [u8]>) -> Result<Self, Malformed> {
         Ok(Head {
-            id: cut_filled(rest, Field::Id)?,
-            parent_id: cut_filled(rest, Field::ParentId)?,
-            device: cut_filled(rest, Field::Device)?,
-            root: cut_filled(rest, Field::Root)?,
-            mount_point: cut_filled(rest, Field::MountPoint)?,
+            id: cut_filled(rest, "mount ID")?,
+            parent_id: cut_filled(rest, "parent ID")?,
+            device: cut_filled(rest, "major:minor")?,
+            root: cut_filled(rest, "root")?,
+            mount_point: cut_filled(rest, "mount point")?,
         })
     }
 
@@ -139,12 +107,12 @@ impl<'a> Fields<'a> {
     pub(super) fn split(line: &'a [u8]) -> Result<Self, Malformed> {
         let mut rest = Some(line);
         let head = Head::cut(&mut rest)?;
-        let mount_options = cut_filled(&mut rest, Field::MountOptions)?;
+        let mount_options = cut_filled(&mut rest, "mount options")?;
 
-        let optional_start = rest.ok_or_else(|| Malformed::missing(Field::Separator))?;
+        let optional_start = rest.ok_or_else(|| Malformed::missing("separator"))?;
         let mut optional_len = 0;
         loop {
-            let field = cut(&mut rest, Field::Separator)?;
+            let field = cut(&mut rest, "separator")?;
             if field == b"-" {
                 break;
             }
@@ -152,14 +120,14 @@ impl<'a> Fields<'a> {
         }
         let optional = optional_start[..optional_len].trim_ascii_end();
 
-        let fs_type = cut_filled(&mut rest, Field::FsType)?;
+        let fs_type = cut_filled(&mut rest, "file system type")?;
         // Empty if the mount was made with an empty name: two spaces in a row.
-        let source = cut(&mut rest, Field::Source)?;
+        let source = cut(&mut rest, "source")?;
         // The rest of the line, with any spaces: file systems printed them unescaped before Linux 4.0
         // added seq_show_option(), and may still.
         let super_options = match rest {
             Some(text) if !text.is_empty() => text,
-            _ => return Err(Malformed::missing(Field::SuperOptions)),
+            _ => return Err(Malformed::missing("super options")),
         };
         Ok(Fields { head, mount_options, optional, fs_type, source, super_options })
     }

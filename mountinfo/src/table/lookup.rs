@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::record::MountRecord;
-use crate::internal::go_path::is_at_or_below;
+use crate::internal::go_path::below;
 use crate::internal::paths::bytes_of;
 
 /// Finds the mount that a clean, absolute path is on, as the kernel's path walk does: it starts at
@@ -35,7 +35,7 @@ pub(crate) fn covering<'r>(
             // A mount on the root directory of the process cannot be seen from there: a path walk
             // starts on the root mount itself (fs/namei.c, path_init()).
             let hidden = std::ptr::eq(current.record, root.record) && mount.mount_point == b"/";
-            !hidden && is_at_or_below(mount.mount_point, current.mount_point)
+            !hidden && below(mount.mount_point, current.mount_point).is_some()
         });
         match nearest(mounts) {
             Some(next) => current = next,
@@ -56,7 +56,7 @@ struct Candidate<'r> {
 impl<'r> Candidate<'r> {
     fn of(record: &'r MountRecord, path: &[u8]) -> Option<Self> {
         let points = [bytes_of(&record.mount_point), bytes_of(record.mount_point_path())];
-        let mount_point = points.into_iter().find(|point| is_at_or_below(path, point))?;
+        let mount_point = points.into_iter().find(|point| below(path, point).is_some())?;
         Some(Candidate { record, mount_point })
     }
 }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use procfs::process::{MountInfo, MountOptFields};
 
 use super::escape::{unescape_name, unescape_path};
-use super::line::{Field, Fields, Malformed, device, number};
+use super::line::{Fields, Malformed, device, number};
 use super::options::{MountOptions, OptionalFields, Propagation};
 use super::record::MountRecord;
 use crate::error::Result;
@@ -55,6 +55,7 @@ impl Parser {
     pub(super) fn record(&mut self, line: &[u8]) -> Result<MountRecord, Malformed> {
         let fields = Fields::split(line)?;
         self.write_line_for_procfs(&fields);
+        // Neither error is kept: `wrong_number` finds the field that is at fault, and names it.
         let parsed = std::str::from_utf8(&self.scratch)
             .ok()
             .and_then(|line| MountInfo::from_line(line).ok())
@@ -179,10 +180,10 @@ fn propagation(parsed: &[MountOptFields], optional: &[u8]) -> Propagation {
 fn wrong_number(fields: &Fields<'_>) -> Malformed {
     let head = &fields.head;
     if number::<u64>(head.id).is_none() {
-        Malformed::value(Field::Id, head.id, "a number")
+        Malformed::value("mount ID", head.id, "a number")
     } else if number::<u64>(head.parent_id).is_none() {
-        Malformed::value(Field::ParentId, head.parent_id, "a number")
+        Malformed::value("parent ID", head.parent_id, "a number")
     } else {
-        Malformed::value(Field::Device, head.device, "a pair of numbers")
+        Malformed::value("major:minor", head.device, "a pair of numbers")
     }
 }

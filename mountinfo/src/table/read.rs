@@ -10,11 +10,12 @@ use std::sync::LazyLock;
 use memchr::memchr;
 
 use super::filter::Filter;
-use super::line::Malformed;
+use super::line::{Malformed, number};
 use super::parse::Parser;
 use super::record::MountRecord;
 use crate::error::{Error, Result};
 use crate::internal::sys;
+use crate::text;
 
 /// An iterator over the records of a mount table that holds one line in memory, however long the
 /// table is.
@@ -211,11 +212,11 @@ fn fill<'r>(input: &'r mut impl BufRead, name: &[u8]) -> Result<&'r [u8]> {
 }
 
 fn open(path: &Path) -> Result<File> {
-    let bytes = path.as_os_str().as_bytes();
-    if sys::has_nul(bytes) {
-        return Err(Error::at_path("open", bytes, sys::EINVAL));
+    let name = path.as_os_str().as_bytes();
+    if sys::has_nul(name) {
+        return Err(Error::at_path("open", name, sys::EINVAL));
     }
-    File::open(path).map_err(|error| io_error("open", path.as_os_str().as_bytes(), &error))
+    File::open(path).map_err(|error| io_error("open", name, &error))
 }
 
 fn read_error(name: &[u8], error: &io::Error) -> Error {
@@ -225,12 +226,7 @@ fn read_error(name: &[u8], error: &io::Error) -> Error {
 fn io_error(op: &'static str, path: &[u8], error: &io::Error) -> Error {
     match error.raw_os_error() {
         Some(errno) => Error::at_path(op, path, errno),
-        None => {
-            let mut text = format!("{op} ").into_bytes();
-            text.extend_from_slice(path);
-            text.extend_from_slice(format!(": {error}").as_bytes());
-            Error::new(text)
-        }
+        None => Error::new(text!("%s %s: %s", op, path, error.to_string())),
     }
 }
 
@@ -262,10 +258,7 @@ fn read_until_same(file: &mut (impl Read + Seek), name: &[u8]) -> Result<Vec<u8>
         }
         before = now;
     }
-    let mut text = b"could not get consistent content of ".to_vec();
-    text.extend_from_slice(name);
-    text.extend_from_slice(format!(" after {TRIES} attempts").as_bytes());
-    Err(Error::new(text))
+    Err(Error::new(text!("could not get consistent content of %s after %d attempts", name, TRIES)))
 }
 
 /// Whether this kernel is older than 5.8. There, a mount is missing from the table if another one
@@ -276,11 +269,10 @@ static READS_MAY_DIFFER: LazyLock<bool> = LazyLock::new(|| {
 });
 
 fn is_before_5_8(release: &[u8]) -> bool {
-    let mut parts = release.split(|byte| !byte.is_ascii_digit()).map(|digits| {
-        std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u32>().ok())
-    });
+    let mut parts = release.split(|byte| !byte.is_ascii_digit()).map(number::<u32>);
     match (parts.next().flatten(), parts.next().flatten()) {
         (Some(major), Some(minor)) => (major, minor) < (5, 8),
+        // What is no version counts as old.
         _ => true,
     }
 }

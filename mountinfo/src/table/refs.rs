@@ -134,7 +134,7 @@ fn resolve(path: &[u8]) -> Result<Option<Vec<u8>>> {
 /// Returns the root that a bind mount of `path` would have. `path` is clean and on `mount`.
 pub(crate) fn path_in_file_system(mount: &MountRecord, path: &[u8]) -> PathBuf {
     let mount_point = [bytes_of(&mount.mount_point), bytes_of(mount.mount_point_path())];
-    let below = mount_point.into_iter().find_map(|base| path.strip_prefix(base)).unwrap_or(b"");
+    let below = mount_point.into_iter().find_map(|base| go_path::below(path, base)).unwrap_or(b"");
     if below.is_empty() {
         return mount.root.clone();
     }
@@ -143,7 +143,7 @@ pub(crate) fn path_in_file_system(mount: &MountRecord, path: &[u8]) -> PathBuf {
     let base = bytes_of(mount.root_path());
     let mut root = base.strip_suffix(b"/").unwrap_or(base).to_vec();
     root.push(b'/');
-    root.extend_from_slice(below.strip_prefix(b"/").unwrap_or(below));
+    root.extend_from_slice(below);
     if mount.is_deleted() {
         // Only an empty directory can be deleted: what was in it was deleted before.
         root.extend_from_slice(ROOT_DELETED);

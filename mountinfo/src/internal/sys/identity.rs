@@ -5,7 +5,8 @@ use std::os::fd::AsFd;
 use nix::fcntl::{AT_FDCWD, OFlag};
 use rustix::fs::{AtFlags, Statx, StatxAttributes, StatxFlags};
 
-use super::{Features, Sys, mount_id, openat, retry};
+use super::statx::cached_statx;
+use super::{Features, Sys, mount_id, openat};
 
 /// The identity of a mount: its unique ID (`STATX_MNT_ID_UNIQUE`, Linux 6.8) and its device. Before Linux
 /// 6.8 the ID is one that another mount may get later.
@@ -84,7 +85,7 @@ pub fn mount_id_at(dir: impl AsFd, name: &[u8]) -> Sys<u64> {
 
 /// Where the kernel starts to resolve a path of this thread. Two threads mean the same by a path only if
 /// its origin is the same for both.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PathOrigin {
     root: FileId,
     /// The path of the working directory; empty for an absolute path.
@@ -104,9 +105,8 @@ pub fn path_origin(path: &[u8]) -> Sys<PathOrigin> {
 
 /// statx(2) of an entry, or of the open file itself if the name is empty.
 fn look(file: impl AsFd, name: &[u8], mask: StatxFlags) -> Sys<Statx> {
-    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
-    let flags = if name.is_empty() { flags | AtFlags::EMPTY_PATH } else { flags };
-    retry(|| rustix::fs::statx(file.as_fd(), name, flags, mask))
+    let of_itself = if name.is_empty() { AtFlags::EMPTY_PATH } else { AtFlags::empty() };
+    cached_statx(file, name, AtFlags::SYMLINK_NOFOLLOW | of_itself, mask)
 }
 
 /// The mount whose root is at a path, by its unique ID.
@@ -123,8 +123,7 @@ pub enum UniqueRoot {
 /// Returns the mount whose root is at a path. Symbolic links are followed, an automount is not triggered, and
 /// the mounted file system is not waited for. EACCES for a FUSE mount of another user.
 pub fn unique_root(path: &[u8]) -> Sys<UniqueRoot> {
-    let flags = AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
-    let found = retry(|| rustix::fs::statx(rustix::fs::CWD, path, flags, MNT_ID_UNIQUE))?;
+    let found = cached_statx(AT_FDCWD, path, AtFlags::empty(), MNT_ID_UNIQUE)?;
     let has_id = StatxFlags::from_bits_retain(found.stx_mask).contains(MNT_ID_UNIQUE);
     Ok(match found.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) {
         true if !found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) => UniqueRoot::NotRoot,

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use super::{ENOENT, Kind, RawErrno, Sys, TRIES, cached_stat_at, fault};
 
 /// An entry of a directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The name.
     pub name: Vec<u8>,

@@ -2,9 +2,8 @@
 
 use std::os::fd::AsFd;
 
-use nix::fcntl::AtFlags;
 use nix::{fcntl, libc};
-use rustix::fs::{StatxAttributes, StatxFlags};
+use rustix::fs::{AtFlags, Statx, StatxAttributes, StatxFlags};
 
 use super::proc::{or_no_proc, proc_info_of};
 use super::{Features, Stat, Sys, fault, kind_of, retry};
@@ -31,14 +30,14 @@ pub struct CachedStat {
 /// The size is not requested: CIFS would write out the file first, in spite of the flag.
 pub fn cached_stat_at(dir: impl AsFd, name: &[u8]) -> Sys<CachedStat> {
     let mask = StatxFlags::TYPE | StatxFlags::INO;
-    dont_sync_stat(dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW, mask)
+    dont_sync_stat(dir, name, AtFlags::SYMLINK_NOFOLLOW, mask)
 }
 
 /// Returns the attributes of an open file, the size included, as [`cached_stat_at`] does for an entry.
 pub fn cached_stat_fd(fd: impl AsFd) -> Sys<CachedStat> {
     let ids = StatxFlags::TYPE | StatxFlags::MODE | StatxFlags::INO | StatxFlags::UID;
     let mask = ids | StatxFlags::SIZE | StatxFlags::BTIME;
-    dont_sync_stat(fd, b"", rustix::fs::AtFlags::EMPTY_PATH, mask)
+    dont_sync_stat(fd, b"", AtFlags::EMPTY_PATH, mask)
 }
 
 /// Reports whether an entry is the root of a mount; `None` if statx(2) does not say.
@@ -46,15 +45,15 @@ pub fn cached_stat_fd(fd: impl AsFd) -> Sys<CachedStat> {
 /// No attributes are requested. So the mounted file system cannot refuse: a FUSE mount refuses (EACCES)
 /// requests of other users than its owner, but not an empty one.
 pub fn mount_root_at(dir: impl AsFd, name: &[u8]) -> Sys<Option<bool>> {
-    mount_root(dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+    mount_root(dir, name, AtFlags::SYMLINK_NOFOLLOW)
 }
 
 /// Reports whether an open file is the root of a mount, as [`mount_root_at`] does for an entry.
 pub fn mount_root_fd(fd: impl AsFd) -> Sys<Option<bool>> {
-    mount_root(fd, b"", rustix::fs::AtFlags::EMPTY_PATH)
+    mount_root(fd, b"", AtFlags::EMPTY_PATH)
 }
 
-fn mount_root(dir: impl AsFd, name: &[u8], flags: rustix::fs::AtFlags) -> Sys<Option<bool>> {
+fn mount_root(dir: impl AsFd, name: &[u8], flags: AtFlags) -> Sys<Option<bool>> {
     if !Features::get().statx_mount_root {
         return Ok(None);
     }
@@ -91,24 +90,22 @@ pub struct MountRoot {
 /// attributes are requested, as in [`mount_root_at`]. A file system that was shut down may still return an
 /// error (XFS: EIO).
 pub fn root_at(dir: impl AsFd, name: &[u8]) -> Sys<RootCheck> {
-    root(dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+    root(dir, name, AtFlags::SYMLINK_NOFOLLOW)
 }
 
 /// Finds out whether a path is the root of a mount, and of which, as [`root_at`] does for an entry.
 /// Symbolic links are followed.
 pub fn root_path(path: &[u8]) -> Sys<RootCheck> {
-    root(fcntl::AT_FDCWD, path, rustix::fs::AtFlags::empty())
+    root(fcntl::AT_FDCWD, path, AtFlags::empty())
 }
 
-fn root(dir: impl AsFd, name: &[u8], flags: rustix::fs::AtFlags) -> Sys<RootCheck> {
+fn root(dir: impl AsFd, name: &[u8], flags: AtFlags) -> Sys<RootCheck> {
     let features = Features::get();
     if !features.statx {
         return Ok(RootCheck::Unknown);
     }
-    let flags = flags | rustix::fs::AtFlags::NO_AUTOMOUNT | rustix::fs::AtFlags::STATX_DONT_SYNC;
     // Not even the unique ID (Linux 6.8) is requested: FUSE would refuse that to other users (EACCES).
-    let nothing = StatxFlags::empty();
-    let x = retry(|| rustix::fs::statx(dir.as_fd(), name, flags, nothing))?;
+    let x = cached_statx(dir, name, flags, StatxFlags::empty())?;
     let mask = StatxFlags::from_bits_retain(x.stx_mask);
     let is_known = features.statx_mount_root
         && x.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT)
@@ -129,14 +126,14 @@ fn root(dir: impl AsFd, name: &[u8], flags: rustix::fs::AtFlags) -> Sys<RootChec
 ///
 /// With an empty name it is the open file itself. A symbolic link is followed only if `follow` is set.
 pub fn server_answers(dir: impl AsFd, name: &[u8], follow: bool) -> Sys<()> {
-    let mut flags = rustix::fs::AtFlags::NO_AUTOMOUNT;
-    flags.set(rustix::fs::AtFlags::SYMLINK_NOFOLLOW, !follow);
-    flags.set(rustix::fs::AtFlags::EMPTY_PATH, name.is_empty());
+    let mut flags = AtFlags::NO_AUTOMOUNT;
+    flags.set(AtFlags::SYMLINK_NOFOLLOW, !follow);
+    flags.set(AtFlags::EMPTY_PATH, name.is_empty());
     if !Features::get().statx {
-        let flags = AtFlags::from_bits_truncate(flags.bits() as i32);
+        let flags = nix::fcntl::AtFlags::from_bits_truncate(flags.bits() as i32);
         return retry(|| nix::sys::stat::fstatat(dir.as_fd(), name, flags)).map(drop);
     }
-    let flags = flags | rustix::fs::AtFlags::STATX_FORCE_SYNC;
+    let flags = flags | AtFlags::STATX_FORCE_SYNC;
     // The size is not requested for the reason given at cached_stat_at().
     let mask = StatxFlags::TYPE | StatxFlags::MODE | StatxFlags::NLINK | StatxFlags::INO;
     retry(|| rustix::fs::statx(dir.as_fd(), name, flags, mask)).map(drop)
@@ -145,11 +142,12 @@ pub fn server_answers(dir: impl AsFd, name: &[u8], follow: bool) -> Sys<()> {
 fn dont_sync_stat(
     dir: impl AsFd,
     name: &[u8],
-    flags: rustix::fs::AtFlags,
+    flags: AtFlags,
     mask: StatxFlags,
 ) -> Sys<CachedStat> {
     if !Features::get().statx {
-        let flags = AtFlags::from_bits_truncate(flags.bits() as i32) | AtFlags::AT_NO_AUTOMOUNT;
+        let flags = nix::fcntl::AtFlags::from_bits_truncate(flags.bits() as i32)
+            | nix::fcntl::AtFlags::AT_NO_AUTOMOUNT;
         let stat = retry(|| nix::sys::stat::fstatat(dir.as_fd(), name, flags))?;
         let (owner, mode) = (stat.st_uid, stat.st_mode & 0o7777);
         return Ok(CachedStat {
@@ -160,8 +158,7 @@ fn dont_sync_stat(
             mode,
         });
     }
-    let flags = flags | rustix::fs::AtFlags::NO_AUTOMOUNT | rustix::fs::AtFlags::STATX_DONT_SYNC;
-    let x = retry(|| rustix::fs::statx(dir.as_fd(), name, flags, mask))?;
+    let x = cached_statx(dir, name, flags, mask)?;
     let is_known = x.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT);
     let mount_root = (is_known && Features::get().statx_mount_root)
         .then(|| x.stx_attributes.contains(StatxAttributes::MOUNT_ROOT));
@@ -182,6 +179,17 @@ fn dont_sync_stat(
     })
 }
 
+/// statx(2) that triggers no automount and takes what the kernel has cached (`AT_STATX_DONT_SYNC`).
+pub(super) fn cached_statx(
+    dir: impl AsFd,
+    name: &[u8],
+    flags: AtFlags,
+    mask: StatxFlags,
+) -> Sys<Statx> {
+    let flags = flags | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
+    retry(|| rustix::fs::statx(dir.as_fd(), name, flags, mask))
+}
+
 /// Returns the user ID with which this thread accesses files. setfsuid(2) returns it, and changes nothing
 /// if the new one is invalid.
 pub fn fs_user() -> u32 {
@@ -199,6 +207,7 @@ pub fn umask() -> Sys<u32> {
     let status = std::fs::read("/proc/thread-self/status");
     let status = status.map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
     let umask = status.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"Umask:"));
+    // A line that is no number is as good as none: this kernel does not say it.
     umask
         .and_then(|digits| std::str::from_utf8(digits).ok())
         .and_then(|digits| u32::from_str_radix(digits.trim(), 8).ok())
@@ -223,12 +232,8 @@ pub fn fs_magic(fd: impl AsFd) -> Sys<i64> {
 /// `false` if that cannot be determined; callers then take the slower way.
 pub fn is_automount(fd: &impl AsFd) -> bool {
     const AUTOFS: i64 = 0x0187;
-    let flags = rustix::fs::AtFlags::EMPTY_PATH
-        | rustix::fs::AtFlags::NO_AUTOMOUNT
-        | rustix::fs::AtFlags::STATX_DONT_SYNC;
-    let attributes = retry(|| rustix::fs::statx(fd.as_fd(), c"", flags, StatxFlags::empty()))
-        .map(|x| x.stx_attributes);
-    attributes.is_ok_and(|attributes| attributes.contains(StatxAttributes::AUTOMOUNT))
+    cached_statx(fd, b"", AtFlags::EMPTY_PATH, StatxFlags::empty())
+        .is_ok_and(|x| x.stx_attributes.contains(StatxAttributes::AUTOMOUNT))
         || fs_magic(fd) == Ok(AUTOFS)
 }
 
@@ -236,8 +241,7 @@ pub fn is_automount(fd: &impl AsFd) -> bool {
 /// /proc/thread-self/fdinfo/N (Linux 3.15). ENOSYS if /proc is needed and not mounted.
 pub fn mount_id(fd: impl AsFd) -> Sys<u64> {
     if Features::get().statx_mount_root {
-        let flags = rustix::fs::AtFlags::EMPTY_PATH | rustix::fs::AtFlags::STATX_DONT_SYNC;
-        let found = retry(|| rustix::fs::statx(fd.as_fd(), c"", flags, StatxFlags::MNT_ID));
+        let found = cached_statx(&fd, b"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID);
         if let Ok(x) = found
             && StatxFlags::from_bits_retain(x.stx_mask).contains(StatxFlags::MNT_ID)
         {
@@ -247,6 +251,7 @@ pub fn mount_id(fd: impl AsFd) -> Sys<u64> {
     fault::inject()?;
     let info = std::fs::read(proc_info_of(fd.as_fd()))
         .map_err(|error| or_no_proc(error.raw_os_error().unwrap_or(libc::EIO)))?;
+    // A line that is no number is as good as none.
     info.split(|&b| b == b'\n')
         .find_map(|line| line.strip_prefix(b"mnt_id:"))
         .and_then(|value| std::str::from_utf8(value).ok()?.trim().parse().ok())
