@@ -1,13 +1,16 @@
 //! The native mounter on real mounts: what it mounts is compared with what mount(8) of this machine mounts.
-#![allow(clippy::expect_used, clippy::unwrap_used)]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod common;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{Layout, in_namespace_over};
-use subpath_mountinfo::{MountTable, mount_at};
+use nix::sys::statvfs::{FsFlags, statvfs};
+use subpath_mountinfo::internal::{Outcome, unmount_reporting};
+use subpath_mountinfo::table::{Filter, MountRecord};
+use subpath_mountinfo::{ErrorKind, Features, Mount, MountTable, mount_at, unmount};
 
 /// The calls that the native mounter does without.
 const BACKENDS: [&str; 4] =
@@ -51,4 +54,510 @@ fn each_mount_is_described_as_the_table_has_it() {
         assert_eq!(mount_at(layout.outside.join("file")).unwrap(), None);
         assert_eq!(mount_at(layout.outside.join("none")).unwrap_err().raw_os_error(), Some(2));
     });
+}
+
+/// A call, made by the native mounter and by mount(8) as mount-utils runs it, each in a directory of its own that
+/// was laid out alike.
+struct Case {
+    /// A script that lays the directory out. There are the directories `source` and `target` and the file `file`
+    /// already.
+    before: &'static str,
+    /// `{}` stands for the directory in these.
+    source: &'static str,
+    target: &'static str,
+    fs_type: &'static str,
+    options: &'static [&'static str],
+    expected: Expected,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Expected {
+    /// The native mounter does what mount(8) does.
+    Alike,
+    /// As `Alike`, but the words that mount(8) loses are kept.
+    Keeps(&'static str),
+    /// Both fail, with the same text, but for what the kernel adds.
+    Fails,
+    /// It is left to mount(8).
+    Left,
+}
+use Expected::{Alike, Fails, Keeps, Left};
+
+const fn case(
+    before: &'static str,
+    source: &'static str,
+    fs_type: &'static str,
+    options: &'static [&'static str],
+    expected: Expected,
+) -> Case {
+    Case { before, source, target: "{}/target", fs_type, options, expected }
+}
+
+const TMPFS: &str = "mount -t tmpfs -o size=1m src source; mkdir source/sub; mount -t tmpfs -o nodev sub source/sub";
+
+const CASES: &[Case] = &[
+    case("", "tmpfs", "tmpfs", &[], Alike),
+    case("", "none", "tmpfs", &["defaults"], Alike),
+    case("", "my name", "tmpfs", &["size=1m", "mode=0750", "uid=1", "gid=2"], Alike),
+    case("", "tmpfs", "tmpfs", &["size=50%,nr_inodes=100", "ro"], Alike),
+    case("", "tmpfs", "tmpfs", &["nosuid", "nodev", "noexec", "nosymfollow"], Alike),
+    case("", "tmpfs", "tmpfs", &["noatime", "nodiratime"], Alike),
+    case("", "tmpfs", "tmpfs", &["strictatime"], Alike),
+    case("", "tmpfs", "tmpfs", &["noatime", "relatime"], Alike),
+    case("", "tmpfs", "tmpfs", &["nodiratime"], Alike),
+    case("", "tmpfs", "tmpfs", &["noatime", "atime"], Alike),
+    case("", "tmpfs", "tmpfs", &["ro", "rw"], Alike),
+    case("", "tmpfs", "tmpfs", &["noexec", "exec", "suid", "dev"], Alike),
+    case("", "tmpfs", "tmpfs", &["sync", "dirsync", "lazytime", "mand"], Alike),
+    case("", "tmpfs", "tmpfs", &["sync", "async", "nolazytime", "nomand"], Alike),
+    case("", "tmpfs", "tmpfs", &["silent", "loud", "auto", "noauto", "nouser", "comment=x"], Alike),
+    case("", "tmpfs", "tmpfs", &["context=\"system_u:object_r:tmp_t:s0:c1,c2\"", "size=1m"], Alike),
+    case("", "tmpfs", "tmpfs", &["fscontext=a", "smackfsdef=b"], Alike),
+    case("", "tmpfs", "tmpfs", &["", ",", "size=1m,,"], Alike),
+    case("", "tmpfs", "tmpfs", &["shared"], Alike),
+    case("", "tmpfs", "tmpfs", &["slave", "shared", "noexec"], Alike),
+    case("", "tmpfs", "tmpfs", &["unbindable"], Alike),
+    case("", "tmpfs", "tmpfs", &["nofail", "size=1m"], Alike),
+    case("ln -s target link", "tmpfs", "tmpfs", &[], Alike),
+    case("mount -t tmpfs under target", "tmpfs", "tmpfs", &[], Alike),
+    case(
+        "mount --make-shared target 2>/dev/null || mount -t tmpfs under target; mount --make-shared target",
+        "tmpfs",
+        "tmpfs",
+        &[],
+        Alike,
+    ),
+    case("", "ramfs", "ramfs", &["mode=700"], Alike),
+    case("", "proc", "proc", &["nosuid", "hidepid=2"], Alike),
+    case("", "mq", "mqueue", &[], Alike),
+    case("", "devpts", "devpts", &["newinstance", "ptmxmode=0666", "mode=620", "gid=5"], Alike),
+    case("", "bpf", "bpf", &["mode=0700"], Alike),
+    case("", "huge", "hugetlbfs", &["pagesize=2M"], Alike),
+    case(
+        "mkdir u w",
+        "overlay",
+        "overlay",
+        &["lowerdir={}/source", "upperdir={}/u", "workdir={}/w"],
+        Alike,
+    ),
+    case("mkdir l2", "overlay", "overlay", &["lowerdir={}/source:{}/l2"], Alike),
+    // Failures.
+    case("", "tmpfs", "tmpfs", &["size=abc"], Fails),
+    case("", "tmpfs", "tmpfs", &["nosuchoption"], Fails),
+    case("", "tmpfs", "tmpfs", &["nosuchoption=1"], Fails),
+    case("rmdir target", "tmpfs", "tmpfs", &[], Fails),
+    case("rmdir target; ln -s nowhere target", "tmpfs", "tmpfs", &[], Fails),
+    case("rmdir target; touch target", "tmpfs", "tmpfs", &[], Fails),
+    case("rmdir target; touch file; ln -s file target", "tmpfs", "tmpfs", &[], Fails),
+    case("", "ov", "overlay", &["lowerdir={}/none"], Fails),
+    case("mount -t proc proc target", "proc", "proc", &[], Alike),
+    case("mount -t mqueue mq target", "mq", "mqueue", &[], Fails),
+    case("", "/nowhere", "", &["bind"], Fails),
+    case("rmdir target; touch target", "{}/source", "", &["bind"], Fails),
+    case("", "{}/file", "", &["bind"], Fails),
+    case("", "{}/source", "", &["move"], Fails),
+    case("", "none", "", &["shared"], Fails),
+    case("", "tmpfs", "", &["remount", "ro"], Fails),
+    case("", "", "", &["remount", "ro"], Fails),
+    case(
+        "mount -t tmpfs t target; mount --make-unbindable target; mkdir b",
+        "{}/target",
+        "",
+        &["bind"],
+        Fails,
+    ),
+    // Binds.
+    case("", "{}/source", "", &["bind"], Alike),
+    case("", "{}/source", "", &["bind", "ro"], Alike),
+    case("", "{}/source", "", &["bind", "defaults", "rw"], Alike),
+    case("", "{}/source", "", &["bind", "nosuid", "nodev", "noexec", "noatime"], Alike),
+    case("", "{}/source", "", &["bind", "nosymfollow"], Alike),
+    case("", "{}/source", "", &["bind", "strictatime"], Alike),
+    case("", "{}/source", "", &["bind", "nodiratime"], Alike),
+    case("", "{}/source", "", &["bind", "sync", "size=1m", "no_such_option", "x=y"], Alike),
+    case("", "{}/source", "nosuchfs", &["bind", "remount", "ro"], Alike),
+    case("", "{}/source", "", &["bind", "shared"], Alike),
+    case("", "{}/source", "", &["bind", "rslave", "ro"], Alike),
+    case("", "{}/source", "", &["bind", "rshared"], Alike),
+    case("", "{}/source", "", &["bind", "private"], Alike),
+    case("", "{}/source", "", &["bind", "unbindable"], Alike),
+    case(TMPFS, "{}/source", "", &["bind"], Alike),
+    case(TMPFS, "{}/source", "", &["bind", "ro"], Alike),
+    case(TMPFS, "{}/source/sub", "", &["bind", "rw", "exec", "dev"], Alike),
+    case(
+        "mount -t tmpfs -o ro,nosuid,nodev,noexec,noatime,nodiratime s source",
+        "{}/source",
+        "",
+        &["bind", "rw", "suid", "exec", "dev"],
+        Alike,
+    ),
+    case("mount -t tmpfs -o strictatime s source", "{}/source", "", &["bind"], Alike),
+    case("mount -t tmpfs -o strictatime s source", "{}/source", "", &["bind", "nodiratime"], Alike),
+    case("mount -t tmpfs -o noatime s source", "{}/source", "", &["bind", "strictatime"], Alike),
+    case("mount -t tmpfs -o noatime s source", "{}/source", "", &["bind", "relatime", "ro"], Alike),
+    case(
+        "mount -t tmpfs -o ro s source; mount -o remount,bind,rw source",
+        "{}/source",
+        "",
+        &["bind"],
+        Alike,
+    ),
+    case(
+        "mount -t tmpfs -o nosymfollow s source",
+        "{}/source",
+        "",
+        &["bind"],
+        Keeps("nosymfollow"),
+    ),
+    case(
+        "touch target/f; mount --bind target target; touch f; mount --bind f target/f; ln -s target/f link",
+        "{}/file",
+        "",
+        &["bind", "ro"],
+        Fails,
+    ),
+    case("mount -t tmpfs s source; mount --make-shared source", "{}/source", "", &["bind"], Alike),
+    case(
+        "mount -t tmpfs s source; mount --make-shared source",
+        "{}/source",
+        "",
+        &["bind", "private"],
+        Alike,
+    ),
+    case(
+        "mount -t tmpfs s source; mount --make-shared source",
+        "{}/source",
+        "",
+        &["bind", "slave", "shared"],
+        Alike,
+    ),
+    case("mount -t tmpfs s source; ln -s source link", "{}/link", "", &["bind", "ro"], Alike),
+    case(TMPFS, "{}/source", "", &["rbind"], Alike),
+    case(TMPFS, "{}/source", "", &["rbind", "ro"], Alike),
+    case(TMPFS, "{}/source", "", &["rbind", "rslave"], Alike),
+    case(TMPFS, "{}/source", "", &["rbind,rprivate"], Alike),
+    case(
+        "mount -t tmpfs -o nosuid,noexec s source",
+        "{}/source",
+        "",
+        &["rbind", "ro"],
+        Keeps("nosuid,noexec"),
+    ),
+    case("mount -t tmpfs -o nosuid s source", "{}/source", "", &["rbind"], Alike),
+    case("mount -t tmpfs -o nosuid s source", "{}/source", "", &["rbind", "rw"], Alike),
+    case(TMPFS, "{}/source", "", &["bind,ro"], Alike),
+    case("mount -t tmpfs -o noexec s source", "{}/source", "", &["bind,ro"], Keeps("noexec")),
+    // Remounts.
+    case("mount -t tmpfs -o size=1m t target", "", "", &["remount", "ro"], Alike),
+    case("mount -t tmpfs -o size=1m,ro t target", "", "", &["remount", "rw"], Alike),
+    case("mount -t tmpfs -o size=1m t target", "", "", &["remount", "size=2m"], Alike),
+    case(
+        "mount -t tmpfs -o size=1m,nosuid t target",
+        "",
+        "",
+        &["remount", "size=2m", "noexec"],
+        Alike,
+    ),
+    case("mount -t tmpfs -o size=1m,nosuid t target", "", "", &["remount", "suid"], Alike),
+    case("mount -t tmpfs t target", "", "", &["remount", "noatime"], Alike),
+    case("mount -t tmpfs -o noatime t target", "", "", &["remount", "relatime"], Alike),
+    case("mount -t tmpfs -o noatime t target", "", "", &["remount", "atime"], Alike),
+    case("mount -t tmpfs -o strictatime t target", "", "", &["remount", "nosuid"], Alike),
+    case("mount -t tmpfs -o strictatime t target", "", "", &["remount", "nodiratime"], Alike),
+    case("mount -t tmpfs -o relatime t target", "", "", &["remount", "strictatime"], Alike),
+    case("mount -t tmpfs t target", "", "", &["remount", "sync", "lazytime"], Alike),
+    case("mount -t tmpfs -o sync t target", "", "", &["remount", "async"], Alike),
+    case("mount -t tmpfs t target", "", "", &["remount", "nosymfollow"], Alike),
+    case("mount -t tmpfs t target", "", "", &["remount", "shared"], Alike),
+    case("mount -t tmpfs t target", "t", "tmpfs", &["remount", "ro", "nosuid"], Alike),
+    case("mount -t tmpfs -o nosuid t target", "t", "", &["remount", "noexec"], Keeps("nosuid")),
+    case("mount -t tmpfs t target", "", "", &["remount", "defaults"], Alike),
+    case("mount -t tmpfs t target", "", "", &["remount,bind,ro"], Alike),
+    case("mount -t tmpfs t target", "", "", &["remount", "size=abc"], Fails),
+    case("mount -t tmpfs t target", "", "", &["remount", "nosuch=abc"], Fails),
+    case("mount --bind source target", "", "", &["remount,bind,noexec"], Alike),
+    // Propagation and moves.
+    case("mount -t tmpfs t target", "none", "", &["shared"], Alike),
+    case("mount -t tmpfs t target", "none", "", &["rshared"], Alike),
+    case("mount -t tmpfs t target", "none", "none", &["slave", "shared"], Alike),
+    case("mount -t tmpfs t target; mount --make-shared target", "none", "", &["private"], Alike),
+    case("mount -t tmpfs t target", "none", "", &["unbindable"], Alike),
+    case(TMPFS, "{}/source", "", &["move"], Alike),
+    case(TMPFS, "{}/source", "", &["move", "ro"], Alike),
+    // Left to mount(8).
+    case("", "", "tmpfs", &[], Left),
+    case("", "tmpfs", "tmpfs", &["x-foo=1"], Left),
+    case("", "tmpfs", "tmpfs", &["user"], Left),
+    case("", "tmpfs", "tmpfs", &["uid=root"], Left),
+    case("", "tmpfs", "tmpfs", &["size=\"1m\""], Left),
+    case("", "tmpfs", "tmpfs", &[" ro"], Left),
+    case("", "{}/source", "", &["bind", "_netdev"], Left),
+    case("", "tmpfs", "tmpfs,ramfs", &[], Left),
+    case("", "LABEL=x", "ext4", &[], Left),
+    case("", "{}/file", "ext4", &[], Left),
+    case("", "tmpfs", "nosuchfs", &[], Left),
+    case("", "tmpfs", "tmpfs", &["ro=recursive"], Left),
+];
+
+impl Case {
+    /// The directory for one of the two, laid out.
+    fn directory(&self, layout: &Layout, index: usize, who: &str) -> PathBuf {
+        let directory = layout.outside.join(format!("{index}-{who}"));
+        std::fs::create_dir(&directory).unwrap();
+        sh(&directory, &format!("mkdir source target; touch file; {}", self.before));
+        directory
+    }
+
+    fn filled(text: &str, directory: &Path) -> String {
+        text.replace("{}", directory.to_str().unwrap())
+    }
+
+    fn natively(&self, directory: &Path) -> Outcome {
+        let fill = |text: &str| Case::filled(text, directory);
+        let options = self.options.iter().map(|option| fill(option));
+        Mount::new(fill(self.source), fill(self.target))
+            .fs_type(self.fs_type)
+            .options(options)
+            .perform()
+    }
+
+    /// Runs mount(8) as mount-utils does, and returns what it prints if it fails.
+    fn by_program(&self, directory: &Path) -> Result<(), String> {
+        let fill = |text: &str| Case::filled(text, directory);
+        let (source, target) = (fill(self.source), fill(self.target));
+        let options: Vec<String> = self.options.iter().map(|option| fill(option)).collect();
+        let run = |options: &[String]| {
+            let mut command = Command::new("mount");
+            if !self.fs_type.is_empty() {
+                command.args(["-t", self.fs_type]);
+            }
+            if !options.is_empty() {
+                command.arg("-o").arg(options.join(","));
+            }
+            if !source.is_empty() {
+                command.arg(&source);
+            }
+            let output = command.arg(&target).env("LC_ALL", "C").output().unwrap();
+            match output.status.success() {
+                true => Ok(()),
+                false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+            }
+        };
+        if !options.iter().any(|option| option == "bind") {
+            return run(&options);
+        }
+        run(&["bind".to_owned()])?;
+        let mut again = vec!["bind".to_owned(), "remount".to_owned()];
+        again
+            .extend(options.into_iter().filter(|option| !["bind", "remount"].contains(&&**option)));
+        let flags = statvfs(&*source).unwrap().flags();
+        for (flag, word) in [
+            (FsFlags::ST_RDONLY, "ro"),
+            (FsFlags::ST_NODEV, "nodev"),
+            (FsFlags::ST_NOEXEC, "noexec"),
+            (FsFlags::ST_NOSUID, "nosuid"),
+            (FsFlags::ST_NOATIME, "noatime"),
+            (FsFlags::ST_NODIRATIME, "nodiratime"),
+        ] {
+            if flags.contains(flag) {
+                again.push(word.to_owned());
+            }
+        }
+        run(&again)
+    }
+
+    fn check(&self, layout: &Layout, index: usize) {
+        let shown = format!("{index}: {} {} {:?}", self.source, self.fs_type, self.options);
+        let (ours, theirs) =
+            (self.directory(layout, index, "ours"), self.directory(layout, index, "them"));
+        let before = mounts_below(&ours);
+        let outcome = self.natively(&ours);
+        if self.expected == Left {
+            assert!(matches!(outcome, Outcome::NotUnderstood(_)), "{shown}: {outcome:?}");
+            assert_eq!(mounts_below(&ours), before, "{shown}");
+            return;
+        }
+        if self.options.contains(&"remount")
+            && !Features::get().fsopen
+            && matches!(outcome, Outcome::NotUnderstood(_))
+        {
+            // Options of a file system are changed by fspick(2) or not at all.
+            assert_eq!(mounts_below(&ours), before, "{shown}");
+            return;
+        }
+        let answer = self.by_program(&theirs);
+        match (&outcome, &answer) {
+            (Outcome::Done, Ok(())) => {}
+            (Outcome::Failed(failure), Err(printed)) => {
+                let said = String::from_utf8_lossy(&failure.output).replace("-ours", "-them");
+                let printed = printed.replace("-ours", "-them");
+                let printed = printed.trim_end();
+                assert!(said.starts_with(printed), "{shown}:\n{said}\n{printed}");
+                assert_eq!(mounts_below(&ours), before, "{shown}");
+            }
+            _ => panic!("{shown}: {outcome:?}, but mount(8): {answer:?}"),
+        }
+        assert_eq!(self.expected == Fails, answer.is_err(), "{shown}: {answer:?}");
+        let lost = if let Keeps(words) = self.expected { words } else { "" };
+        assert_eq!(mounts_below(&ours), with_words(mounts_below(&theirs), lost), "{shown}");
+    }
+}
+
+/// The mounts below a directory, with what two of the same kind have alike.
+fn mounts_below(directory: &Path) -> Vec<(String, [String; 7])> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace("-ours", "-them");
+    let mut groups = Vec::new();
+    let mut group = |number: Option<u64>| match number {
+        None => "no".to_owned(),
+        Some(number) => match groups.iter().position(|&known| known == number) {
+            Some(at) => at.to_string(),
+            None => {
+                groups.push(number);
+                (groups.len() - 1).to_string()
+            }
+        },
+    };
+    let path = |path: &Path| text(path.as_os_str().as_encoded_bytes());
+    let mut describe = |record: MountRecord| {
+        let propagation = record.propagation;
+        let fields = [
+            path(&record.root),
+            text(record.fs_type.as_encoded_bytes()),
+            text(record.source.as_encoded_bytes()),
+            text(record.super_options.as_bytes()),
+            group(propagation.shared),
+            group(propagation.master),
+            propagation.unbindable.to_string(),
+        ];
+        (format!("{} {}", path(&record.mount_point), text(record.mount_options.as_bytes())), fields)
+    };
+    let table = MountTable::current().unwrap().matching(&Filter::under(directory)).unwrap();
+    table.into_iter().map(&mut describe).collect()
+}
+
+/// Adds words to the options of the last mount, in the kernel's order.
+fn with_words(mut mounts: Vec<(String, [String; 7])>, words: &str) -> Vec<(String, [String; 7])> {
+    const ORDER: [&str; 8] =
+        ["ro", "rw", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime"];
+    if let (false, Some((last, _))) = (words.is_empty(), mounts.last_mut()) {
+        let (path, options) = last.rsplit_once(' ').unwrap();
+        let mut all: Vec<&str> = options.split(',').chain(words.split(',')).collect();
+        all.sort_by_key(|word| ORDER.iter().position(|known| known == word).unwrap_or(ORDER.len()));
+        *last = format!("{path} {}", all.join(","));
+    }
+    mounts
+}
+
+#[test]
+fn calls_do_what_mount_does() {
+    in_namespace_over(
+        &[BACKENDS[0], BACKENDS[2], BACKENDS[3]],
+        "calls_do_what_mount_does",
+        |layout: &Layout| {
+            let failed = |(index, case): &(usize, &Case)| {
+                std::panic::catch_unwind(|| case.check(layout, *index)).is_err()
+            };
+            assert_eq!(CASES.iter().enumerate().filter(failed).count(), 0);
+        },
+    );
+}
+
+/// What umount(8) and the native mounter do with a target, each in a directory of its own.
+#[test]
+fn unmounting_is_as_by_umount() {
+    const CASES: [(&str, &str, bool); 12] = [
+        ("mount -t tmpfs t target", "{}/target", true),
+        ("mount -t tmpfs t target", "{}/target/", true),
+        ("mount -t tmpfs t target; mount -t tmpfs u target", "{}/target", true),
+        ("mount -t tmpfs t target; ln -s target link", "{}/link", true),
+        ("touch f; mount --bind file f", "{}/f", true),
+        ("touch f; mount --bind file f", "{}/f/", true),
+        ("", "{}/target", true),
+        ("ln -s target link", "{}/link", true),
+        (
+            "mount -t tmpfs t target; mkdir target/sub; mount -t tmpfs u target/sub",
+            "{}/target",
+            true,
+        ),
+        ("", "{}/nowhere", true),
+        ("mount -t tmpfs {}/source target", "{}/source", false),
+        ("mount -t tmpfs named target", "named", false),
+    ];
+    in_namespace_over(&BACKENDS, "unmounting_is_as_by_umount", |layout: &Layout| {
+        for (index, (before, target, is_native)) in CASES.into_iter().enumerate() {
+            let lay_out = |who: &str| {
+                let directory = layout.outside.join(format!("{index}-{who}"));
+                std::fs::create_dir(&directory).unwrap();
+                sh(
+                    &directory,
+                    &format!(
+                        "mkdir source target; touch file; {}",
+                        Case::filled(before, &directory)
+                    ),
+                );
+                let target = Case::filled(target, &directory);
+                (directory, target)
+            };
+            let ((ours, target), (theirs, their_target)) = (lay_out("ours"), lay_out("them"));
+            let outcome = unmount_reporting(target.as_bytes());
+            if !is_native {
+                assert!(matches!(outcome, Outcome::NotUnderstood(_)), "{target}: {outcome:?}");
+                continue;
+            }
+            let output =
+                Command::new("umount").arg(&their_target).env("LC_ALL", "C").output().unwrap();
+            let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+            match outcome {
+                // mount-utils takes "not mounted" for success.
+                Outcome::Done => assert!(
+                    printed.is_empty() || printed.contains("not mounted"),
+                    "{target}: {printed}"
+                ),
+                Outcome::Failed(failure) => {
+                    let said = String::from_utf8_lossy(&failure.output).replace("-ours", "-them");
+                    assert_eq!(said, printed, "{target}");
+                }
+                Outcome::NotUnderstood(why) => panic!("{target}: {why}"),
+            }
+            assert_eq!(mounts_below(&ours), mounts_below(&theirs), "{target}");
+        }
+    });
+}
+
+#[test]
+fn errors_tell_what_failed_and_no_secrets() {
+    in_namespace_over(
+        &BACKENDS[..1],
+        "errors_tell_what_failed_and_no_secrets",
+        |layout: &Layout| {
+            let at = layout.outside.join("target");
+            std::fs::create_dir(&at).unwrap();
+            let tmpfs = || Mount::new("tmpfs", &at).fs_type("tmpfs");
+
+            let error = tmpfs().option("size=abc").mount().unwrap_err();
+            assert_eq!((error.kind(), error.raw_os_error()), (ErrorKind::InvalidInput, Some(22)));
+            assert_eq!(error.path(), Some(&*at));
+            assert!(error.to_string().contains("tmpfs: Bad value for 'size'"), "{error}");
+
+            let error = tmpfs().sensitive_option("password=hunter2").mount().unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(22));
+            for text in [
+                error.to_string(),
+                format!("{error:?}"),
+                format!("{:?}", tmpfs().sensitive_option("hunter2")),
+            ] {
+                assert!(!text.contains("hunter2") && !text.contains("password"), "{text}");
+            }
+
+            let error = tmpfs().option("x-mount.mkdir").mount().unwrap_err();
+            assert_eq!((error.kind(), error.raw_os_error()), (ErrorKind::NeedsMountProgram, None));
+
+            tmpfs().mount().unwrap();
+            let held = std::fs::File::open(&at).unwrap();
+            assert_eq!(unmount(&at).unwrap_err().kind(), ErrorKind::Busy);
+            drop(held);
+            unmount(&at).unwrap();
+            unmount(&at).unwrap();
+        },
+    );
 }

@@ -50,7 +50,7 @@ pub use force::{ForceMounter, MOST_TIMEOUTS, SHORTEST_TIMEOUT, cleanup_mount_wit
 pub use internal::sys::{Features, features};
 pub use internal::worker::PATIENCE;
 pub use kernel::KernelMounter;
-pub use mount::mount_at;
+pub use mount::{Mount, mount_at, unmount};
 pub use mounter::{MountPoint, Mounter, Place, Source};
 pub use profile::Profile;
 pub use replay::ReplayMounter;

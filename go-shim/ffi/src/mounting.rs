@@ -2,8 +2,12 @@
 //!
 //! Every comment on a function here goes into the header.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
 use subpath_mountinfo::internal::paths::path_of;
-use subpath_mountinfo::{MountPoint, MountRecord};
+use subpath_mountinfo::internal::{Command, Failure, Outcome, unmount_reporting};
+use subpath_mountinfo::{Error, Mount, MountPoint, MountRecord};
 
 use crate::abi::{self, Options, Step};
 use crate::call::{ended, export};
@@ -33,11 +37,18 @@ pub unsafe extern "C" fn rsp_mount(
     step: *mut Step,
 ) -> u32 {
     let doing = "mounting";
-    export!(doing, options, args, args_len, step, |call, [_source, _target, _fs_type, o, s, f]| {
-        for list in [o, s, f] {
-            memory::unpack_list(list)?;
+    export!(doing, options, args, args_len, step, |call, [source, target, fs_type, o, s, f]| {
+        let mut mount = Mount::new(name(source), path_of(target)).fs_type(name(fs_type));
+        for option in memory::unpack_list(o)? {
+            mount = mount.option(name(option));
         }
-        ended(Ok(forward("mounting is not native yet")))
+        for option in memory::unpack_list(s)? {
+            mount = mount.sensitive_option(name(option));
+        }
+        for flag in memory::unpack_list(f)? {
+            mount = mount.mount_flag(name(flag));
+        }
+        ended(Ok(reply("mount", target, mount.perform())))
     })
 }
 
@@ -53,8 +64,8 @@ pub unsafe extern "C" fn rsp_unmount(
     args_len: usize,
     step: *mut Step,
 ) -> u32 {
-    export!("unmounting", options, args, args_len, step, |call, [_target]| {
-        ended(Ok(forward("unmounting is not native yet")))
+    export!("unmounting", options, args, args_len, step, |call, [target]| {
+        ended(Ok(reply("umount", target, unmount_reporting(target))))
     })
 }
 
@@ -88,8 +99,25 @@ fn pack(record: &MountRecord) -> Reply {
     packed.into()
 }
 
-/// The outcome "only mount(8) can do this", with the reason.
-fn forward(reason: &str) -> Reply {
-    let bytes = reason.as_bytes().to_vec();
-    Reply { number: abi::RSP_MOUNT_FORWARD, bytes, error: None }
+/// What is handed over of an outcome; see [`rsp_mount`].
+fn reply(op: &'static str, target: &[u8], outcome: Outcome) -> Reply {
+    match outcome {
+        Outcome::Done => Reply { number: abi::RSP_MOUNT_DONE, ..Reply::default() },
+        Outcome::NotUnderstood(why) => {
+            let bytes = why.into_owned().into_bytes();
+            Reply { number: abi::RSP_MOUNT_FORWARD, bytes, error: None }
+        }
+        Outcome::Failed(Failure { command, errno, output }) => {
+            let number = match command {
+                Command::First => abi::RSP_MOUNT_FAILED_FIRST,
+                Command::Remount => abi::RSP_MOUNT_FAILED_REMOUNT,
+                Command::Statfs => abi::RSP_MOUNT_FAILED_STATFS,
+            };
+            Reply { number, bytes: output, error: Some(Error::at_path(op, target, errno)) }
+        }
+    }
+}
+
+fn name(bytes: &[u8]) -> &OsStr {
+    OsStr::from_bytes(bytes)
 }

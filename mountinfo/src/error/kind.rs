@@ -42,6 +42,8 @@ pub enum ErrorKind {
     InvalidInput,
     /// The kernel or the file system does not support the call (ENOSYS, EOPNOTSUPP).
     Unsupported,
+    /// Only mount(8) or umount(8) can do this; the text says why. Nothing was done.
+    NeedsMountProgram,
     /// A line of a mount table is malformed.
     MalformedTable {
         /// The line's number, from 1 on.
@@ -87,6 +89,7 @@ impl ErrorKind {
         match self {
             ErrorKind::OutsideVolume | ErrorKind::InvalidInput => io::ErrorKind::InvalidInput,
             ErrorKind::MalformedTable { .. } => io::ErrorKind::InvalidData,
+            ErrorKind::NeedsMountProgram => io::ErrorKind::Unsupported,
             _ => io::ErrorKind::Other,
         }
     }

@@ -113,6 +113,32 @@ pub fn mount_flags(target: impl AsFd, flags: u64) -> Sys<()> {
     mount(b"", &proc_path_of(target.as_fd(), None), b"", flags, b"").map_err(or_no_proc)
 }
 
+/// Moves a mount by mount(2) with `MS_MOVE`. Both are open, and are named by their paths in /proc.
+pub fn move_by_mount(mount_point: impl AsFd, target: impl AsFd) -> Sys<()> {
+    let path = |file: std::os::fd::BorrowedFd<'_>| proc_path_of(file, None);
+    let (source, target) = (path(mount_point.as_fd()), path(target.as_fd()));
+    mount(&source, &target, b"", libc::MS_MOVE, b"").map_err(or_no_proc)
+}
+
+/// Returns the flags that statfs(2) tells of an open file (`ST_…`): those of its mount, and `ST_RDONLY` if the
+/// file system is read-only. Waits for a server that hangs.
+pub fn statfs_flags(file: impl AsFd) -> Sys<u64> {
+    retry(|| rustix::fs::fstatvfs(file.as_fd())).map(|answer| answer.f_flag.bits())
+}
+
+/// Reports whether an open file is a block device.
+pub fn is_block_device(file: impl AsFd) -> Sys<bool> {
+    use nix::sys::stat::SFlag;
+    let stat = retry(|| nix::sys::stat::fstat(file.as_fd()))?;
+    let kind = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
+    Ok(kind == SFlag::S_IFBLK)
+}
+
+/// Reports whether mount(8) takes this process for root's.
+pub fn is_root_user() -> bool {
+    nix::unistd::getuid().is_root() && nix::unistd::geteuid().is_root()
+}
+
 /// mount(2). An empty source, type or data is passed as NULL.
 pub fn mount(source: &[u8], target: &[u8], fs_type: &[u8], flags: u64, data: &[u8]) -> Sys<()> {
     fn given(text: &[u8]) -> Option<&[u8]> {

@@ -1,0 +1,131 @@
+//! Bind mounts, which are complete before anybody can see them: open_tree(2), mount_setattr(2), move_mount(2). Where
+//! these are missing it is mount(2), and a remount that adds the attributes.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::libc;
+
+use super::Mount;
+use super::attributes;
+use super::create::{detach, opened_again};
+use super::names::{self, Target};
+use super::perform::{Command, Stop, propagate};
+use super::plan::Plan;
+use crate::features::Features;
+use crate::internal::sys::mounting::{self, AttributeChange};
+use crate::internal::sys::{self, RawErrno, Sys};
+
+/// Makes a bind mount with the attributes of its source's mount and those of the options.
+///
+/// mount-utils binds, asks the source's file system by statfs(2) for its flags, and remounts with these flags and
+/// the options, so that `rw` never undoes `ro`. Here the mount has the same attributes from the beginning, and
+/// also those that statfs(2) does not tell it about, such as `nosymfollow`.
+pub(super) fn bind(mount: &Mount, plan: &Plan<'_>, target: &Target<'_>) -> Result<(), Stop> {
+    let source = Target::open(&mount.source)?;
+    names::check_not_noted(target)?;
+    let told = mounting::statfs_flags(&source.file).map_err(of(Command::Statfs))?;
+    let current = attributes::of_statfs(told);
+    let times = told & (libc::MS_NOATIME | libc::MS_NODIRATIME);
+    let wanted = attributes::with_flags(current, plan.set | times);
+    // A file system that is read-only has mounts that are not.
+    let mut change = attributes::change(current, wanted);
+    change.set |= wanted & libc::MOUNT_ATTR_RDONLY;
+    Bind { source, target, plan, recursive: false, change, wanted, later: Command::Remount }.make()
+}
+
+/// Makes a bind mount as one mount(8) does. Of what is mounted below the source, no attributes are changed.
+pub(super) fn bind_at_once(
+    mount: &Mount,
+    plan: &Plan<'_>,
+    recursive: bool,
+    target: &Target<'_>,
+) -> Result<(), Stop> {
+    let source = Target::open(&mount.source)?;
+    names::check_not_noted(target)?;
+    let current = attributes::of_statfs(mounting::statfs_flags(&source.file)?);
+    let wanted = attributes::with_flags(current, plan.set);
+    let mut change = attributes::change(current, wanted);
+    if plan.set & libc::MS_RDONLY != 0 {
+        change.set |= libc::MOUNT_ATTR_RDONLY;
+    }
+    Bind { source, target, plan, recursive, change, wanted, later: Command::First }.make()
+}
+
+struct Bind<'a> {
+    source: Target<'a>,
+    target: &'a Target<'a>,
+    plan: &'a Plan<'a>,
+    recursive: bool,
+    /// What differs from the source's mount.
+    change: AttributeChange,
+    /// All attributes of the new mount.
+    wanted: u64,
+    /// The command of mount-utils that fails if the attributes cannot be set.
+    later: Command,
+}
+
+impl Bind<'_> {
+    fn make(&self) -> Result<(), Stop> {
+        let mounted = match self.by_tree()? {
+            Some(mounted) => mounted,
+            None => self.by_mount()?,
+        };
+        propagate(&mounted, &self.plan.propagation).map_err(|errno| {
+            detach(&mounted);
+            of(self.later)(errno)
+        })
+    }
+
+    /// Binds by a detached tree; `None` if a call is missing or refused, and nothing was done.
+    fn by_tree(&self) -> Result<Option<OwnedFd>, Stop> {
+        let features = Features::get();
+        let is_changed = self.change != AttributeChange::default();
+        if !features.open_tree || (is_changed && !features.mount_setattr) {
+            return Ok(None);
+        }
+        let Some(tree) = unless_absent(mounting::clone_mount(&self.source.file, self.recursive))?
+        else {
+            return Ok(None);
+        };
+        self.target.check_kind(&self.source.file)?;
+        if is_changed {
+            match mounting::change_attributes(&tree, self.change) {
+                Err(errno) if sys::means_absent(errno) => return Ok(None),
+                answer => answer.map_err(of(self.later))?,
+            }
+        }
+        let attached = unless_absent(mounting::move_mount(&tree, &self.target.file))?;
+        Ok(attached.map(|()| tree))
+    }
+
+    /// Binds by mount(2), which takes a second call to set attributes. Between the two the mount has only those
+    /// of its source.
+    fn by_mount(&self) -> Result<OwnedFd, Stop> {
+        let path = |file: &OwnedFd| sys::proc_path_of(file.as_fd(), None);
+        let recursive = if self.recursive { libc::MS_REC } else { 0 };
+        let (source, target) = (path(&self.source.file), path(&self.target.file));
+        mounting::mount(&source, &target, b"", libc::MS_BIND | recursive, b"")?;
+        let mounted = opened_again(self.target)?;
+        if self.change != AttributeChange::default() {
+            let flags = libc::MS_REMOUNT | libc::MS_BIND | attributes::to_flags(self.wanted);
+            mounting::mount_flags(&mounted, flags).map_err(|errno| {
+                detach(&mounted);
+                of(self.later)(errno)
+            })?;
+        }
+        Ok(mounted)
+    }
+}
+
+/// A failure of one of the commands.
+fn of(command: Command) -> impl Fn(RawErrno) -> Stop {
+    move |errno| Stop::Failed { command, errno, kernel: Vec::new() }
+}
+
+/// `None` if the errno means that the call is missing, or that a sandbox refuses it.
+fn unless_absent<T>(answer: Sys<T>) -> Sys<Option<T>> {
+    match answer {
+        Err(errno) if sys::means_absent(errno) => Ok(None),
+        answer => answer.map(Some),
+    }
+}

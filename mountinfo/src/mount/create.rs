@@ -1,0 +1,182 @@
+//! Mounts a file system: by fsopen(2), fsmount(2) and move_mount(2), or where these are missing by mount(2).
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::libc;
+
+use super::attributes;
+use super::names::{self, Target};
+use super::options::{MS_NOSYMFOLLOW, MS_RDONLY};
+use super::perform::{Command, Stop, propagate};
+use super::plan::{OF_FILE_SYSTEM, Plan};
+use super::types::Needs;
+use super::{Mount, message};
+use crate::features::Features;
+use crate::internal::sys::{self, RawErrno, Sys, Unmount, mounting};
+use crate::log;
+
+/// The longest text that fsconfig(2) takes, without the final NUL.
+const LONGEST_TEXT: usize = 255;
+
+/// A file system that is to be mounted.
+struct New<'a> {
+    fs_type: &'a [u8],
+    source: &'a [u8],
+    /// The flags of mount(2).
+    flags: u64,
+    plan: &'a Plan<'a>,
+    needs: Needs,
+    target: &'a Target<'a>,
+}
+
+/// Mounts a file system. A source that is write-protected is mounted read-only, with a warning, as libmount
+/// does it.
+pub(super) fn create(
+    mount: &Mount,
+    plan: &Plan<'_>,
+    needs: Needs,
+    target: &Target<'_>,
+) -> Result<(), Stop> {
+    let source = match needs {
+        Needs::Device => names::block_device(&mount.source, plan.as_is)?,
+        Needs::Nothing | Needs::NothingShared => mount.source.clone(),
+    };
+    let fs_type = &mount.fs_type;
+    let mut new = New { fs_type, source: &source, flags: plan.set, plan, needs, target };
+    let mut mounted = new.mount();
+    let is_protected = matches!(
+        mounted,
+        Err(Stop::Failed { errno: libc::EROFS | libc::EACCES, command: Command::First, .. })
+    );
+    if is_protected && plan.set & MS_RDONLY == 0 {
+        new.flags |= MS_RDONLY;
+        mounted = new.mount();
+        if mounted.is_ok() {
+            let path = target.path;
+            log!(WARN, target = path, "mount: %s: %s.", path, message::WRITE_PROTECTED);
+        }
+    }
+    if let Err(Stop::Failed { errno: sys::EBUSY, .. }) = mounted
+        && needs == Needs::Device
+        && new.flags & MS_RDONLY == 0
+    {
+        // Newer versions mount it read-only if it is mounted so elsewhere, older ones fail.
+        return Err(Stop::NotUnderstood("the device is in use".into()));
+    }
+    let mounted = mounted?;
+    propagate(&mounted, &plan.propagation).map_err(|errno| {
+        detach(&mounted);
+        Stop::from(errno)
+    })
+}
+
+/// Takes a mount away that was just attached. It is busy, because it is open here.
+pub(super) fn detach(mounted: &OwnedFd) {
+    let path = sys::proc_path_of(mounted.as_fd(), None);
+    if let Err(errno) = sys::umount(&path, Unmount::Lazily) {
+        log!(WARN, errno = errno, "A mount that failed half-way is left at %s", path);
+    }
+}
+
+impl New<'_> {
+    fn mount(&self) -> Result<OwnedFd, Stop> {
+        if Features::get().fsopen && self.fits_fsconfig() {
+            match self.by_context() {
+                Err(Tried::Refused) => {}
+                Err(Tried::Stop(stop)) => return Err(stop),
+                Ok(mounted) => return Ok(mounted),
+            }
+        }
+        self.by_mount()
+    }
+
+    fn fits_fsconfig(&self) -> bool {
+        let fits = |text: &[u8]| text.len() <= LONGEST_TEXT;
+        fits(self.source)
+            && self
+                .plan
+                .data
+                .iter()
+                .all(|(key, value)| fits(key) && fits(value.unwrap_or_default()))
+    }
+
+    /// Mounts by a context. The mount is complete before it is attached.
+    fn by_context(&self) -> Result<OwnedFd, Tried> {
+        let context = refusable(mounting::fsopen(self.fs_type))?;
+        self.configure(&context).map_err(|errno| {
+            let kernel = message::of_context(&context);
+            Tried::Stop(Stop::Failed { command: Command::First, errno, kernel })
+        })?;
+        let attributes = attributes::of_flags(self.flags);
+        let mounted = match mounting::fsmount(&context, attributes) {
+            // `MOUNT_ATTR_NOSYMFOLLOW` is younger (Linux 5.14) than the flag of mount(2).
+            Err(sys::EINVAL) if self.flags & MS_NOSYMFOLLOW != 0 => return Err(Tried::Refused),
+            answer => refusable(answer)?,
+        };
+        self.target.check_kind(&mounted).map_err(Stop::from)?;
+        if self.needs != Needs::Nothing && self.is_there_already(&mounted).map_err(Stop::from)? {
+            return Err(Tried::Stop(sys::EBUSY.into()));
+        }
+        refusable(mounting::move_mount(&mounted, &self.target.file))?;
+        Ok(mounted)
+    }
+
+    fn configure(&self, context: &OwnedFd) -> Sys<()> {
+        mounting::fsconfig_string(context, b"source", self.source)?;
+        for (flag, name, _) in OF_FILE_SYSTEM {
+            if self.flags & flag != 0 {
+                mounting::fsconfig_flag(context, name)?;
+            }
+        }
+        set_data(context, self.plan)?;
+        mounting::fsconfig_create(context)
+    }
+
+    /// Reports whether the same file system is mounted on the target, which mount(2) refuses (EBUSY) and
+    /// move_mount(2) does not.
+    fn is_there_already(&self, mounted: &OwnedFd) -> Sys<bool> {
+        let (there, new) = (sys::cached_stat_fd(&self.target.file)?, sys::cached_stat_fd(mounted)?);
+        Ok(there.mount_root != Some(false) && there.stat.dev == new.stat.dev)
+    }
+
+    fn by_mount(&self) -> Result<OwnedFd, Stop> {
+        let target = sys::proc_path_of(self.target.file.as_fd(), None);
+        let data = self.plan.data_list();
+        mounting::mount(self.source, &target, self.fs_type, self.flags, &data)?;
+        Ok(opened_again(self.target)?)
+    }
+}
+
+/// Sets the options of the file system.
+pub(super) fn set_data(context: &OwnedFd, plan: &Plan<'_>) -> Sys<()> {
+    plan.data.iter().try_for_each(|(key, value)| match value {
+        Some(value) => mounting::fsconfig_string(context, key, value),
+        None => mounting::fsconfig_flag(context, key),
+    })
+}
+
+/// Opens what was just mounted on a target by mount(2).
+pub(super) fn opened_again(target: &Target<'_>) -> Sys<OwnedFd> {
+    sys::open(&target.real_path()?, nix::fcntl::OFlag::O_PATH)
+}
+
+/// Why mounting by a context ended.
+enum Tried {
+    /// A call is missing, or a sandbox refuses it.
+    Refused,
+    Stop(Stop),
+}
+
+impl From<Stop> for Tried {
+    fn from(stop: Stop) -> Self {
+        Tried::Stop(stop)
+    }
+}
+
+/// The outcome of a call of which a sandbox may refuse the use while it allows mount(2).
+fn refusable<T>(answer: Sys<T>) -> Result<T, Tried> {
+    answer.map_err(|errno: RawErrno| match sys::means_absent(errno) {
+        true => Tried::Refused,
+        false => Tried::Stop(errno.into()),
+    })
+}

@@ -1,0 +1,131 @@
+//! Sources and targets of mounts, and what mount(8) knows about them: helpers, fstab and its own table.
+
+use std::borrow::Cow;
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::fcntl::OFlag;
+
+use super::Mount;
+use super::perform::Stop;
+use super::plan::{Action, Plan};
+use super::types;
+use crate::features::Features;
+use crate::internal::go_path;
+use crate::internal::sys::{self, Kind, Sys, mounting};
+use crate::table::unescape_name;
+use crate::utab::UtabTarget;
+
+/// An open file or directory, and the path by which the caller named it.
+#[derive(Debug)]
+pub(super) struct Target<'p> {
+    pub(super) file: OwnedFd,
+    pub(super) path: &'p [u8],
+}
+
+impl<'p> Target<'p> {
+    /// Opens a path. Symlinks are followed once, here, and an automount is triggered.
+    pub(super) fn open(path: &'p [u8]) -> Sys<Self> {
+        let file = mounting::open_mount_point(path, Features::get().open_tree)?;
+        Ok(Target { file, path })
+    }
+
+    /// Returns the path without symlinks, by which mount(8) knows it.
+    pub(super) fn real_path(&self) -> Sys<Vec<u8>> {
+        sys::real_path_of(self.file.as_fd())
+    }
+
+    /// Fails with ENOTDIR, as mount(2) does, unless both are directories or neither is.
+    pub(super) fn check_kind(&self, mounted: impl AsFd) -> Sys<()> {
+        let is_directory = |kind| kind == Kind::Directory;
+        let (here, there) = (sys::cached_stat_fd(&self.file)?, sys::cached_stat_fd(mounted)?);
+        match is_directory(here.stat.kind) == is_directory(there.stat.kind) {
+            true => Ok(()),
+            false => Err(sys::ENOTDIR),
+        }
+    }
+}
+
+/// Refuses a type that mount(8) has a helper for, where it looks for one.
+pub(super) fn check_helper(mount: &Mount, plan: &Plan<'_>) -> Result<(), Stop> {
+    let looks = match plan.action {
+        Action::Create(_) => true,
+        Action::Remount { .. } => !mount.fs_type.is_empty(),
+        _ => false,
+    };
+    if looks && (mount.fs_type.contains(&b'/') || types::has_helper("mount", &mount.fs_type)) {
+        return Err(Stop::NotUnderstood("the type has a helper program".into()));
+    }
+    Ok(())
+}
+
+/// Refuses a mount that mount(8) keeps an entry for in its own table.
+pub(super) fn check_not_noted(target: &Target<'_>) -> Result<(), Stop> {
+    match UtabTarget::find(target.path) {
+        Ok(None) => Ok(()),
+        // What cannot be read is left to mount(8) as well.
+        Ok(Some(_)) | Err(_) => Err(Stop::NotUnderstood("mount(8) has an entry for it".into())),
+    }
+}
+
+/// Refuses a target that fstab may have options for, which mount(8) adds if no source is given.
+pub(super) fn check_not_in_fstab(target: &Target<'_>) -> Result<(), Stop> {
+    let text = match std::fs::read("/etc/fstab") {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(_) => return Err(Stop::NotUnderstood("fstab cannot be read".into())),
+    };
+    let names = [go_path::without_trailing_slashes(target.path).to_vec(), target.real_path()?];
+    match names_one_of(&text, &names) {
+        true => Err(Stop::NotUnderstood("it is in fstab".into())),
+        false => Ok(()),
+    }
+}
+
+/// Reports whether a line of fstab has one of the names as its source or its mount point. Symlinks in those are
+/// not resolved, so a line whose mount point is no mount point's real path is not found.
+fn names_one_of(fstab: &[u8], names: &[Vec<u8>]) -> bool {
+    let lines = fstab.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
+    lines.filter(|line| !line.starts_with(b"#")).any(|line| {
+        let fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty()).take(2);
+        fields.into_iter().any(|field| {
+            let field: Cow<'_, [u8]> = unescape_name(field);
+            let field = go_path::without_trailing_slashes(&field);
+            names.iter().any(|name| name == field)
+        })
+    })
+}
+
+/// Returns a block device as mount(8) names it: without symlinks, and /dev/mapper/NAME for /dev/dm-N. Anything
+/// else than a block device is left to mount(8), which may set up a loop device.
+pub(super) fn block_device(source: &[u8], as_is: bool) -> Result<Vec<u8>, Stop> {
+    let left = |why: &'static str| Stop::NotUnderstood(why.into());
+    let device = sys::open(source, OFlag::O_PATH).map_err(|_| left("there is no such device"))?;
+    if !mounting::is_block_device(&device)? {
+        return Err(left("the source is not a block device"));
+    }
+    if as_is {
+        return Ok(source.to_vec());
+    }
+    let path = sys::real_path_of(device.as_fd())?;
+    let Some(number) = path.strip_prefix(b"/dev/dm-") else { return Ok(path) };
+    let name = [b"/sys/block/dm-", number, b"/dm/name"].concat();
+    match std::fs::read(crate::internal::paths::path_of(&name)) {
+        Ok(name) => Ok([b"/dev/mapper/", name.trim_ascii()].concat()),
+        Err(_) => Ok(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fstab_is_searched_by_source_and_mount_point() {
+        let fstab = b"# /a /b\n/dev/sda1  /mnt/a\\040b ext4 ro\n\tUUID=1 /c/ xfs\n";
+        for (name, found) in
+            [("/dev/sda1", true), ("/mnt/a b", true), ("/c", true), ("/a", false), ("ext4", false)]
+        {
+            assert_eq!(names_one_of(fstab, &[name.into()]), found, "{name}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Unmounting as umount(8) does it, as far as it needs only the kernel.
+
+use std::path::Path;
+
+use super::perform::{Command, Failure, Outcome, Stop};
+use super::{message, types};
+use crate::error::Result;
+use crate::internal::go_path;
+use crate::internal::paths::{bytes_of, path_of};
+use crate::internal::sys::{self, Kind, RawErrno, Unmount, mounting};
+use crate::kernel::unmount_once;
+use crate::mounter::Place;
+use crate::table::MountTable;
+use crate::text;
+use crate::utab::UtabTarget;
+
+/// Unmounts the topmost mount at a path, as mount-utils' `Unmount` does. If nothing is mounted there, it does
+/// nothing. Symlinks are followed.
+///
+/// # Errors
+/// - [`ErrorKind::NeedsMountProgram`](crate::ErrorKind::NeedsMountProgram), without an errno: umount(8) would do
+///   more than unmount this path. It is a device or an image, or the name of a source; mount(8) has an entry for
+///   it; or its type has a helper. Nothing was done.
+/// - ENOENT if nothing exists at the path; EBUSY if a process uses the mount; EPERM without `CAP_SYS_ADMIN`;
+///   EINVAL if the mount is locked, because it belongs to a more privileged mount namespace.
+///
+/// # Examples
+/// ```no_run
+/// subpath_mountinfo::unmount("/run/volume")?;
+/// # Ok::<(), subpath_mountinfo::Error>(())
+/// ```
+pub fn unmount(target: impl AsRef<Path>) -> Result<()> {
+    let target = bytes_of(&target);
+    perform(target).into_result("umount", target)
+}
+
+/// Unmounts, and reports what mount-utils would have seen.
+pub fn perform(target: &[u8]) -> Outcome {
+    match run(target) {
+        Ok(()) => Outcome::Done,
+        Err(Stop::NotUnderstood(why)) => Outcome::NotUnderstood(why),
+        Err(Stop::Failed { errno, .. }) => {
+            let output = text!("umount: %s: %s.\n", target, sentence(errno));
+            Outcome::Failed(Failure { command: Command::First, errno, output })
+        }
+    }
+}
+
+fn run(target: &[u8]) -> Result<(), Stop> {
+    let left = |why: &'static str| Err(Stop::NotUnderstood(why.into()));
+    if target.is_empty() || target.starts_with(b"-") || target.contains(&0) {
+        return left("the target is no path");
+    }
+    if !mounting::is_root_user() {
+        return left("umount(8) restricts other users than root");
+    }
+    let path = go_path::without_trailing_slashes(target);
+    let Ok(mounted) = super::mount_at(path_of(path)) else {
+        return unmounted_by_name(target, path);
+    };
+    let Some(record) = mounted else { return not_mounted(path) };
+    if types::has_helper("umount", bytes_of(&record.fs_type))
+        || types::has_helper("umount", bytes_of(record.base_type()))
+    {
+        return left("the type has a helper program");
+    }
+    if !matches!(UtabTarget::find(path), Ok(None)) {
+        return left("mount(8) has an entry for it");
+    }
+    match unmount_once(Place::at_bytes(path), Unmount::Plainly) {
+        Ok(true) => Ok(()),
+        // It was a mount a moment ago: it is locked, unless somebody else has unmounted it.
+        Ok(false) => match super::mount_at(path_of(path)) {
+            Ok(None) => Ok(()),
+            _ => Err(sys::EINVAL.into()),
+        },
+        Err(error) => match error.raw_os_error() {
+            Some(errno) => Err(errno.into()),
+            None => left("umount2(2) cannot be called"),
+        },
+    }
+}
+
+/// What umount(8) does with a path at which nothing is mounted: nothing, unless it is what was mounted.
+fn not_mounted(path: &[u8]) -> Result<(), Stop> {
+    if !matches!(sys::stat(path).map(|stat| stat.kind), Ok(Kind::Directory)) {
+        return Err(Stop::NotUnderstood("a device or an image may be mounted elsewhere".into()));
+    }
+    check_is_no_source(path)
+}
+
+/// What umount(8) does with what is no path.
+fn unmounted_by_name(target: &[u8], path: &[u8]) -> Result<(), Stop> {
+    match sys::lstat(path) {
+        Err(sys::ENOENT) if path.starts_with(b"/") && target == path => {
+            check_is_no_source(path)?;
+            Err(sys::ENOENT.into())
+        }
+        _ => Err(Stop::NotUnderstood("the target cannot be looked at".into())),
+    }
+}
+
+/// Refuses the name of a source, which umount(8) takes for the mount that has it.
+fn check_is_no_source(path: &[u8]) -> Result<(), Stop> {
+    let records = MountTable::current().and_then(|table| table.records());
+    match records {
+        Ok(records) if records.iter().all(|record| bytes_of(&record.source) != path) => Ok(()),
+        _ => Err(Stop::NotUnderstood("it is the name of a source".into())),
+    }
+}
+
+/// libmount's sentence for an errno of umount2(2) (`mnt_context_get_umount_excode`).
+fn sentence(errno: RawErrno) -> Vec<u8> {
+    match errno {
+        sys::ENXIO => "invalid block device".into(),
+        sys::EINVAL => "not mounted".into(),
+        nix::libc::EIO => "can't write superblock".into(),
+        sys::EBUSY => "target is busy".into(),
+        sys::ENOENT => "no mount point specified".into(),
+        sys::EPERM => "must be superuser to unmount".into(),
+        sys::EACCES => "block devices are not permitted on filesystem".into(),
+        errno => text!("umount(2) system call failed: %s", message::c_text(errno)),
+    }
+}
