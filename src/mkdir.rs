@@ -1,6 +1,6 @@
-//! Makes directories inside a volume, level by level, each by a descriptor of its parent.
+//! Makes directories in a volume level by level, each by a descriptor of its parent.
 //!
-//! Nothing is ever made, opened or chmodded by a path that the volume's owner could redirect.
+//! No directory is made or opened, and no mode is set, by a path that the volume's owner could redirect.
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -88,13 +88,14 @@ fn make_dir(
                 return levels.make(dir);
             }
         }
-        // What is wrong with it shows below, at the element that it is wrong with.
+        // The steps below find the element that is wrong, and report it.
         Err(_) => {}
     }
     make_missing(pathname, base, perm, profile)
 }
 
-/// Makes what is missing of a path, which is looked for following links, and opened following none.
+/// Makes the missing part of a path. The existing part is searched for with symlinks followed, and then opened
+/// with none followed.
 fn make_missing(pathname: &[u8], base: &[u8], perm: DirectoryMode, profile: Profile) -> Result<()> {
     let prefix = existing_prefix(base, pathname);
     if let Some(error) = prefix.error {
@@ -140,8 +141,8 @@ impl Levels<'_> {
     fn make(&self, mut parent: OwnedFd) -> Result<()> {
         let impossible = self.impossible_level();
         let mut newness = Newness::below(&parent);
-        // Else a directory may have to be empty to count as new, and no other caller of this process
-        // may put its own into it before its mode is set.
+        // Without birth times a directory may have to be empty to count as new. So no other caller in this
+        // process may make a directory in it before its mode is set.
         let _one_at_a_time = (!newness.births_are_told())
             .then(|| lock(&[b"make\0", self.base].concat(), Duration::from_secs(1)));
         for (level, name) in self.missing.iter().enumerate() {
@@ -151,7 +152,7 @@ impl Levels<'_> {
                 Some((at, errno)) if at == level => return Err(self.cannot_create(level, errno)),
                 Some(_) if level == 0 => match sys::lstat_at(&parent, name) {
                     Ok(_) => return Err(self.cannot_create(level, sys::EEXIST)),
-                    // Whatever it is: nothing is made here, and a level below is refused.
+                    // Nothing is made here whatever the error is, because a level below is refused.
                     Err(_) => match sys::may_change(&parent) {
                         Ok(()) => continue,
                         Err(errno) => return Err(self.cannot_create(level, errno)),
@@ -165,8 +166,8 @@ impl Levels<'_> {
         Ok(())
     }
 
-    /// The first level whose name mkdirat(2) refuses. Nothing is made then: the original fails with
-    /// the same error, but leaves the levels above behind.
+    /// Returns the first level whose path or name mkdirat(2) refuses, and the errno. No level is made then. The
+    /// original fails with the same error, but leaves the levels above.
     fn impossible_level(&self) -> Option<(usize, i32)> {
         let mut length = match self.existing {
             b"/" | b"." => 0,
@@ -184,12 +185,11 @@ impl Levels<'_> {
         None
     }
 
-    /// Makes a level, gives it its mode and opens it; or opens what somebody else made first. Where the
-    /// mode cannot be set the level is taken away again, or the next call would find it and leave it
-    /// as it is.
+    /// Makes a level, opens it and sets its mode. If another caller made it first, only opens it. If the mode
+    /// cannot be set, the level is removed again: the next call would find it and keep its wrong mode.
     fn make_level(&self, newness: &mut Newness, parent: &OwnedFd, level: usize) -> Result<OwnedFd> {
         let name = self.missing[level];
-        // Whoever could move another directory here could as well remove it; only what is empty goes.
+        // Only an empty directory is removed. If it is another one, whoever moved it here could have removed it.
         let take_away = || sys::rmdir_at(parent, name).is_ok();
         loop {
             let birth = match newness.make(parent, name, self.perm) {
@@ -209,7 +209,7 @@ impl Levels<'_> {
                     return Err(self.cannot_chmod(level, "", errno));
                 }
                 Err(CannotSet { unproven, errno, .. }) => {
-                    // Once only: from then on each directory is marked.
+                    // This happens once: from then on every directory gets a mark.
                     if take_away() && unproven && newness.begins_to_mark() {
                         continue;
                     }
@@ -224,11 +224,11 @@ impl Levels<'_> {
         flatten!("chmod %q failed: %s%s", self.path_of(level), why, Error::from_errno(errno))
     }
 
-    /// Opens the level that was just made, or that somebody else made first.
+    /// Opens a level that this call has just made (`made`), or that another caller made first.
     fn open_level(&self, parent: &OwnedFd, level: usize, made: bool) -> Result<OwnedFd> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
         sys::openat(parent, self.missing[level], flags, 0).map_err(|errno| match errno {
-            // What is in the way is no directory (a dangling link, say).
+            // Something that is no directory is in its place, such as a dangling symlink.
             sys::ENOTDIR | sys::ELOOP if !made => self.cannot_create(level, sys::EEXIST),
             errno => self.cannot_open(level, errno),
         })
@@ -258,12 +258,12 @@ impl Levels<'_> {
         if sys::fstat(&other).map_err(no)?.same_file(&sys::fstat(parent).map_err(no)?) {
             return Ok(()); // "../volume" from within the volume is the volume
         }
-        // Each way from here is an error; which one, is all that is asked.
+        // It is an error in any case. What follows finds out which one.
         if sys::lstat_at(&other, self.missing[level]).is_ok() {
             return Err(no(sys::EEXIST));
         }
         sys::may_change(&other).map_err(no)?;
-        // The original makes it there, and does not find it here, or finds a dangling link.
+        // The original makes it there, and then does not find it here, or finds a dangling symlink.
         let errno = match sys::lstat_at(parent, self.missing[level]) {
             Ok(stat) if stat.kind == Kind::Symlink => sys::ELOOP,
             _ => sys::ENOENT,
@@ -286,19 +286,19 @@ impl Levels<'_> {
     }
 }
 
-/// How much of a path exists; see [`existing_prefix`].
+/// The result of [`existing_prefix`].
 pub struct Prefix {
-    /// The part that exists, or what the original names beside an error.
+    /// The part that exists. With an error it is the path that the original returns with it.
     pub path: Vec<u8>,
     /// The components that do not exist.
     pub missing: Vec<Vec<u8>>,
-    /// Why it could not be found out.
+    /// Why the search failed, if it did.
     pub error: Option<Error>,
 }
 
 /// Finds the longest prefix of `pathname` that exists, following links (`findExistingPrefix`).
 ///
-/// It only looks: what it finds is opened again by [`open_beneath`], which follows none.
+/// It is only a search. What it finds is opened again by [`open_beneath`], which follows no symlink.
 pub fn existing_prefix(base: &[u8], pathname: &[u8]) -> Prefix {
     let fail = |path: &[u8], error| Prefix {
         path: path.to_vec(),
@@ -334,7 +334,7 @@ pub fn existing_prefix(base: &[u8], pathname: &[u8]) -> Prefix {
     Prefix { path: pathname.to_vec(), missing: Vec::new(), error: None }
 }
 
-/// Opens the base for reading, following links; never waits for a FIFO's writer.
+/// Opens the base for reading. Symlinks are followed. For a FIFO it does not wait for a writer.
 fn open_base_following(base: &[u8]) -> Sys<OwnedFd> {
     match sys::open(base, OFlag::O_RDONLY | OFlag::O_DIRECTORY) {
         Err(sys::ENOTDIR) => sys::open(base, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY),

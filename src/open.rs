@@ -9,7 +9,7 @@ use subpath_mountinfo::internal::log::wants_trace;
 use subpath_mountinfo::internal::sys::{self, Kind, Sys};
 use subpath_mountinfo::{Error, ErrorKind, Features, Result, flatten, log, text};
 
-/// Opens the last component itself, with no right but to refer to it.
+/// Opens the last component itself and not what it may point to, and only to refer to it (`O_PATH`).
 pub(crate) const PATH: OFlag = OFlag::O_PATH.union(OFlag::O_NOFOLLOW);
 /// [`PATH`] of a directory. It triggers an automount of the last component, as a path with a
 /// trailing slash does (openat(2), "automount").
@@ -37,8 +37,8 @@ pub fn open_beneath(pathname: &[u8], base: &[u8]) -> Result<OwnedFd> {
     open_by_component(parent, &base, &relative)
 }
 
-/// Opens a directory whose automount has just failed, without asking it again: what counts then is the
-/// plain open. `None` where it is no such directory.
+/// Opens an automount point whose automount has just failed, without triggering it again: the directory that
+/// lies below the missing mount. Returns `None` if `relative` is not an automount point.
 pub(crate) fn open_unmounted(base: &OwnedFd, relative: &[u8]) -> Option<OwnedFd> {
     if automount::find(base, relative, relative.len()) != Some(Automount::Itself) {
         return None;
@@ -48,24 +48,25 @@ pub(crate) fn open_unmounted(base: &OwnedFd, relative: &[u8]) -> Option<OwnedFd>
     sys::fstat(&dir).is_ok_and(|stat| stat.kind == Kind::Directory).then_some(dir)
 }
 
-/// What of a clean path follows a base that is clean but for slashes at its end and is not the root.
+/// Returns the part of a clean path below `base`, which must be clean except for slashes at its end. Returns
+/// `None` for the base itself, for a path that is not below it, and if the base is the root directory.
 pub(crate) fn strictly_below<'p>(path: &'p [u8], base: &[u8]) -> Option<&'p [u8]> {
     let base = go_path::without_trailing_slashes(base);
     let is_root = matches!(base, b"" | b"/");
     go_path::below(path, base).filter(|below| !below.is_empty() && !is_root)
 }
 
-/// Opens the base for reading, as the original does, but never waits for a FIFO's writer.
+/// Opens the base for reading, as the original does. If it is a FIFO, does not wait for a writer.
 fn open_base(base: &[u8]) -> Sys<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW;
     match sys::open(base, flags | OFlag::O_DIRECTORY) {
-        // No directory, or a symlink: the errno of the original's plain open is wanted.
+        // It is a symlink or no directory. Opening it as the original does gives the original's errno.
         Err(sys::ENOTDIR) => sys::open(base, flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY),
         other => other,
     }
 }
 
-/// openat2(2) of the whole path. Any error sends the caller to [`open_by_component`].
+/// Opens the whole path by one openat2(2). After any error the caller uses [`open_by_component`].
 fn open_at_once(base: &OwnedFd, relative: &[u8]) -> Sys<OwnedFd> {
     match sys::open_beneath(base, relative, DIRECTORY) {
         Err(sys::ENOTDIR) => {
@@ -94,7 +95,7 @@ fn open_by_component(mut parent: OwnedFd, base: &[u8], relative: &[u8]) -> Resul
     Ok(parent)
 }
 
-/// The error of a path that leads out of the directory below which it has to lie.
+/// Returns the error for a path that leads out of the directory below which it has to be.
 pub(crate) fn outside_of_base(path: &[u8], base: &[u8]) -> Error {
     Error::new(text!("path %s is outside of allowed base %s", path, base))
         .of_kind(ErrorKind::OutsideVolume)
@@ -104,7 +105,7 @@ fn open_component(parent: impl AsFd, segment: &[u8], current: &[u8]) -> Result<O
     if let Ok(fd) = sys::openat(parent.as_fd(), segment, DIRECTORY, 0) {
         return Ok(fd);
     }
-    // No directory, or an automount that failed: what counts is the plain open.
+    // It is no directory, or its automount failed. Opening it without O_DIRECTORY tells which.
     let fd = sys::openat(parent, segment, PATH, 0)
         .map_err(|errno| flatten!("cannot open %s: %s", current, Error::from_errno(errno)))?;
     let stat = sys::fstat(&fd).map_err(|errno| {
@@ -117,7 +118,7 @@ fn open_component(parent: impl AsFd, segment: &[u8], current: &[u8]) -> Result<O
     Ok(fd)
 }
 
-/// The lines that [`open_by_component`] would have logged.
+/// Logs the lines that [`open_by_component`] would log for the path.
 pub(crate) fn trace_components(base: &[u8], relative: &[u8]) {
     if wants_trace() {
         let mut current = base.to_vec();

@@ -1,8 +1,7 @@
 //! The directories below a pod's own, reached by descriptor and through no symlink.
 //!
-//! The pod's directory itself is the kubelet's; its path may contain links and is trusted. Below it
-//! a link is never followed: one that stands where a directory belongs was put there to lead the
-//! kubelet astray.
+//! The pod's directory itself belongs to the kubelet. Its path is trusted and may contain symlinks. Below it no
+//! symlink is followed: one that is in the place of a directory was put there to mislead the kubelet.
 
 use std::borrow::Cow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,13 +12,13 @@ use subpath_mountinfo::internal::go_path;
 use subpath_mountinfo::internal::sys::{self, Kind, Sys};
 use subpath_mountinfo::{Error, Features, Result};
 
-/// Refers to a directory, and to nothing but a directory.
+/// Opens a directory only to refer to it (`O_PATH`). Fails for anything else.
 const DIRECTORY: OFlag = OFlag::O_PATH.union(OFlag::O_NOFOLLOW).union(OFlag::O_DIRECTORY);
 /// Opens a directory to read its entries.
 const TO_READ: OFlag = OFlag::O_RDONLY.union(OFlag::O_NOFOLLOW).union(OFlag::O_DIRECTORY);
 
-/// A pod's directory; opened when it is needed, for a name with `..` in it leads to paths that do not
-/// need it, and one call opens a path in which nothing is a link.
+/// A pod's directory. It is opened at the first use and not before, because most operations do not need it: one
+/// openat2(2) opens a whole path that contains no symlink.
 pub(crate) struct PodDir {
     path: Vec<u8>,
     dir: OnceLock<Sys<OwnedFd>>,
@@ -50,7 +49,7 @@ impl Located<'_> {
 }
 
 impl PodDir {
-    /// The directory's path is the caller's and may contain links.
+    /// Returns the directory at a path, which is trusted and may contain symlinks. Nothing is opened yet.
     pub(crate) fn new(path: &[u8]) -> PodDir {
         PodDir { path: go_path::clean(path), dir: OnceLock::new() }
     }
@@ -70,20 +69,20 @@ impl PodDir {
         self.open_with(path, TO_READ)
     }
 
-    /// Whether the pod's directory can be opened.
+    /// Returns whether the pod's directory can be opened.
     pub(crate) fn is_there(&self) -> bool {
         self.dir().is_ok()
     }
 
-    /// Opens a directory as [`Self::open_to_read`] does, and tells whether it lies on another mount
-    /// than the pod's.
+    /// Opens a directory as [`Self::open_to_read`] does, and returns whether it is on another mount than the
+    /// pod's directory.
     pub(crate) fn open_to_read_here(&self, path: &[u8]) -> Sys<(OwnedFd, Sys<bool>)> {
         let dir = self.open_to_read(path)?;
         let is_elsewhere = is_on_another_mount(&dir, self.dir()?);
         Ok((dir, is_elsewhere))
     }
 
-    /// Opens whatever the path names but a symlink; never waits for a FIFO's writer.
+    /// Opens a file of any type except a symlink for reading. For a FIFO it does not wait for a writer.
     pub(crate) fn open_anything(&self, path: &[u8]) -> Sys<OwnedFd> {
         self.open_with(
             path,
@@ -94,8 +93,8 @@ impl PodDir {
     fn open_with(&self, path: &[u8], flags: OFlag) -> Sys<OwnedFd> {
         if Features::get().openat2 {
             let answer = sys::open_without_symlinks(path, flags);
-            // A link that stands before what is missing would have been refused. Else the path of
-            // the pod may have links, and what is wrong below it openat(2) says.
+            // ENOENT is final: a symlink before the missing name would have given ELOOP. Any other error may
+            // come from a symlink in the pod's own path, which is allowed: the steps below find out.
             if matches!(answer, Ok(_) | Err(sys::ENOENT)) {
                 return answer;
             }
@@ -108,7 +107,7 @@ impl PodDir {
         open_below(anchor.as_fd(), &split.below, flags)
     }
 
-    /// Opens the directory that holds `path`.
+    /// Opens the directory that contains the entry `path`.
     pub(crate) fn locate<'p>(&'p self, path: &'p [u8]) -> Sys<Located<'p>> {
         let parent = go_path::dir(path);
         let dir = if parent == self.path {
@@ -133,11 +132,11 @@ impl PodDir {
     }
 }
 
-/// A path below a pod's directory, split where trust ends.
+/// A path below a pod's directory, split into the part that is trusted and the part that is not.
 struct Split<'p> {
-    /// The pod's directory; an ancestor of it if the path climbs out by `..` in a name.
+    /// The trusted part: the pod's directory, or an ancestor of it if a name with `..` leads out of it.
     anchor: Cow<'p, [u8]>,
-    /// What follows, without `.` and `..`; empty for the anchor itself.
+    /// The rest, without `.` and `..`. Empty if the path is the anchor itself.
     below: Vec<u8>,
 }
 
@@ -145,7 +144,7 @@ impl<'p> Split<'p> {
     /// Both paths are clean.
     fn of(pod_dir: &'p [u8], path: &'p [u8]) -> Split<'p> {
         let Ok(below) = go_path::rel(pod_dir, path) else {
-            // A relative path below an absolute one, or the reverse, has nothing to hold on to.
+            // One path is relative and the other absolute, so that they cannot be compared.
             return Split { anchor: path.into(), below: Vec::new() };
         };
         let mut anchor = Cow::from(pod_dir);
@@ -163,7 +162,7 @@ impl<'p> Split<'p> {
     }
 }
 
-/// Whether two open directories lie on different mounts.
+/// Returns whether two open directories are on different mounts.
 pub(crate) fn is_on_another_mount(dir: impl AsFd, other: impl AsFd) -> Sys<bool> {
     Ok(sys::mount_id(dir)? != sys::mount_id(other)?)
 }
@@ -180,7 +179,7 @@ fn open_below(anchor: BorrowedFd<'_>, below: &[u8], flags: OFlag) -> Sys<OwnedFd
         match sys::open_beneath(anchor, below, flags) {
             Ok(dir) => return Ok(dir),
             Err(sys::ENOENT) => return Err(sys::ENOENT),
-            // Component by component the errno is the one that openat(2) gives.
+            // Opening component by component gives the errno of openat(2), which is wanted.
             Err(_) => {}
         }
     }
@@ -197,8 +196,8 @@ fn open_below(anchor: BorrowedFd<'_>, below: &[u8], flags: OFlag) -> Sys<OwnedFd
 /// Makes a directory below the pod's with every missing level, and opens it (`os.MkdirAll`).
 ///
 /// # Errors
-/// A path error of `mkdir` that names the level, with the errno of mkdirat(2); ENOTDIR where
-/// something else, or a symlink, stands in the way.
+/// A path error of `mkdir` that names the level, with the errno of mkdirat(2). ENOTDIR if a file or a symlink
+/// is in the place of a level.
 pub(crate) fn make_all(pod_dir: &[u8], path: &[u8], mode: u32) -> Result<OwnedFd> {
     let pod_dir = go_path::clean_cow(pod_dir);
     let split = Split::of(&pod_dir, path);
@@ -206,7 +205,7 @@ pub(crate) fn make_all(pod_dir: &[u8], path: &[u8], mode: u32) -> Result<OwnedFd
     let mut dir = match sys::open(&split.anchor, anchor) {
         Ok(dir) => dir,
         Err(_) => {
-            // What is wrong with it shows when it is made, or opened again.
+            // The reason is reported below, by making it or by opening it again.
             make_anchor(&split.anchor, mode)?;
             sys::open(&split.anchor, anchor)
                 .map_err(|errno| Error::at_path("mkdir", &split.anchor[..], errno))?
@@ -214,7 +213,7 @@ pub(crate) fn make_all(pod_dir: &[u8], path: &[u8], mode: u32) -> Result<OwnedFd
     };
     let mut current = split.anchor.to_vec();
     let mut names = split.components();
-    // Levels that exist.
+    // Open the levels that exist.
     let first = loop {
         let Some(name) = names.next() else {
             return Ok(dir);
@@ -225,12 +224,12 @@ pub(crate) fn make_all(pod_dir: &[u8], path: &[u8], mode: u32) -> Result<OwnedFd
                 let path = go_path::join(&[&current, name]);
                 return Err(Error::at_path("mkdir", path, sys::ENOTDIR));
             }
-            // What is wrong with it shows when it is made.
+            // Making it reports what is wrong with it.
             Err(_) => break name,
         }
         current = go_path::join(&[&current, name]);
     };
-    // Levels that do not: below a directory that was just made nothing exists.
+    // Make the others. Below a directory that was just made, nothing exists yet.
     let missing: Vec<&[u8]> = std::iter::once(first).chain(names).collect();
     refuse_impossible(&dir, &current, &missing)?;
     let mut is_new = true;
@@ -242,13 +241,14 @@ pub(crate) fn make_all(pod_dir: &[u8], path: &[u8], mode: u32) -> Result<OwnedFd
     Ok(dir)
 }
 
-/// Makes a directory and opens it; another caller may make or remove it meanwhile.
+/// Makes a directory and opens it. Another caller may make or remove it at the same time. `is_new` tells whether
+/// the parent is new, and is set to whether this directory is.
 fn make_level(parent: impl AsFd, name: &[u8], mode: u32, is_new: &mut bool) -> Sys<OwnedFd> {
     const TRIES: usize = 100;
     if !*is_new {
         match open_level(&parent, name) {
             Err(sys::ENOTDIR) => return Err(sys::ENOTDIR),
-            // What is wrong with it shows when it is made.
+            // Making it reports what is wrong with it.
             Err(_) => {}
             dir => return dir,
         }
@@ -272,7 +272,8 @@ fn open_level(parent: impl AsFd, name: &[u8]) -> Sys<OwnedFd> {
         .map_err(|errno| if errno == sys::ELOOP { sys::ENOTDIR } else { errno })
 }
 
-/// A path that becomes impossible halfway is refused before anything is made.
+/// Returns an error if one of the missing levels can never be made, because its path or its name is too long,
+/// before any level is made.
 fn refuse_impossible(dir: &OwnedFd, existing: &[u8], missing: &[&[u8]]) -> Result<()> {
     let mut current = existing.to_vec();
     for (level, name) in missing.iter().enumerate() {
@@ -291,12 +292,12 @@ fn refuse_impossible(dir: &OwnedFd, existing: &[u8], missing: &[&[u8]]) -> Resul
     Ok(())
 }
 
-/// Go's `os.MkdirAll` of the pod's directory itself, links followed.
+/// Makes the pod's directory itself, as Go's `os.MkdirAll` does. Symlinks are followed.
 fn make_anchor(path: &[u8], mode: u32) -> Result<()> {
     match sys::stat(path) {
         Ok(stat) if stat.kind == sys::Kind::Directory => return Ok(()),
         Ok(_) => return Err(Error::at_path("mkdir", path, sys::ENOTDIR)),
-        // As in Go: what is wrong with it shows when it is made.
+        // As in Go, making it reports what is wrong with it.
         Err(_) => {}
     }
     let parent = go_path::dir(path);
