@@ -7,43 +7,15 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::fuse::{Fuse, op};
 use common::{
-    BACKENDS, BACKENDS_WITH_STATX, Layout, bind, kernel, mount_tmpfs, open_descriptors, with_fuse,
+    BACKENDS, BACKENDS_WITH_STATX, Layout, PROFILES, bind, clean, clean_leaves_nothing, kernel,
+    make, mount_tmpfs, open_descriptors, prepare, refused, with_fuse,
 };
 use nix::errno::Errno;
-use subpath::{Error, Features, Profile, Result, Subpath};
-
-const PROFILES: [Profile; 2] = [Profile::V129, Profile::V137];
-
-fn prepare(layout: &Layout, sub_path: &str) -> Result<PathBuf> {
-    kernel(Profile::V129).prepare_safe_subpath(&layout.request(sub_path))
-}
-
-fn clean(layout: &Layout) -> Result<()> {
-    kernel(Profile::V129).clean_sub_paths(&layout.pod, "vol")
-}
-
-fn make(layout: &Layout, sub_path: &str) -> Result<()> {
-    let (mode, volume) = (0o750, &layout.volume);
-    kernel(Profile::V129).safe_make_dir(sub_path, volume, mode)
-}
-
-#[track_caller]
-fn clean_leaves_nothing(layout: &Layout) {
-    clean(layout).unwrap();
-    assert_eq!(layout.mounts_at(&layout.target()), 0);
-    assert_eq!(layout.left_in_pod(), Vec::<std::path::PathBuf>::new());
-}
-
-#[track_caller]
-fn refused(error: &Error, errno: Errno, text: &str) {
-    assert_eq!(error.raw_os_error(), Some(errno as i32), "{error}");
-    assert!(error.to_string().contains(text), "{error}");
-}
+use subpath::{Features, Profile, Subpath};
 
 /// A volume served by FUSE with a directory `d` and a file `f`.
 fn served(layout: &Layout) -> Fuse {

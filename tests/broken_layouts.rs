@@ -6,47 +6,17 @@
 mod common;
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use common::lines::at_line;
 use common::{
-    Layout, bind, in_namespace, in_namespace_over, kernel, mount_tmpfs, mounts_are_locked,
-    open_descriptors, with_locked_mounts,
+    PROFILES, bind, clean, clean_leaves_nothing, clean_pod, in_namespace, in_namespace_over,
+    kernel, make, mount_tmpfs, mounts_are_locked, open_descriptors, prepare, refused,
+    with_locked_mounts,
 };
 use nix::errno::Errno;
-use subpath::{Error, Profile, Result};
-
-fn prepare(layout: &Layout, sub_path: &str) -> Result<PathBuf> {
-    kernel(Profile::V129).prepare_safe_subpath(&layout.request(sub_path))
-}
-
-fn clean(layout: &Layout) -> Result<()> {
-    clean_pod(&layout.pod)
-}
-
-fn clean_pod(pod: &Path) -> Result<()> {
-    kernel(Profile::V129).clean_sub_paths(pod, "vol")
-}
-
-fn make(layout: &Layout, sub_path: &str) -> Result<()> {
-    let (mode, volume) = (0o750, &layout.volume);
-    kernel(Profile::V129).safe_make_dir(sub_path, volume, mode)
-}
-
-#[track_caller]
-fn clean_leaves_nothing(layout: &Layout) {
-    clean(layout).unwrap();
-    assert_eq!(layout.mounts_at(&layout.target()), 0);
-    assert_eq!(layout.left_in_pod(), Vec::<std::path::PathBuf>::new());
-}
-
-#[track_caller]
-fn refused(error: &Error, errno: Errno, text: &str) {
-    assert_eq!(error.raw_os_error(), Some(errno as i32), "{error}");
-    assert!(error.to_string().contains(text), "{error}");
-}
+use subpath::Profile;
 
 #[test]
 fn a_pods_directory_that_vanishes_under_the_call_stays_away() {
@@ -127,7 +97,7 @@ fn a_mount_that_is_locked_is_an_error_at_once() {
             bind(&layout.outside, &layout.target());
         }
         with_locked_mounts(name, layout, |layout| {
-            for profile in [Profile::V129, Profile::V137] {
+            for profile in PROFILES {
                 let times = Arc::new(AtomicUsize::new(0));
                 let counted = Arc::clone(&times);
                 // The newer profile logs each try.
@@ -326,7 +296,7 @@ fn a_process_that_runs_in_a_sub_path_makes_it_busy_until_it_ends() {
     in_namespace("a_process_that_runs_in_a_sub_path_makes_it_busy_until_it_ends", |layout| {
         fs::create_dir(layout.volume.join("d")).unwrap();
         fs::write(layout.volume.join("d/file"), "precious").unwrap();
-        for profile in [Profile::V129, Profile::V137] {
+        for profile in PROFILES {
             prepare(layout, "d").unwrap();
             let mut sleeper = std::process::Command::new("sleep");
             let mut running = sleeper.arg("100").current_dir(layout.target()).spawn().unwrap();

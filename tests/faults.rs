@@ -12,7 +12,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
-use common::{Layout, bind, in_namespace, kernel, mount_tmpfs, open_descriptors};
+use common::{Layout, PROFILES, bind, in_namespace, kernel, mount_tmpfs, open_descriptors};
 use nix::errno::Errno;
 use subpath::{FakeMounter, KernelMounter, Mounter, Profile, Result, Subpather};
 use subpath_mountinfo::internal::go_text::errno_text;
@@ -154,8 +154,6 @@ fn prepare<M: Mounter>(layout: &Layout, m: &M, sub_path: &str, profile: Profile)
 fn clean<M: Mounter>(layout: &Layout, m: &M, profile: Profile) -> Result<()> {
     Subpather::with_mounter(m).profile(profile).clean_sub_paths(&layout.pod, "vol")
 }
-
-const PROFILES: [Profile; 2] = [Profile::V129, Profile::V137];
 
 /// Levels that are made, and what they are made in.
 const MADE: [&str; 3] = ["new", "new/deep", "d/new"];

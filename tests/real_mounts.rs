@@ -6,27 +6,16 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Barrier, Mutex};
 
 use common::lines::at_line;
-use common::{Layout, bind, in_namespace, kernel, mount_tmpfs, open_descriptors};
+use common::{
+    PROFILES, bind, clean, clean_leaves_nothing, in_namespace, kernel, mount_tmpfs,
+    open_descriptors, prepare,
+};
 use nix::libc;
-use subpath::{Profile, Result};
-
-fn prepare(layout: &Layout, sub_path: &str) -> Result<PathBuf> {
-    kernel(Profile::V129).prepare_safe_subpath(&layout.request(sub_path))
-}
-
-fn clean(layout: &Layout) -> Result<()> {
-    kernel(Profile::V129).clean_sub_paths(&layout.pod, "vol")
-}
-
-fn clean_leaves_nothing(layout: &Layout) {
-    clean(layout).unwrap();
-    assert_eq!(layout.mounts_at(&layout.target()), 0);
-    assert_eq!(layout.left_in_pod(), Vec::<std::path::PathBuf>::new());
-}
+use subpath::Profile;
 
 #[test]
 fn a_directory_is_bound_and_taken_away() {
@@ -83,7 +72,7 @@ fn preparing_twice_mounts_once() {
 #[test]
 fn something_else_that_is_mounted_is_replaced() {
     in_namespace("something_else_that_is_mounted_is_replaced", |layout| {
-        for profile in [Profile::V129, Profile::V137] {
+        for profile in PROFILES {
             fs::create_dir_all(layout.volume.join("a")).unwrap();
             fs::create_dir_all(layout.target()).unwrap();
             mount_tmpfs(&layout.target());
@@ -148,7 +137,7 @@ fn callers_that_prepare_and_clean_one_sub_path_at_once_meet_no_other_error_than_
             for number in 0..6 {
                 scope.spawn(move || {
                     for round in 0..200 {
-                        let profile = [Profile::V129, Profile::V137][round % 2];
+                        let profile = PROFILES[round % 2];
                         let request = layout.request(["d", "e"][(number + round / 2) % 2]);
                         kernel(profile).prepare_safe_subpath(&request).unwrap();
                         match clean(layout) {

@@ -10,14 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, mpsc};
 
-use common::{Layout, in_namespace, kernel};
+use common::{clean, in_namespace, kernel};
 use nix::sched::{CloneFlags, unshare};
 use subpath::{Profile, Subpather};
 use subpath_mountinfo::{Mounter, Place, Source};
-
-fn clean(layout: &Layout) -> subpath::Result<()> {
-    kernel(Profile::V129).clean_sub_paths(&layout.pod, "vol")
-}
 
 /// What `work` gives in a thread with a descriptor table of its own. Meanwhile the same numbers name
 /// `other` in the table of the process.

@@ -53,8 +53,9 @@ const ROOT: u64 = 1;
 static HELD_AT_THE_END: AtomicBool = AtomicBool::new(false);
 
 /// What the server does with a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Mood {
+    #[default]
     Serving,
     /// Requests are taken and never answered.
     Hung,
@@ -70,7 +71,7 @@ struct Node {
     children: BTreeMap<Vec<u8>, u64>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     mood: Mood,
     failing_op: Option<(u32, i32)>,
@@ -147,22 +148,8 @@ impl Fuse {
         nix::mount::mount(Some(source), at, Some(fs_type), flags, Some(&data[..]))
             .expect("a FUSE mount");
         let root = Node { mode: S_IFDIR | 0o755, ino: None, children: BTreeMap::new() };
-        let state = Arc::new(Mutex::new(State {
-            mood: Mood::Serving,
-            failing_op: None,
-            nodes: HashMap::from([(ROOT, root)]),
-            next: ROOT + 1,
-            asked: 0,
-            endless: false,
-            everywhere: None,
-            exchanged_for: None,
-            fixed_mode: None,
-            held: Vec::new(),
-            slow_lookup: None,
-            valid: 0,
-            ready: false,
-            told_to_go: false,
-        }));
+        let nodes = HashMap::from([(ROOT, root)]);
+        let state = Arc::new(Mutex::new(State { nodes, next: ROOT + 1, ..State::default() }));
         let (stop, stopped) = UnixStream::pair().expect("a socket pair");
         let shared = Arc::clone(&state);
         let server = std::thread::spawn(move || serve(device, &stopped, &shared));

@@ -6,13 +6,14 @@ pub mod device;
 pub mod fuse;
 pub mod lines;
 
+use nix::errno::Errno;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-use subpath::{Profile, Subpath, SubpathBuilder, Subpather};
+use subpath::{Error, Profile, Result, Subpath, SubpathBuilder, Subpather};
 
 /// The sets of calls done without; see `subpath_mountinfo::features`.
 pub const BACKENDS: [&str; 6] =
@@ -152,6 +153,40 @@ pub fn kernel(profile: Profile) -> Subpather {
     Subpather::new().profile(profile)
 }
 
+pub const PROFILES: [Profile; 2] = [Profile::V129, Profile::V137];
+
+/// Binds a sub path of the layout's volume, and returns its target.
+pub fn prepare(layout: &Layout, sub_path: &str) -> Result<PathBuf> {
+    kernel(Profile::V129).prepare_safe_subpath(&layout.request(sub_path))
+}
+
+/// Cleans the layout's volume.
+pub fn clean(layout: &Layout) -> Result<()> {
+    clean_pod(&layout.pod)
+}
+
+pub fn clean_pod(pod: &Path) -> Result<()> {
+    kernel(Profile::V129).clean_sub_paths(pod, "vol")
+}
+
+/// Makes a directory in the layout's volume.
+pub fn make(layout: &Layout, sub_path: &str) -> Result<()> {
+    kernel(Profile::V129).safe_make_dir(sub_path, &layout.volume, 0o750)
+}
+
+#[track_caller]
+pub fn clean_leaves_nothing(layout: &Layout) {
+    clean(layout).expect("a clean-up");
+    assert_eq!(layout.mounts_at(&layout.target()), 0);
+    assert_eq!(layout.left_in_pod(), Vec::<PathBuf>::new());
+}
+
+#[track_caller]
+pub fn refused(error: &Error, errno: Errno, text: &str) {
+    assert_eq!(error.raw_os_error(), Some(errno as i32), "{error}");
+    assert!(error.to_string().contains(text), "{error}");
+}
+
 /// A fresh tmpfs with a volume, a pod's directory, and a place that lies outside of both.
 pub struct Layout {
     pub root: PathBuf,
@@ -215,16 +250,18 @@ impl Drop for Layout {
 }
 
 pub fn mount_tmpfs(path: &Path) {
-    let none: Option<&str> = None;
-    nix::mount::mount(Some("tmpfs"), path, Some("tmpfs"), nix::mount::MsFlags::empty(), none)
-        .expect("a tmpfs");
+    mount_new("tmpfs", path);
 }
 
 /// Tells no births, and knows no server.
 pub fn mount_ramfs(path: &Path) {
+    mount_new("ramfs", path);
+}
+
+fn mount_new(fs_type: &str, path: &Path) {
     let none: Option<&str> = None;
-    nix::mount::mount(Some("ramfs"), path, Some("ramfs"), nix::mount::MsFlags::empty(), none)
-        .expect("a ramfs");
+    nix::mount::mount(Some(fs_type), path, Some(fs_type), nix::mount::MsFlags::empty(), none)
+        .expect("a new file system");
 }
 
 pub fn bind(source: &Path, target: &Path) {

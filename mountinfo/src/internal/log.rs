@@ -169,30 +169,39 @@ pub fn wanted() -> LevelFilter {
     LevelFilter::OFF
 }
 
+/// A subscriber of tracing for unit tests.
 #[cfg(test)]
-mod tests {
-    use super::*;
+pub(crate) mod recorder {
     use std::fmt::Debug;
     use std::sync::{Arc, Mutex};
+    use std::thread::ThreadId;
+
     use tracing::field::{Field, Visit};
-    use tracing::{Dispatch, Event, Metadata, Subscriber, dispatcher, span};
+    use tracing::{Event, Level, Metadata, Subscriber, span};
 
-    /// Records the fields of each event.
+    /// The fields of an event, and the thread on which it was logged.
+    type Logged = (Vec<String>, ThreadId);
+
+    /// Records each event from DEBUG on.
     #[derive(Clone, Default)]
-    struct Fields(Arc<Mutex<Vec<String>>>);
+    pub(crate) struct Recorder(pub(crate) Arc<Mutex<Vec<Logged>>>);
 
-    impl Visit for &Fields {
+    struct Fields(Vec<String>);
+
+    impl Visit for Fields {
         fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-            self.0.lock().unwrap().push(format!("{}={value:?}", field.name()));
+            self.0.push(format!("{}={value:?}", field.name()));
         }
     }
 
-    impl Subscriber for Fields {
-        fn enabled(&self, _: &Metadata<'_>) -> bool {
-            true
+    impl Subscriber for Recorder {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            *metadata.level() <= Level::DEBUG
         }
         fn event(&self, event: &Event<'_>) {
-            event.record(&mut &*self);
+            let mut fields = Fields(Vec::new());
+            event.record(&mut fields);
+            self.0.lock().unwrap().push((fields.0, std::thread::current().id()));
         }
         fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
             span::Id::from_u64(1)
@@ -202,26 +211,29 @@ mod tests {
         fn enter(&self, _: &span::Id) {}
         fn exit(&self, _: &span::Id) {}
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing::{Dispatch, dispatcher};
 
     #[test]
     fn an_event_has_fields_beside_its_text() {
-        let fields = Fields::default();
-        dispatcher::with_default(&Dispatch::new(fields.clone()), || {
+        let events = recorder::Recorder::default();
+        dispatcher::with_default(&Dispatch::new(events.clone()), || {
             crate::log!(WARN, path = b"/a", errno = 2, "cannot %s %q", "open", b"/a\xff");
             crate::log!(WARN, target = b"/b", "unmounting");
         });
-        let expected = [
-            r#"message=cannot open "/a\xff""#,
-            r#"path="/a""#,
-            "errno=2",
-            "message=unmounting",
-            r#"target="/b""#,
-        ];
-        let mut recorded = std::mem::take(&mut *fields.0.lock().unwrap());
-        recorded.sort();
-        let mut expected = expected.map(str::to_owned);
-        expected.sort();
-        assert_eq!(recorded, expected);
+        let mut recorded: Vec<_> = events.0.lock().unwrap().drain(..).map(|(f, _)| f).collect();
+        recorded.iter_mut().for_each(|fields| fields.sort());
+        assert_eq!(
+            recorded,
+            [
+                vec!["errno=2", r#"message=cannot open "/a\xff""#, r#"path="/a""#],
+                vec!["message=unmounting", r#"target="/b""#],
+            ]
+        );
     }
 
     #[test]

@@ -353,6 +353,7 @@ impl<T: Clone + Send + 'static> Caller<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::internal::log::recorder::Recorder;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
     const LONG: Duration = Duration::from_secs(60);
@@ -473,36 +474,6 @@ mod tests {
         assert_eq!(std::env::current_dir().unwrap(), here);
     }
 
-    /// A subscriber that records the lines that are logged, and on which thread.
-    #[derive(Clone, Default)]
-    struct Recorder(Arc<Mutex<Vec<(String, std::thread::ThreadId)>>>);
-
-    impl tracing::Subscriber for Recorder {
-        fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-            *metadata.level() <= tracing::Level::DEBUG
-        }
-        fn event(&self, event: &tracing::Event<'_>) {
-            struct Message(String);
-            impl tracing::field::Visit for Message {
-                fn record_debug(&mut self, at: &tracing::field::Field, said: &dyn std::fmt::Debug) {
-                    if at.name() == "message" {
-                        self.0 = format!("{said:?}");
-                    }
-                }
-            }
-            let mut message = Message(String::new());
-            event.record(&mut message);
-            self.0.lock().unwrap().push((message.0, std::thread::current().id()));
-        }
-        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-            tracing::span::Id::from_u64(1)
-        }
-        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-        fn enter(&self, _: &tracing::span::Id) {}
-        fn exit(&self, _: &tracing::span::Id) {}
-    }
-
     /// The call site is met on the library's thread first: were it tracing's there, no thread would
     /// ever see its lines again.
     #[test]
@@ -538,7 +509,10 @@ mod tests {
             }
             say("here");
             let lines = ["said one", "said two", "said here"];
-            assert_eq!(*noted.0.lock().unwrap(), lines.map(|line| (line.to_owned(), here)));
+            assert_eq!(
+                *noted.0.lock().unwrap(),
+                lines.map(|line| (vec![format!("message={line}")], here))
+            );
         });
     }
 
