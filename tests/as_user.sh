@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 programs=(real_mounts broken_layouts broken_filesystems mount_points new_directories scarcity threads
-	forced_cleanup noted_mounts)
+	forced_cleanup noted_mounts native_mounts)
 if [ "${1-}" = list ]; then
 	printf '%s\n' "${programs[@]}"
 	exit

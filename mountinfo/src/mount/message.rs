@@ -6,9 +6,11 @@ use std::os::fd::OwnedFd;
 use nix::libc;
 
 use super::Mount;
+use super::names;
 use super::perform::Command;
 use super::plan::{Action, Plan};
-use crate::internal::paths::bytes_of;
+use super::types::Needs;
+use crate::internal::paths::{bytes_of, path_of};
 use crate::internal::sys::{self, Kind, RawErrno, mounting};
 use crate::table::MountTable;
 use crate::text;
@@ -22,6 +24,8 @@ const MOST_MESSAGES: usize = 16;
 /// What mount(8) would have been asked to do when it failed.
 pub(super) struct Situation<'a> {
     mount: &'a Mount,
+    /// The source as mount(8) names it.
+    source: Vec<u8>,
     /// The target as mount(8) names it: without symlinks, if there is one.
     target: Vec<u8>,
     reads_only: bool,
@@ -32,14 +36,20 @@ pub(super) struct Situation<'a> {
 
 impl<'a> Situation<'a> {
     pub(super) fn of(mount: &'a Mount, plan: &Plan<'_>, command: Command) -> Self {
-        let target = std::fs::canonicalize(crate::internal::paths::path_of(&mount.target));
+        let real = |path: &[u8]| match std::fs::canonicalize(path_of(path)) {
+            Ok(real) if !plan.as_is => bytes_of(&real).to_vec(),
+            _ => path.to_vec(),
+        };
         let binds = matches!(plan.action, Action::Bind | Action::BindAtOnce { .. });
         Situation {
             mount,
-            target: match target {
-                Ok(path) if !plan.as_is => bytes_of(&path).to_vec(),
-                _ => mount.target.clone(),
+            source: match plan.action {
+                Action::Create(Needs::Device) => names::block_device(&mount.source, plan.as_is)
+                    .unwrap_or_else(|_| mount.source.clone()),
+                Action::Create(_) => mount.source.clone(),
+                _ => real(&mount.source),
             },
+            target: real(&mount.target),
             reads_only: plan.set & libc::MS_RDONLY != 0 && !binds,
             remounts: matches!(plan.action, Action::Remount { .. }) || command == Command::Remount,
             binds,
@@ -60,7 +70,7 @@ impl<'a> Situation<'a> {
     }
 
     fn sentence(&self, errno: RawErrno) -> Vec<u8> {
-        let source = &self.mount.source[..];
+        let source = &self.source[..];
         match errno {
             sys::EPERM => match self.is_mountable() {
                 true => "permission denied".into(),
@@ -121,7 +131,7 @@ impl<'a> Situation<'a> {
     }
 
     fn busy(&self) -> Vec<u8> {
-        let source = &self.mount.source[..];
+        let source = &self.source[..];
         let table = MountTable::current().and_then(|table| table.records());
         let records = table.unwrap_or_default();
         match records.iter().find(|record| bytes_of(&record.source) == source) {
