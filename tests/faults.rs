@@ -17,6 +17,7 @@ use nix::errno::Errno;
 use subpath::{FakeMounter, KernelMounter, Mounter, Profile, Result, Subpather};
 use subpath_mountinfo::internal::go_text::errno_text;
 use subpath_mountinfo::internal::sys::fault;
+use subpath_mountinfo::{Mount, mount_at, unmount};
 
 const ERRNOS: [Errno; 12] = [
     Errno::EIO,
@@ -409,4 +410,58 @@ fn with_a_mounter_of_the_callers_own_they_survive_every_fault_too() {
             .run();
         }
     });
+}
+
+/// A mount is there as it was asked for, or nothing is mounted.
+#[test]
+fn mounting_survives_every_fault() {
+    in_namespace("mounting_survives_every_fault", |layout| {
+        let (source, target) = (&layout.volume, &layout.outside);
+        mount_tmpfs(source);
+        let tmpfs = Mount::new("tmpfs", target).fs_type("tmpfs").options(["ro", "size=64k"]);
+        let calls = [
+            tmpfs.clone(),
+            tmpfs.option("shared"),
+            Mount::new(source, target).options(["bind", "ro"]),
+            Mount::new(source, target).options(["bind", "ro", "private"]),
+            Mount::new(source, target).options(["rbind", "ro"]),
+        ];
+        for call in &calls {
+            // What is looked up once in a process's life is looked up here.
+            call.mount().unwrap();
+            unmount(target).unwrap();
+            for (lasting, errno) in [false, true].into_iter().flat_map(|l| ERRNOS.map(|e| (l, e))) {
+                let strikes = |skip| mount_strikes(layout, call, (skip, errno, lasting));
+                let calls = (0..MOST_CALLS).take_while(|&skip| strikes(skip)).count();
+                assert!((2..MOST_CALLS).contains(&calls), "{call:?}: {calls} calls");
+            }
+        }
+    });
+}
+
+/// Lets one call fail, or all from it on; `false` when mounting does not make so many.
+fn mount_strikes(layout: &Layout, call: &Mount, fault: (usize, Errno, bool)) -> bool {
+    let (target, (skip, errno, lasting)) = (&layout.outside, fault);
+    let what = format!("{call:?}: {errno} at call {skip}, lasting {lasting}");
+    let descriptors = open_descriptors();
+    fault::arm(skip, errno as i32, lasting);
+    let outcome = call.mount();
+    let struck = fault::disarm();
+    println!("{what}: {outcome:?}");
+    assert_eq!(open_descriptors(), descriptors, "{what}");
+    match outcome {
+        Ok(()) => {
+            let mount = mount_at(target).unwrap().unwrap();
+            assert!(mount.mount_options.contains("ro"), "{what}: {mount:?}");
+            assert_eq!(layout.mounts_at(target), 1, "{what}");
+            unmount(target).unwrap();
+        }
+        // Where every call fails, what was attached cannot be detached either.
+        Err(error) if !lasting => {
+            assert!(struck, "{what}: {error}");
+            assert_eq!(layout.mounts_at(target), 0, "{what}: {error}");
+        }
+        Err(_) => while nix::mount::umount(target).is_ok() {},
+    }
+    struck
 }

@@ -16,8 +16,14 @@ use std::time::Duration;
 use subpath::{Error, Profile, Result, Subpath, SubpathBuilder, Subpather};
 
 /// The sets of calls done without; see `subpath_mountinfo::features`.
-pub const BACKENDS: [&str; 6] =
-    ["", "openat2", "statx_mount_root", "statx", "open_tree", "openat2,statx,open_tree"];
+pub const BACKENDS: [&str; 6] = [
+    "",
+    "openat2",
+    "statx_mount_root",
+    "statx",
+    "open_tree",
+    "openat2,statx,open_tree,fsopen,mount_setattr,statmount",
+];
 
 /// Those in which statx(2) is there: without it, what is mounted cannot be looked at without waiting
 /// for its server.

@@ -22,6 +22,11 @@ var numbers = map[string]uint32{
 	"statx":      map[string]uint32{"amd64": 332, "arm64": 291}[runtime.GOARCH],
 	"open_tree":  428,
 	"move_mount": 429,
+	"fsopen":     430,
+	"fsmount":    432,
+
+	"mount_setattr": 442,
+	"statmount":     457,
 }
 
 var errnos = map[string]syscall.Errno{"ENOSYS": syscall.ENOSYS, "EPERM": syscall.EPERM, "EACCES": syscall.EACCES}

@@ -7,7 +7,7 @@ use nix::libc;
 
 use super::Mount;
 use super::attributes;
-use super::create::{detach, opened_again};
+use super::create::{detach, mount_and_open};
 use super::names::{self, Target};
 use super::perform::{Command, Stop, propagate};
 use super::plan::Plan;
@@ -104,8 +104,9 @@ impl Bind<'_> {
         let path = |file: &OwnedFd| sys::proc_path_of(file.as_fd(), None);
         let recursive = if self.recursive { libc::MS_REC } else { 0 };
         let (source, target) = (path(&self.source.file), path(&self.target.file));
-        mounting::mount(&source, &target, b"", libc::MS_BIND | recursive, b"")?;
-        let mounted = opened_again(self.target)?;
+        let mounted = mount_and_open(self.target, || {
+            mounting::mount(&source, &target, b"", libc::MS_BIND | recursive, b"")
+        })?;
         if self.change != AttributeChange::default() {
             let flags = libc::MS_REMOUNT | libc::MS_BIND | attributes::to_flags(self.wanted);
             mounting::mount_flags(&mounted, flags).map_err(|errno| {

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use nix::fcntl::OFlag;
 use nix::libc;
 
 use super::attributes;
@@ -13,7 +14,8 @@ use super::types::Needs;
 use super::{Mount, message};
 use crate::features::Features;
 use crate::internal::sys::{self, RawErrno, Sys, Unmount, mounting};
-use crate::log;
+use crate::mounter::Place;
+use crate::{locate, log};
 
 /// The longest text that fsconfig(2) takes, without the final NUL.
 const LONGEST_TEXT: usize = 255;
@@ -142,8 +144,9 @@ impl New<'_> {
     fn by_mount(&self) -> Result<OwnedFd, Stop> {
         let target = sys::proc_path_of(self.target.file.as_fd(), None);
         let data = self.plan.data_list();
-        mounting::mount(self.source, &target, self.fs_type, self.flags, &data)?;
-        Ok(opened_again(self.target)?)
+        mount_and_open(self.target, || {
+            mounting::mount(self.source, &target, self.fs_type, self.flags, &data)
+        })
     }
 }
 
@@ -155,9 +158,40 @@ pub(super) fn set_data(context: &OwnedFd, plan: &Plan<'_>) -> Sys<()> {
     })
 }
 
-/// Opens what was just mounted on a target by mount(2).
-pub(super) fn opened_again(target: &Target<'_>) -> Sys<OwnedFd> {
-    sys::open(&target.real_path()?, nix::fcntl::OFlag::O_PATH)
+/// Mounts on a target by a call of mount(2), and opens what was mounted. If it cannot be opened, it is detached.
+///
+/// A mount point cannot be renamed, so its name in its directory, which is open, leads to the mount.
+pub(super) fn mount_and_open(
+    target: &Target<'_>,
+    mount: impl FnOnce() -> Sys<()>,
+) -> Result<OwnedFd, Stop> {
+    let path = target.real_path()?;
+    let Some(dir) = locate::parent_of(&path)? else {
+        return Err(Stop::NotUnderstood("the target is the root directory".into()));
+    };
+    let name = Place::at_bytes(&path).name_bytes();
+    let before = sys::mount_id(&target.file)?;
+    mount()?;
+    let opened = sys::openat(&dir, name, OFlag::O_PATH | OFlag::O_NOFOLLOW, 0).and_then(|file| {
+        match sys::mount_id(&file)? == before {
+            // The directory was renamed before it became a mount point.
+            true => Err(sys::ESTALE),
+            false => Ok(file),
+        }
+    });
+    opened.map_err(|errno| {
+        if errno != sys::ESTALE && sys::umount_at(&dir, name, Unmount::Lazily).is_ok() {
+            return Stop::from(errno);
+        }
+        log!(
+            WARN,
+            target = path,
+            errno = errno,
+            "A mount that failed half-way is left at %s",
+            path
+        );
+        Stop::from(errno)
+    })
 }
 
 /// Why mounting by a context ended.

@@ -163,13 +163,17 @@ pub(crate) fn probe_mount_setattr() -> bool {
     is_present(retry(raw::mount_setattr_of_nothing))
 }
 
-/// Reports whether fsopen(2) is available. It asks for the privilege first, so EPERM decides only if this
-/// thread has the privilege.
+/// Reports whether fsopen(2), fsmount(2) and move_mount(2) are available: a file system is not to be made that
+/// cannot be attached then. fsopen(2) asks for the privilege first, so its EPERM decides only if this thread has
+/// the privilege.
 pub(crate) fn probe_fsopen() -> bool {
-    match fsopen(b"tmpfs") {
-        Err(EPERM) => !has_admin_capability(),
-        answer => is_present(answer.map(drop)),
-    }
+    let context = match fsopen(b"tmpfs") {
+        Err(EPERM) => return !has_admin_capability(),
+        Err(errno) => return !means_absent(errno),
+        Ok(context) => context,
+    };
+    // Nothing was made that these could work on.
+    is_present(fsmount(&context, 0).map(drop)) && is_present(move_mount(&context, &context))
 }
 
 fn is_present(answer: Sys<()>) -> bool {
