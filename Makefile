@@ -94,7 +94,7 @@ test-sandboxed: build ## the tests where openat2, statx, open_tree and move_moun
 # The tree is looked at before anything is built, so that a wrong one is refused at once.
 
 .PHONY: swap
-swap: ## put the port into a kubernetes tree: KUBERNETES=DIR [PROFILE=v1.29|v1.37] [FORCE=1]
+swap: ## put the port into a kubernetes tree: KUBERNETES=DIR [MOUNTER=1: the kubelet mounts by it, too] [PROFILE=v1.29|v1.37] [FORCE=1]
 	@go-shim/swap/swap.sh check "$${KUBERNETES-}"
 	@$(MAKE) build
 	@go-shim/swap/swap.sh swap "$${KUBERNETES-}"

@@ -82,7 +82,7 @@ cp go-shim/go.mod go-shim/go.sum "$stage/go-shim/"
 cp go-shim/internal/boundary/rustsubpath.h "$stage/go-shim/internal/boundary/"
 # Takes precedence over a *.a in the .gitignore of a tree that the folder is copied or vendored into.
 say '!librustsubpath_*.a' >"$stage/go-shim/internal/boundary/.gitignore"
-cp go-shim/swap/swap.sh go-shim/swap/subpath_rust.go.in go-shim/swap/subpath_rust_test.go.in "$stage/go-shim/swap/"
+cp go-shim/swap/{swap.sh,*.in} "$stage/go-shim/swap/"
 cp LICENSE NOTICE CHANGELOG.md "$stage/"
 sed -e "s/@VERSION@/$version/g" -e "s/@GO@/$(sed -n 's/^go //p' go-shim/go.mod)/g" go-shim/dist/README.md.in >"$stage/README.md"
 say "$version" >"$stage/VERSION"

@@ -8,13 +8,14 @@
 # Settings from the environment:
 #   PROFILE=v1.29|v1.37  for a tree whose subpath_linux.go carries a patch of its own,
 #                        or that is older than v1.29
+#   MOUNTER=1            the kubelet's mounter is the port's, too: a line of server.go and two files
 #   FORCE=1              overwrite or remove files that were edited by hand since the swap
 #
 # At every moment a tree builds the original without the build tag, and a tree that is
 # refused stays untouched. So every check comes before the first write; every file
 # arrives by rename(2); the manifest, which lists what the swap put there, is written
-# first and removed last; and subpath_linux.go is changed last and restored first. After
-# an interruption both commands can be run again.
+# first and removed last; and subpath_linux.go and server.go are changed last and restored
+# first. After an interruption both commands can be run again.
 set -euo pipefail
 export LC_ALL=C
 
@@ -31,6 +32,12 @@ readonly GLUE_TEST=$PACKAGE_DIR/subpath_rust_test.go
 readonly PORT_DIR=third_party/rustsubpath
 readonly PORT_PATH=k8s.io/kubernetes/$PORT_DIR
 readonly LICENSES_DIR=LICENSES/$PORT_DIR
+# With MOUNTER=1 the kubelet's mounter is the port's as well: one line of this file changes.
+readonly APP_DIR=cmd/kubelet/app
+readonly SERVER=$APP_DIR/server.go
+readonly CALLS_ORIGINAL=$'\tmounter := mount.New(s.ExperimentalMounterPath)'
+readonly CALLS_OURS=$'\tmounter := newNodeMounter(mount.New, s.ExperimentalMounterPath)'
+readonly MOUNTER_FILES=(mounter_rust.go mounter_original.go)
 # Every directory that the swap may have to make, parents first.
 readonly DIRECTORIES=(third_party "$PORT_DIR" "$PORT_DIR"/{internal,internal/boundary,upstreamtest}
 	LICENSES LICENSES/third_party "$LICENSES_DIR")
@@ -44,7 +51,7 @@ readonly NARROW='//go:build linux && !(rustsubpath && cgo)'
 readonly WIDE_OLD='// +build linux'
 readonly NARROW_OLD='// +build !rustsubpath !cgo'
 
-tree='' owner='' constraint='' code='' profile='' stage='' writing=''
+tree='' owner='' constraint='' code='' profile='' stage='' writing='' server=''
 declare -a planned=() directories=()
 
 fail() {
@@ -126,6 +133,18 @@ widen() {
 		{ print }' "$1"
 }
 
+# Prints original, ours or unknown for the call in server.go.
+read_server() {
+	local originals ours
+	originals=$(grep -cxF "$CALLS_ORIGINAL" "$tree/$SERVER" 2>/dev/null || true)
+	ours=$(grep -cxF "$CALLS_OURS" "$tree/$SERVER" 2>/dev/null || true)
+	case $originals,$ours in
+	1,0) say original ;;
+	0,1) say ours ;;
+	*) say unknown ;;
+	esac
+}
+
 # --- checks: none of these writes anything ------------------------------------
 
 find_tree() {
@@ -140,6 +159,10 @@ find_tree() {
 		[ ! -L "$tree/$path" ] || fail "$tree/$path is a symbolic link: make it an ordinary file or directory first"
 	done
 	constraint=$(read_constraint "$tree/$ORIGINAL")
+	server=$(read_server)
+	if [ "$server" = unknown ] && grep -qs newNodeMounter "$tree/$SERVER"; then
+		fail "$tree/$SERVER was edited where it calls newNodeMounter: set that line to  ${CALLS_ORIGINAL#?}  and run again"
+	fi
 	owner=$(stat -c %u:%g "$tree/$ORIGINAL")
 }
 
@@ -167,6 +190,20 @@ find_profile() {
 	else
 		fail "the code in $tree/$ORIGINAL is not that of kubernetes v1.29 to v1.37, and the port would drop whatever was changed there: if that change is not needed with the port, say which release's behaviour to take with PROFILE=v1.29 (v1.29 to v1.36) or PROFILE=v1.37 (the code's sum is $code)"
 	fi
+}
+
+check_mounter() {
+	local path
+	case ${MOUNTER:-} in
+	'') return ;;
+	1) ;;
+	*) fail "MOUNTER=$MOUNTER means nothing: MOUNTER=1 gives the kubelet the port's mounter, too" ;;
+	esac
+	for path in cmd cmd/kubelet "$APP_DIR" "$SERVER"; do
+		[ ! -L "$tree/$path" ] || fail "$tree/$path is a symbolic link: make it an ordinary file or directory first"
+	done
+	[ "$server" != unknown ] ||
+		fail "$tree/$SERVER does not make the kubelet's mounter by the line  ${CALLS_ORIGINAL#?}  as kubernetes does: leave MOUNTER=1 out"
 }
 
 check_go() {
@@ -261,6 +298,9 @@ make_plan() {
 	sed "s/@PROFILE@/$(profile_constant "$profile")/" "$here/subpath_rust.go.in" >"$stage/glue"
 	plan "$GLUE" "$stage/glue"
 	plan "$GLUE_TEST" "$here/subpath_rust_test.go.in"
+	if [ -n "${MOUNTER:-}" ]; then
+		for file in "${MOUNTER_FILES[@]}"; do plan "$APP_DIR/$file" "$here/$file.in"; done
+	fi
 
 	for path in "${DIRECTORIES[@]}"; do
 		[ -d "$stage/$path" ] || continue
@@ -331,7 +371,7 @@ make_directory() {
 # Prints what an interrupted run left half written.
 leftovers() {
 	local path
-	for path in "$PACKAGE_DIR" "${DIRECTORIES[@]}"; do
+	for path in "$PACKAGE_DIR" "$APP_DIR" "${DIRECTORIES[@]}"; do
 		[ ! -e "$tree/$path/$TEMPORARY" ] || say "$path/$TEMPORARY"
 	done
 }
@@ -346,30 +386,44 @@ rewrite_original() { # narrow|widen
 	put "$ORIGINAL" "$stage/original" "$(stat -c %a "$tree/$ORIGINAL")"
 }
 
+# Makes server.go call the original or ours, if it does not.
+rewrite_server() { # original|ours
+	local from=$CALLS_ORIGINAL to=$CALLS_OURS
+	if [ "$server" = "$1" ] || [ "$server" = unknown ]; then return; fi
+	if [ "$1" = original ]; then from=$CALLS_OURS to=$CALLS_ORIGINAL; fi
+	awk -v from="$from" -v to="$to" '$0 == from { print to; next } { print }' "$tree/$SERVER" >"$stage/server"
+	put "$SERVER" "$stage/server" "$(stat -c %a "$tree/$SERVER")"
+}
+
 # --- commands -----------------------------------------------------------------
 
 check() {
 	find_tree "$1"
 	find_profile
+	check_mounter
 	check_go
 }
 
 swap() {
-	local path stale changed=
+	local path stale changed='' calls=original
 	check "$1"
+	if [ -n "${MOUNTER:-}" ]; then calls=ours; fi
 	check_library
 	make_plan
 	check_ours "${planned[@]}"
 	stale=$(recorded_files | grep -vxF "$(printf '%s\n' "${planned[@]}")" || true)
 	# shellcheck disable=SC2086 # our own paths hold no spaces
 	check_ours $stale
-	if cmp -s "$stage/manifest" "$tree/$MANIFEST" && [ "$constraint" = narrow ] && [ -z "$(leftovers)" ]; then
+	if cmp -s "$stage/manifest" "$tree/$MANIFEST" && [ "$constraint" = narrow ] && [ -z "$(leftovers)" ] &&
+		{ [ "$server" = "$calls" ] || [ "$server" = unknown ]; }; then
 		for path in "${planned[@]}"; do cmp -s "$stage/$path" "$tree/$path" || changed=1; done
 	else
 		changed=1
 	fi
 	if [ -n "$changed" ]; then
 		check_writable "$PACKAGE_DIR" "$PORT_DIR" "${directories[@]}"
+		# shellcheck disable=SC2046 # our own paths hold no spaces
+		check_writable $([ "$server" = "$calls" ] || say "$APP_DIR")
 		writing=1
 		for path in third_party "$PORT_DIR"; do make_directory "$path"; done
 		# Until all is done the manifest lists the old files and the new ones.
@@ -383,6 +437,8 @@ swap() {
 		for path in "${planned[@]}"; do
 			cmp -s "$stage/$path" "$tree/$path" || put "$path" "$stage/$path" 644
 		done
+		# server.go calls a function of ours only as long as its files are there.
+		rewrite_server "$calls"
 		for path in $stale; do rm -f "$tree/$path"; done
 		[ "$constraint" = narrow ] || rewrite_original narrow
 		put "$MANIFEST" "$stage/manifest" 644
@@ -395,7 +451,7 @@ unswap() {
 	find_tree "$1"
 	stage=$(mktemp -d)
 	if [ ! -f "$tree/$MANIFEST" ]; then
-		for path in "$GLUE" "$GLUE_TEST"; do
+		for path in "$GLUE" "$GLUE_TEST" "${MOUNTER_FILES[@]/#/$APP_DIR/}"; do
 			[ ! -e "$tree/$path" ] ||
 				fail "$tree/$MANIFEST is missing, so $path cannot be told from your own work: swap again, then unswap"
 		done
@@ -407,13 +463,14 @@ unswap() {
 	# shellcheck disable=SC2046 # our own paths hold no spaces
 	check_writable "$PACKAGE_DIR" "$PORT_DIR" $(recorded_files | sed 's|/[^/]*$||' | sort -u)
 	writing=1
-	if [ "$constraint" != narrow ] && [ ! -f "$tree/$MANIFEST" ]; then
+	if [ "$constraint" != narrow ] && [ "$server" != ours ] && [ ! -f "$tree/$MANIFEST" ]; then
 		remove_leftovers
 		remove_if_empty "$PORT_DIR"
 		say "$tree is not swapped: nothing to do"
 		return
 	fi
 	[ "$constraint" != narrow ] || rewrite_original widen
+	rewrite_server original
 	mapfile -t directories < <(sed -n 's/^dir //p' "$tree/$MANIFEST" 2>/dev/null)
 	remove_leftovers
 	for path in $(recorded_files); do rm -f "$tree/$path"; done
@@ -441,11 +498,15 @@ remove_if_empty() {
 lines() { wc -l <"$1" | tr -d ' '; }
 
 report() {
-	local path added total=0 old=0
+	local path added total=0 old=0 edited=1
 	if [ -n "$1" ]; then say "swapped $tree"; else say "$tree is swapped already: nothing to do"; fi
 	say "profile $profile, the port's version $(version); what a reviewer reads:"
 	if grep -qxF "$WIDE_OLD" "$tree/$ORIGINAL"; then old=1; fi
 	printf '  %-76s +%d -1\n' "$ORIGINAL" $((1 + old))
+	if [ -n "${MOUNTER:-}" ]; then
+		printf '  %-76s +1 -1\n' "$SERVER"
+		edited=2
+	fi
 	for path in "${planned[@]}" "$MANIFEST"; do
 		case $path in
 		*.a)
@@ -458,7 +519,7 @@ report() {
 			;;
 		esac
 	done
-	say "  in all $((${#planned[@]} + 2)) files, +$((total + 1 + old)) -1 lines"
+	say "  in all $((${#planned[@]} + 1 + edited)) files, +$((total + edited + old)) -$edited lines"
 	notes
 	say
 	say "next:  cd $(printf %q "$tree") && go build -tags rustsubpath ./cmd/kubelet"

@@ -8,7 +8,7 @@ export LC_ALL=C
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repository=$(cd "$here/../../.." && pwd)
-unset PROFILE FORCE KUBERNETES
+unset PROFILE FORCE KUBERNETES MOUNTER
 export GOWORK=off
 
 # One version of each form of subpath_linux.go: with a +build line, without, and v1.37's.
@@ -27,6 +27,8 @@ source "$here/lib.sh"
 source "$here/cases.sh"
 # shellcheck source=tests/kubernetes/swap/refusals.sh
 source "$here/refusals.sh"
+# shellcheck source=tests/kubernetes/swap/mounter.sh
+source "$here/mounter.sh"
 
 for version in $versions; do make_tree "$all/released/$version" "$version"; done
 
