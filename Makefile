@@ -82,6 +82,10 @@ test-go: build ## the C boundary and the Go package: [COUNT=1]
 mounts-test: build ## the mount table against mount-utils, moby's parser and real mounts
 	@cd tests/go/mountutils && go test -count=1 -timeout 5m
 
+.PHONY: drivers-test
+drivers-test: build ## kubernetes-csi's sanity tests on the driver in examples/csi-driver
+	@tests/drivers.sh
+
 .PHONY: sanitize
 sanitize: build ## Miri, the address sanitizer over library, C and Go, -race and cgocheck2
 	@tests/boundary/sanitize.sh
@@ -274,6 +278,7 @@ test: ## every test: Rust, Go, the swap's, and kubernetes' own in a swapped tree
 	@cargo test --quiet --locked --features fault-injection --test faults
 	@$(MAKE) test-go
 	@$(MAKE) mounts-test
+	@$(MAKE) drivers-test
 	@tests/as_user.sh
 	@$(MAKE) parity SEEDS=1:40
 	@$(MAKE) attack SECONDS=0.1
