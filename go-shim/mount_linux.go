@@ -144,6 +144,9 @@ func (m *mounter) Unmount(target string) error {
 		result, err := kernel.Do(boundary.Unmount, 0, target)
 		if err != nil || result.Number != boundary.MountForwarded {
 			klog.V(4).Infof("Unmounting %s", target)
+			if err == nil && result.Bytes != "" {
+				klog.V(4).Infof("ignoring 'not mounted' error for %s", target)
+			}
 			return unmountError(target, result, err)
 		}
 		klog.V(5).Infof("umount(8) unmounts %s: %s", target, result.Bytes)
