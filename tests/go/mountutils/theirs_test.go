@@ -24,7 +24,7 @@ import (
 // oursTested are the tests of what the port has, and the functions that they use.
 var oursTested = []string{
 	"TestParseMountInfo", "TestBadParseMountInfo", "TestSearchMountPoints", "TestPathWithinBase", "TestIsLikelyNotMountPoint",
-	"TestDoCleanupMountPoint", "writeFile", "validateDirExists", "validateDirNotExists", "setEquivalent",
+	"TestDoCleanupMountPoint", "TestGetDeviceNameFromMount", "writeFile", "validateDirExists", "validateDirNotExists", "setEquivalent",
 }
 
 // notOurs are mount-utils' other tests for Linux.
@@ -33,7 +33,6 @@ var notOurs = map[string]string{
 	"TestReadProcMountsFrom":           "parses /proc/mounts, which the port does not read",
 	"TestGetMountRefs":                 "of the mounter in memory, which is mount-utils' own",
 	"TestGetMountRefsByDev":            "an inner function of that one",
-	"TestGetDeviceNameFromMount":       "the port has no such function",
 	"TestSensitiveMountOptions":        "arguments of mount(8), which the port does not run",
 	"TestMakeBindOpts":                 "as above",
 	"TestMakeBindOptsSensitive":        "as above",
@@ -45,6 +44,7 @@ var notOurs = map[string]string{
 	"TestFormatConcurrency":            "formats disks",
 	"TestFormatTimeout":                "as above",
 	"TestWithMaxConcurrentFormat":      "as above",
+	"TestSafeFormatAndMount":           "formats disks, and mounts by the mounter in memory",
 }
 
 const saysWhere = "the error names the file, the line and the field, and not the line's text, which may hold secrets"
@@ -58,13 +58,23 @@ var differing = map[string]string{
 	"alphabet in minor field":   saysWhere,
 }
 
+// sinceV035 are the tests that older releases do not have.
+var sinceV035 = []string{"TestIsLikelyNotMountPoint"}
+
 func TestMountUtilsOwnTests(t *testing.T) {
-	module := output(t, "go", "list", "-m", "-f", "{{.Dir}}", "k8s.io/mount-utils")
+	for _, version := range []string{"v0.29.6", "v0.35.4", "v0.37.2"} {
+		t.Run(version, func(t *testing.T) { runTheirTests(t, version) })
+	}
+}
+
+func runTheirTests(t *testing.T, version string) {
+	var module struct{ Dir string }
+	must(t, json.Unmarshal([]byte(output(t, "go", "mod", "download", "-json", "k8s.io/mount-utils@"+version)), &module))
 	work := t.TempDir()
 	overlay := map[string]map[string]string{"Replace": {}}
 	found := map[string]bool{}
-	for _, name := range []string{"mount_helper_unix_test.go", "mount_helper_test.go", "mount_linux_test.go", "mount_test.go"} {
-		cut := cutOut(t, filepath.Join(module, name), found)
+	for _, name := range []string{"mount_helper_unix_test.go", "mount_helper_test.go", "mount_linux_test.go", "mount_test.go", "safe_format_and_mount_test.go"} {
+		cut := cutOut(t, filepath.Join(module.Dir, name), found)
 		if cut == nil {
 			continue
 		}
@@ -75,7 +85,7 @@ func TestMountUtilsOwnTests(t *testing.T) {
 		overlay["Replace"][here] = file
 	}
 	for _, name := range oursTested {
-		if !found[name] {
+		if !found[name] && (version != "v0.29.6" || !slices.Contains(sinceV035, name)) {
 			t.Errorf("mount-utils has no %s any more", name)
 		}
 	}

@@ -27,6 +27,8 @@ var (
 	ParseMountInfo    = rustsubpath.ParseMountInfo
 	SearchMountPoints = rustsubpath.SearchMountPoints
 	PathWithinBase    = rustsubpath.PathWithinBase
+
+	GetDeviceNameFromMount = rustsubpath.GetDeviceNameFromMount
 )
 
 // Mounter has the fields of mount-utils' Mounter, and the one method that the tests call.
@@ -38,7 +40,7 @@ type Mounter struct {
 }
 
 func (*Mounter) IsLikelyNotMountPoint(file string) (bool, error) {
-	return rustsubpath.IsLikelyNotMountPoint(file)
+	return rustsubpath.NewMounter("").IsLikelyNotMountPoint(file)
 }
 
 // corrupted is a mounter of a mount point whose corruption was seen already, which the original's
