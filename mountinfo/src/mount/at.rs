@@ -2,11 +2,13 @@
 //! rest. Where the kernel does not tell all of it, the record is looked up in the mount table.
 
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 use nix::fcntl::OFlag;
 
-use super::described::described;
+use super::attributes;
+use super::described::{Basics, basics, described};
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::internal::paths::{bytes_of, path_of};
@@ -32,13 +34,29 @@ use crate::table::{Filter, MountRecord, MountTable};
 /// # Ok::<(), subpath_mountinfo::Error>(())
 /// ```
 pub fn mount_at(path: impl AsRef<Path>) -> Result<Option<MountRecord>> {
-    let path = bytes_of(&path);
+    found_at(bytes_of(&path), described, |record| record)
+}
+
+/// Like [`mount_at`], but returns only what mounting and unmounting have to know.
+pub(super) fn basics_at(path: &[u8]) -> Result<Option<Basics>> {
+    found_at(path, basics, |record| Basics {
+        attributes: attributes::of_record(&record),
+        fs_type: record.fs_type.into_vec(),
+    })
+}
+
+/// Returns what statmount(2) tells of the mount at a path, by `told`, or else what the table says.
+fn found_at<T>(
+    path: &[u8],
+    told: impl FnOnce(u64) -> Option<T>,
+    by_record: impl FnOnce(MountRecord) -> T,
+) -> Result<Option<T>> {
     if Features::get().statmount {
         match sys::unique_root(path) {
             Ok(UniqueRoot::NotRoot) => return Ok(None),
             Ok(UniqueRoot::Mount(id)) => {
-                if let Some(record) = described(id) {
-                    return Ok(Some(record));
+                if let Some(found) = told(id) {
+                    return Ok(Some(found));
                 }
             }
             // FUSE refuses (EACCES) to tell other users the ID; the table still has the mount.
@@ -46,7 +64,7 @@ pub fn mount_at(path: impl AsRef<Path>) -> Result<Option<MountRecord>> {
             Err(errno) => return Err(Error::at_path("statx", path, errno)),
         }
     }
-    by_table(path)
+    Ok(by_table(path)?.map(by_record))
 }
 
 /// Looks up in the table the mount whose root is at a path.

@@ -1,10 +1,13 @@
 //! The flags of mount(2) that belong to a mount, and the attributes of mount_setattr(2) that are the same: how
 //! the kernel makes one of the other (fs/namespace.c, `path_mount`).
 
+use std::os::unix::ffi::OsStrExt;
+
 use nix::libc;
 
-use super::options::{MS_NOSYMFOLLOW, MS_RDONLY};
+use super::options::{MS_NOSYMFOLLOW, MS_RDONLY, Word};
 use crate::internal::sys::mounting::AttributeChange;
+use crate::table::MountRecord;
 
 const ATIME: u64 = libc::MOUNT_ATTR__ATIME;
 /// The flags that decide on access times. Unless one is given, a remount leaves access times as they are.
@@ -86,6 +89,25 @@ pub(super) fn remounted(from: u64, flags: u64) -> u64 {
         0 => of_flags(flags) & !times | from & times,
         _ => of_flags(flags),
     }
+}
+
+/// Returns the flags by which mount(8) adds the options of a mount to those of a call: those that are words in
+/// the mount table, where `strictatime` is none.
+pub(super) fn to_words(attributes: u64) -> u64 {
+    to_flags(attributes) & !libc::MS_STRICTATIME
+}
+
+/// Returns the attributes of a mount in the table.
+pub(super) fn of_record(record: &MountRecord) -> u64 {
+    let flags =
+        record.mount_options.iter().fold(0, |flags, word| match Word::of(word.as_bytes()) {
+            Ok(Word::Set(flag)) => flags | flag,
+            _ => flags,
+        });
+    of_flags(match flags & (libc::MS_NOATIME | libc::MS_RELATIME) {
+        0 => flags | libc::MS_STRICTATIME,
+        _ => flags,
+    })
 }
 
 /// Returns the change from some attributes to others.

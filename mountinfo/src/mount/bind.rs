@@ -87,14 +87,13 @@ impl Bind<'_> {
         else {
             return Ok(None);
         };
-        self.target.check_kind(&self.source.file)?;
         if is_changed {
             match mounting::change_attributes(&tree, self.change) {
                 Err(errno) if sys::means_absent(errno) => return Ok(None),
                 answer => answer.map_err(of(self.later))?,
             }
         }
-        let attached = unless_absent(mounting::move_mount(&tree, &self.target.file))?;
+        let attached = unless_absent(self.target.attach(&tree))?;
         Ok(attached.map(|()| tree))
     }
 

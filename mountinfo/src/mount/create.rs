@@ -115,11 +115,10 @@ impl New<'_> {
             Err(sys::EINVAL) if self.flags & MS_NOSYMFOLLOW != 0 => return Err(Tried::Refused),
             answer => refusable(answer)?,
         };
-        self.target.check_kind(&mounted).map_err(Stop::from)?;
         if self.needs != Needs::Nothing && self.is_there_already(&mounted).map_err(Stop::from)? {
             return Err(Tried::Stop(sys::EBUSY.into()));
         }
-        refusable(mounting::move_mount(&mounted, &self.target.file))?;
+        refusable(self.target.attach(&mounted))?;
         Ok(mounted)
     }
 

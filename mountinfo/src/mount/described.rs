@@ -30,6 +30,28 @@ const WANTED: u64 = NEEDED | FS_SUBTYPE | OPT_ARRAY | OPT_SEC_ARRAY;
 /// The largest answer that is asked for. A mount with more text is looked up in the table.
 const MOST: usize = 256 * 1024;
 
+/// What mounting and unmounting have to know about a mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Basics {
+    /// The type of the file system, with a subtype where there is one.
+    pub(super) fs_type: Vec<u8>,
+    /// The attributes of the mount (`MOUNT_ATTR_…`).
+    pub(super) attributes: u64,
+}
+
+/// Returns what mounting and unmounting have to know about a mount, which is named by its unique ID; `None` if the
+/// kernel does not tell it, or the mount is gone.
+pub(super) fn basics(id: u64) -> Option<Basics> {
+    let mut answer = [0; 1024];
+    mounting::statmount(id, MNT_BASIC | FS_TYPE, &mut answer).ok()?;
+    let answer = Answer(&answer);
+    let fs_type = answer.text(36)?;
+    // Only FUSE has subtypes.
+    let is_told = answer.u64(8)? & (MNT_BASIC | FS_TYPE) == MNT_BASIC | FS_TYPE;
+    (is_told && !fs_type.starts_with(b"fuse"))
+        .then_some(Basics { fs_type: fs_type.to_vec(), attributes: answer.u64(64)? })
+}
+
 /// Returns the record of a mount, which is named by its unique ID; `None` if the kernel does not tell all of it,
 /// or the mount is gone.
 pub(super) fn described(id: u64) -> Option<MountRecord> {

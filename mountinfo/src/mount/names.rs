@@ -34,12 +34,18 @@ impl<'p> Target<'p> {
         sys::real_path_of(self.file.as_fd())
     }
 
-    /// Fails with ENOTDIR, as mount(2) does, unless both are directories or neither is.
-    pub(super) fn check_kind(&self, mounted: impl AsFd) -> Sys<()> {
-        let is_directory = |kind| kind == Kind::Directory;
-        let (here, there) = (sys::cached_stat_fd(&self.file)?, sys::cached_stat_fd(mounted)?);
-        match is_directory(here.stat.kind) == is_directory(there.stat.kind) {
-            true => Ok(()),
+    /// Attaches a detached mount here (move_mount(2)). If one is a directory and the other is not, the errno is
+    /// that of mount(2): ENOTDIR.
+    pub(super) fn attach(&self, mount: &OwnedFd) -> Sys<()> {
+        let answer = mounting::move_mount(mount, &self.file);
+        if answer != Err(sys::EINVAL) {
+            return answer;
+        }
+        let is_directory = |file: &OwnedFd| {
+            sys::cached_stat_fd(file).map(|found| found.stat.kind == Kind::Directory)
+        };
+        match is_directory(&self.file)? == is_directory(mount)? {
+            true => answer,
             false => Err(sys::ENOTDIR),
         }
     }

@@ -2,23 +2,20 @@
 //! fspick(2). What no option names is kept.
 
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
 
 use nix::libc;
 
 use super::Mount;
+use super::at::basics_at;
 use super::attributes::{self, OF_MOUNT};
 use super::create::set_data;
 use super::message;
 use super::names::{self, Target};
-use super::options::Word;
 use super::perform::{Command, Stop, propagate};
 use super::plan::{OF_FILE_SYSTEM, Plan};
 use super::types;
 use crate::features::Features;
-use crate::internal::paths::path_of;
 use crate::internal::sys::{self, Sys, mounting};
-use crate::table::MountRecord;
 
 /// Remounts what is mounted at the target.
 pub(super) fn remount(
@@ -32,19 +29,19 @@ pub(super) fn remount(
         names::check_not_in_fstab(target)?;
     }
     let path = sys::proc_path_of(target.file.as_fd(), None);
-    let record = match super::mount_at(path_of(&path)) {
-        Ok(Some(record)) => record,
+    let basics = match basics_at(&path) {
+        Ok(Some(basics)) => basics,
         Ok(None) => return Err(sys::EINVAL.into()),
         Err(_) => return Err(Stop::NotUnderstood("the mount cannot be looked at".into())),
     };
-    let fs_type = record.fs_type.as_bytes();
+    let fs_type = &basics.fs_type;
     if types::needs_of(fs_type).is_none() || types::has_helper("mount", fs_type) {
         return Err(Stop::NotUnderstood("the type of file system is left to mount(8)".into()));
     }
     if !mount_only {
         reconfigure(plan, target)?;
     }
-    change_attributes(plan, target, &record)?;
+    change_attributes(plan, target, basics.attributes)?;
     Ok(propagate(&target.file, &plan.propagation)?)
 }
 
@@ -77,20 +74,12 @@ fn reconfigure(plan: &Plan<'_>, target: &Target<'_>) -> Result<(), Stop> {
 }
 
 /// Changes the attributes of the mount, if any is named.
-fn change_attributes(
-    plan: &Plan<'_>,
-    target: &Target<'_>,
-    record: &MountRecord,
-) -> Result<(), Stop> {
+fn change_attributes(plan: &Plan<'_>, target: &Target<'_>, from: u64) -> Result<(), Stop> {
     if (plan.set | plan.cleared) & OF_MOUNT == 0 {
         return Ok(());
     }
-    let current = flags_of(record);
-    let from = attributes::of_flags(match current & (libc::MS_NOATIME | libc::MS_RELATIME) {
-        0 => current | libc::MS_STRICTATIME,
-        _ => current,
-    });
-    let to = attributes::remounted(from, current & !plan.cleared | plan.set);
+    let words = attributes::to_words(from);
+    let to = attributes::remounted(from, words & !plan.cleared | plan.set);
     let change = attributes::change(from, to);
     if Features::get().mount_setattr {
         match mounting::change_attributes(&target.file, change) {
@@ -100,14 +89,4 @@ fn change_attributes(
     }
     let flags = libc::MS_REMOUNT | libc::MS_BIND | attributes::to_flags(to);
     Ok(mounting::mount_flags(&target.file, flags)?)
-}
-
-/// The flags by which mount(8) adds the options of a mount that are in the table to those of a call. None
-/// stands for `strictatime`.
-fn flags_of(record: &MountRecord) -> u64 {
-    let words = record.mount_options.iter();
-    words.fold(0, |flags, word| match Word::of(word.as_bytes()) {
-        Ok(Word::Set(flag)) => flags | flag,
-        _ => flags,
-    })
 }

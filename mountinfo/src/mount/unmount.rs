@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use super::at::basics_at;
+use super::described::Basics;
 use super::perform::{Command, Failure, Outcome, Stop};
 use super::{message, types};
 use crate::error::Result;
 use crate::internal::go_path;
-use crate::internal::paths::{bytes_of, path_of};
+use crate::internal::paths::bytes_of;
 use crate::internal::sys::{self, Kind, RawErrno, Unmount, mounting};
 use crate::kernel::unmount_once;
 use crate::mounter::Place;
@@ -55,12 +57,11 @@ fn run(target: &[u8]) -> Result<(), Stop> {
         return left("umount(8) restricts other users than root");
     }
     let path = go_path::without_trailing_slashes(target);
-    let Ok(mounted) = super::mount_at(path_of(path)) else {
-        return unmounted_by_name(target, path);
-    };
-    let Some(record) = mounted else { return not_mounted(path) };
-    if types::has_helper("umount", bytes_of(&record.fs_type))
-        || types::has_helper("umount", bytes_of(record.base_type()))
+    let Ok(mounted) = basics_at(path) else { return unmounted_by_name(target, path) };
+    let Some(Basics { fs_type, .. }) = mounted else { return not_mounted(path) };
+    let base = fs_type.split(|&byte| byte == b'.').next().unwrap_or_default();
+    if types::has_helper("umount", &fs_type)
+        || (base != fs_type && types::has_helper("umount", base))
     {
         return left("the type has a helper program");
     }
@@ -70,7 +71,7 @@ fn run(target: &[u8]) -> Result<(), Stop> {
     match unmount_once(Place::at_bytes(path), Unmount::Plainly) {
         Ok(true) => Ok(()),
         // It was a mount a moment ago: it is locked, unless somebody else has unmounted it.
-        Ok(false) => match super::mount_at(path_of(path)) {
+        Ok(false) => match basics_at(path) {
             Ok(None) => Ok(()),
             _ => Err(sys::EINVAL.into()),
         },
