@@ -91,7 +91,7 @@ sanitize: build ## Miri, the address sanitizer over library, C and Go, -race and
 	@tests/boundary/sanitize.sh
 
 .PHONY: test-sandboxed
-test-sandboxed: build ## the tests where openat2, statx, open_tree and move_mount really fail, by seccomp: [SEEDS=1:40]
+test-sandboxed: build ## the tests where the newer system calls really fail, by seccomp: [SEEDS=1:40]
 	@SEEDS=$(SEEDS) tests/sandbox/run.sh
 
 # --- kubernetes ---------------------------------------------------------------

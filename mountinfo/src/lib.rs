@@ -7,6 +7,8 @@
 //! | is something mounted at a path? | [`is_mount_point`], [`is_not_mount_point`], [`is_likely_not_mount_point`] | `IsMountPoint`, `IsNotMountPoint`, `IsLikelyNotMountPoint` |
 //! | where else is it mounted? | [`table::mount_refs`] | `GetMountRefs`, `SearchMountPoints` |
 //! | unmount it and remove the directory | [`cleanup_mount_point`], [`cleanup_mount_with_force`] | `CleanupMountPoint`, `CleanupMountWithForce` |
+//! | what is mounted at a path? | [`mount_at`] | – |
+//! | mount and unmount as mount(8) does | [`Mount`], [`unmount`] | `Mount`, `Unmount` |
 //! | what mounts | [`Mounter`]: [`KernelMounter`], and for tests [`FakeMounter`], [`ReplayMounter`] | `mount.Interface` |
 //!
 //! # Examples

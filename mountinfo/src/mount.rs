@@ -152,6 +152,17 @@ impl Mount {
     }
 }
 
+/// Returns the flags of mount(2) that a list of options for a file system sets, those for the propagation
+/// included, and the options that are the file system's own; `None` if it is left to mount(8).
+pub fn option_flags(list: &[u8]) -> Option<(u64, Vec<u8>)> {
+    let mount = Mount::new("source", "/target").fs_type("tmpfs");
+    let plan = plan::plan(&mount, list).ok()?;
+    matches!(plan.action, plan::Action::Create(_)).then(|| {
+        let propagation = plan.propagation.iter().fold(0, |all, change| all | change);
+        (plan.set | propagation, plan.data_list())
+    })
+}
+
 impl fmt::Debug for Mount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -42,7 +42,7 @@ use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 pub use features::Features;
 pub use identity::{
     FileId, MountId, PathOrigin, UniqueRoot, file_id, mount_id_at, mount_on, path_origin,
-    unique_root,
+    unique_root, unique_root_of,
 };
 pub(crate) use proc::or_no_proc;
 pub use proc::{own_table, proc_is_there, proc_path_for_others, proc_path_of, real_path_of};

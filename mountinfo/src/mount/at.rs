@@ -1,7 +1,7 @@
 //! One mount's record by its path, in constant time: statx(2) tells the mount's unique ID, and statmount(2) the
 //! rest. Where the kernel does not tell all of it, the record is looked up in the mount table.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
@@ -43,6 +43,17 @@ pub(super) fn basics_at(path: &[u8]) -> Result<Option<Basics>> {
         attributes: attributes::of_record(&record),
         fs_type: record.fs_type.into_vec(),
     })
+}
+
+/// Returns what mounting has to know about the mount whose root is an open file.
+pub(super) fn basics_of(file: &OwnedFd) -> Result<Option<Basics>> {
+    if Features::get().statmount
+        && let Ok(UniqueRoot::Mount(id)) = sys::unique_root_of(file)
+        && let Some(found) = basics(id)
+    {
+        return Ok(Some(found));
+    }
+    basics_at(&sys::proc_path_of(file.as_fd(), None))
 }
 
 /// Returns what statmount(2) tells of the mount at a path, by `told`, or else what the table says.

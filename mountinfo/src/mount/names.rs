@@ -80,6 +80,9 @@ pub(super) fn check_not_in_fstab(target: &Target<'_>) -> Result<(), Stop> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(_) => return Err(Stop::NotUnderstood("fstab cannot be read".into())),
     };
+    if lines_of(&text).next().is_none() {
+        return Ok(());
+    }
     let names = [go_path::without_trailing_slashes(target.path).to_vec(), target.real_path()?];
     match names_one_of(&text, &names) {
         true => Err(Stop::NotUnderstood("it is in fstab".into())),
@@ -90,8 +93,7 @@ pub(super) fn check_not_in_fstab(target: &Target<'_>) -> Result<(), Stop> {
 /// Reports whether a line of fstab has one of the names as its source or its mount point. Symlinks in those are
 /// not resolved, so a line whose mount point is no mount point's real path is not found.
 fn names_one_of(fstab: &[u8], names: &[Vec<u8>]) -> bool {
-    let lines = fstab.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
-    lines.filter(|line| !line.starts_with(b"#")).any(|line| {
+    lines_of(fstab).any(|line| {
         let fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty()).take(2);
         fields.into_iter().any(|field| {
             let field: Cow<'_, [u8]> = unescape_name(field);
@@ -99,6 +101,12 @@ fn names_one_of(fstab: &[u8], names: &[Vec<u8>]) -> bool {
             names.iter().any(|name| name == field)
         })
     })
+}
+
+/// The lines of fstab that have entries.
+fn lines_of(fstab: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let lines = fstab.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
+    lines.filter(|line| !line.is_empty() && !line.starts_with(b"#"))
 }
 
 /// Returns a block device as mount(8) names it: without symlinks, and /dev/mapper/NAME for /dev/dm-N. Anything

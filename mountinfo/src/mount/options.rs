@@ -54,7 +54,8 @@ const SMACK: [&[u8]; 5] =
     [b"smackfsdef", b"smackfsfloor", b"smackfshat", b"smackfsroot", b"smackfstransmute"];
 
 /// Words that libmount acts on itself, in a way that the native mounter does not.
-const LIBMOUNTS_OWN: [&[u8]; 19] = [
+const LIBMOUNTS_OWN: [&[u8]; 20] = [
+    b"comment",
     b"user",
     b"users",
     b"nousers",
@@ -264,6 +265,7 @@ mod tests {
             b"loop=/dev/loop0",
             b"uid=root",
             b"iversion",
+            b"comment",
             b"lowerdir=a\\:b",
             b"a=\"b\"",
             b"a=b\nc",

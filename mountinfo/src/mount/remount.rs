@@ -1,12 +1,10 @@
 //! Changes what is mounted: the attributes of a mount by mount_setattr(2), the options of its file system by
 //! fspick(2). What no option names is kept.
 
-use std::os::fd::AsFd;
-
 use nix::libc;
 
 use super::Mount;
-use super::at::basics_at;
+use super::at::basics_of;
 use super::attributes::{self, OF_MOUNT};
 use super::create::set_data;
 use super::message;
@@ -28,8 +26,7 @@ pub(super) fn remount(
     if mount.source.is_empty() {
         names::check_not_in_fstab(target)?;
     }
-    let path = sys::proc_path_of(target.file.as_fd(), None);
-    let basics = match basics_at(&path) {
+    let basics = match basics_of(&target.file) {
         Ok(Some(basics)) => basics,
         Ok(None) => return Err(sys::EINVAL.into()),
         Err(_) => return Err(Stop::NotUnderstood("the mount cannot be looked at".into())),

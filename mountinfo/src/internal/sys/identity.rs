@@ -123,7 +123,16 @@ pub enum UniqueRoot {
 /// Returns the mount whose root is at a path. Symbolic links are followed, an automount is not triggered, and
 /// the mounted file system is not waited for. EACCES for a FUSE mount of another user.
 pub fn unique_root(path: &[u8]) -> Sys<UniqueRoot> {
-    let found = cached_statx(AT_FDCWD, path, AtFlags::empty(), MNT_ID_UNIQUE)?;
+    find_unique_root(AT_FDCWD, path, AtFlags::empty())
+}
+
+/// Returns the mount whose root is an open file, as [`unique_root`] does for a path.
+pub fn unique_root_of(file: impl AsFd) -> Sys<UniqueRoot> {
+    find_unique_root(file, b"", AtFlags::EMPTY_PATH)
+}
+
+fn find_unique_root(dir: impl AsFd, path: &[u8], flags: AtFlags) -> Sys<UniqueRoot> {
+    let found = cached_statx(dir, path, flags, MNT_ID_UNIQUE)?;
     let has_id = StatxFlags::from_bits_retain(found.stx_mask).contains(MNT_ID_UNIQUE);
     Ok(match found.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) {
         true if !found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) => UniqueRoot::NotRoot,
