@@ -165,14 +165,14 @@ test-musl: tools ## the Rust tests with musl in place of glibc
 test-kernels: ## the suites on Debian's kernels under QEMU, hours where it emulates: [KERNELS="5.10 6.1 6.12 newest"] [ARCH=amd64|arm64] [ONLY=regexp]; says what to install
 	@KERNELS='$(KERNELS)' ARCH='$(ARCH)' ONLY='$(value ONLY)' tests/kernels/run.sh
 
-FUZZ = mount_table lookups paths boundary
+FUZZ = mount_table lookups paths options boundary
 
 .PHONY: fuzz-tools
 fuzz-tools: ## install cargo-fuzz where cargo looks for its commands
 	@cargo install --quiet --locked cargo-fuzz@$(CARGO_FUZZ)
 
 .PHONY: fuzz
-fuzz: ## fuzz the table, its lookups, paths and the C boundary: [SECONDS_EACH=60] [FUZZ="paths ..."]; needs nightly and cargo-fuzz
+fuzz: ## fuzz the table, its lookups, paths, options and the C boundary: [SECONDS_EACH=60] [FUZZ="paths ..."]; needs nightly and cargo-fuzz
 	@cargo +nightly fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing: run  rustup toolchain install nightly && make fuzz-tools" >&2; exit 1; }
 	@fuzz/run.sh $(or $(SECONDS_EACH),60) $(FUZZ)
 

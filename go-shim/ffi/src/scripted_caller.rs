@@ -12,13 +12,15 @@ use std::ptr;
 use crate::abi::*;
 use crate::exports::*;
 use crate::memory;
+use crate::mounting::*;
 use crate::mounts::*;
 
 /// How often one operation is answered at most; then it is dropped.
 const MOST_ANSWERS: usize = 40;
 
 /// Field values that name something in the file system that fuzz/fuzz_targets/boundary.rs lays out.
-const FIELDS: [&[u8]; 16] = [
+const FIELDS: [&[u8]; 17] = [
+    b"tmpfs",
     b"/volume",
     b"/volume/dir",
     b"/volume/dir/deep",
@@ -118,12 +120,42 @@ impl<'b> Script<'b> {
         }
     }
 
+    /// Options of mount(8), packed; now and then any bytes. `remount` is left out: /proc is the machine's own.
+    fn list(&mut self) -> Vec<u8> {
+        const WORDS: [&[u8]; 11] = [
+            b"bind",
+            b"rbind",
+            b"ro",
+            b"move",
+            b"shared",
+            b"rslave",
+            b"noexec",
+            b"size=1m",
+            b"mode=700",
+            b"defaults",
+            b"--no-canonicalize",
+        ];
+        let mut list = Vec::new();
+        for _ in 0..self.number() % 4 {
+            match self.number() {
+                value @ 0..200 => {
+                    memory::pack_one(&mut list, WORDS[usize::from(value) % WORDS.len()]);
+                }
+                200..250 => memory::pack_one(&mut list, &self.field()),
+                _ => list.push(self.number()),
+            }
+        }
+        list
+    }
+
     /// Arguments as they are to be, or any bytes.
     fn packed(&mut self, fields: usize) -> Vec<u8> {
         let mut packed = Vec::new();
         let fields = if self.number() < 250 { fields } else { usize::from(self.number() % 8) };
-        for _ in 0..fields {
-            memory::pack_one(&mut packed, &self.field());
+        for field in 0..fields {
+            // The last of six are lists.
+            let bytes = if field < 3 || fields != 6 { self.field() } else { self.list() };
+            memory::pack_one(&mut packed, &bytes);
         }
         match self.number() {
             0..248 => {}
@@ -171,10 +203,11 @@ fn call(script: &mut Script<'_>, waiting: &mut Vec<Waiting>) {
         log_handle: 77,
     };
     let options = if script.number() < 250 { &raw const options } else { ptr::null() };
-    let export = script.number() % 16;
+    let export = script.number() % 19;
     let packed = script.packed(match export {
         0 | 1 => 5,
         2..=6 | 15 => 2,
+        18 => 6,
         _ => 1,
     });
     let (args, len) = passed(script, &packed);
@@ -205,7 +238,10 @@ fn call(script: &mut Script<'_>, waiting: &mut Vec<Waiting>) {
             12 => rsp_mount_refs(options, args, len, to),
             13 => rsp_cleanup_mount_with_force(options, args, len, wide, to),
             14 => rsp_info(options, to),
-            _ => rsp_search_mount_points(options, args, len, to),
+            15 => rsp_search_mount_points(options, args, len, to),
+            16 => rsp_mount_at(options, args, len, to),
+            17 => rsp_unmount(options, args, len, to),
+            _ => rsp_mount(options, args, len, to),
         }
     };
     if let Some(operation) = settle(state, to, export == 4) {

@@ -188,6 +188,7 @@ fn agree(string: &str, answer: &str) -> bool {
     let libmounts: u64 = libmounts.parse().unwrap();
     assert_eq!(flags, libmounts & !SILENT, "{string:?}: {flags:x}, {libmounts:x}");
     assert_eq!(String::from_utf8_lossy(&data), fs, "{string:?}");
+    assert_eq!(option_flags(&data), Some((0, data)), "{string:?}");
     for word in user.split(',').filter(|word| !word.is_empty()) {
         let name = word.split('=').next().unwrap();
         let dropped = ["defaults", "auto", "noauto", "nouser", "nofail", "comment"];
