@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	columns = []string{"original", "port", "no openat2", "no mount root", "no open_tree", "none", "bare", "moby", "libmount", "procfs"}
+	columns = []string{"original", "port", "no openat2", "no mount root", "no open_tree", "none", "bare", "moby", "procfs"}
 	// rustColumns are the contestants of the rows that are called from Rust.
 	rustColumns = []string{"port", "no openat2", "no mount root", "no open_tree", "none", "bare"}
 )
@@ -57,12 +57,12 @@ func (r results) table() string {
 			m.line(append(cells, ratio(row.median, "port", "bare"), ratio(row.low, "port", "bare"), row.target)...)
 		}
 	}
-	m.WriteString("\n## Mount tables in a file\n\n*Original* is k8s.io/mount-utils' ParseMountInfo, *moby* is moby/sys/mountinfo's GetMounts (with a filter for one mount point), " +
-		"*libmount* is what mount(8) reads tables with; *bare* reads the file and does nothing with it.\n\n")
-	m.head("lrrrrrrrrrl", "work", "lines", "original", "moby", "libmount", "procfs", "port", "bare", "times faster than original", "than moby", "target")
+	m.WriteString("\n## Mount tables in a file\n\n*Original* is k8s.io/mount-utils' ParseMountInfo, *moby* is moby/sys/mountinfo's GetMounts (with a filter for one mount point); " +
+		"*bare* reads the file and does nothing with it.\n\n")
+	m.head("lrrrrrrrrl", "work", "lines", "original", "moby", "procfs", "port", "bare", "times faster than original", "than moby", "target")
 	for _, row := range r.rows {
 		if row.isTable() {
-			m.line(row.name, mounts(row.mounts), row.us("original"), row.us("moby"), row.us("libmount"), row.us("procfs"), row.us("port"), row.us("bare"),
+			m.line(row.name, mounts(row.mounts), row.us("original"), row.us("moby"), row.us("procfs"), row.us("port"), row.us("bare"),
 				ratio(row.median, "original", "port"), ratio(row.median, "moby", "port"), row.target)
 		}
 	}

@@ -183,9 +183,6 @@ func rows(s *site, ws workers) ([]row, error) {
 		count := max(1, 10000/lines)
 		readers := func(point, request string) []contestant {
 			found := []contestant{{name: "original", count: count, run: kubernetes(file, point)}, {name: "moby", count: count, run: moby(file, point)}}
-			if hasLibmount {
-				found = append(found, contestant{name: "libmount", count: count, run: readLibmount(file, point)})
-			}
 			for _, reader := range []string{"procfs", "port", "bare"} {
 				found = append(found, contestant{name: reader, count: count, run: w.batch(request + reader), ask: request + reader})
 			}

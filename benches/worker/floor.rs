@@ -9,22 +9,23 @@ use nix::fcntl::{self, OFlag, OpenHow, ResolveFlag};
 use nix::mount::{MntFlags, umount2};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
-use rustix::fs::{AtFlags, CWD, StatxFlags};
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 
-use super::{Answer, Watch};
+use super::{Answer, Failure, Pod, Watch};
 
 const PATH: OFlag = OFlag::O_PATH.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 /// A pod's directories for the sub paths of one volume.
-struct Pod {
+pub struct Bare {
     /// Each directory that is made, the outermost first.
     levels: [PathBuf; 3],
     volume: PathBuf,
+    source: String,
 }
 
-impl Pod {
-    fn new(root: &str, name: &str) -> std::io::Result<Pod> {
+impl Bare {
+    pub fn new(root: &str, name: &str, source: &str) -> std::io::Result<Bare> {
         let pod = PathBuf::from(root).join("pods").join(name);
         match nix::unistd::mkdir(&pod, Mode::from_bits_truncate(0o750)) {
             Ok(()) | Err(nix::Error::EEXIST) => {}
@@ -32,28 +33,28 @@ impl Pod {
         }
         let all = pod.join("volume-subpaths");
         let levels = [all.clone(), all.join("vol"), all.join("vol/app")];
-        Ok(Pod { levels, volume: PathBuf::from(root).join("volume") })
+        let volume = PathBuf::from(root).join("volume");
+        Ok(Bare { levels, volume, source: source.to_owned() })
     }
 
     fn target(&self, index: usize) -> PathBuf {
         self.levels[2].join(index.to_string())
     }
 
-    fn open_source(&self, source: &str) -> std::io::Result<OwnedFd> {
+    fn open_source(&self) -> std::io::Result<OwnedFd> {
         let volume = fcntl::open(&self.volume, PATH | OFlag::O_DIRECTORY, Mode::empty())?;
         let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
-        Ok(fcntl::openat2(&volume, source, OpenHow::new().flags(PATH).resolve(resolve))?)
+        Ok(fcntl::openat2(
+            &volume,
+            self.source.as_str(),
+            OpenHow::new().flags(PATH).resolve(resolve),
+        )?)
     }
 
-    fn make_levels(&self) -> std::io::Result<()> {
-        let mode = Mode::from_bits_truncate(0o750);
-        Ok(self.levels.iter().try_for_each(|level| mkdirat(fcntl::AT_FDCWD, level, mode))?)
-    }
-
-    fn mount(&self, source: &str, index: usize) -> std::io::Result<()> {
-        let opened = self.open_source(source)?;
+    fn mount(&self, index: usize) -> std::io::Result<()> {
+        let opened = self.open_source()?;
         let target = self.target(index);
-        if source == "file" {
+        if self.source == "file" {
             let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
             fcntl::open(&target, flags, Mode::from_bits_truncate(0o640))?;
         } else {
@@ -67,85 +68,59 @@ impl Pod {
         Ok(())
     }
 
-    fn unmount(&self, index: usize, is_file: bool) -> std::io::Result<()> {
+    fn unmount(&self, index: usize) -> std::io::Result<()> {
         let target = self.target(index);
         umount2(&target, MntFlags::UMOUNT_NOFOLLOW)?;
-        let kind = if is_file { UnlinkatFlags::NoRemoveDir } else { UnlinkatFlags::RemoveDir };
+        let kind = if self.source == "file" {
+            UnlinkatFlags::NoRemoveDir
+        } else {
+            UnlinkatFlags::RemoveDir
+        };
         Ok(unlinkat(fcntl::AT_FDCWD, &target, kind)?)
     }
 
-    fn remove_levels(&self) -> std::io::Result<()> {
+    /// What it takes to see that the right thing is mounted already.
+    pub fn is_mounted(&self) -> Result<(), Failure> {
+        let source = self.open_source()?;
+        let there = statx(CWD, self.target(0), AtFlags::SYMLINK_NOFOLLOW, IDENTITY)?;
+        let wanted = statx(&source, c"", AtFlags::EMPTY_PATH, IDENTITY)?;
+        match there.stx_ino == wanted.stx_ino {
+            true => Ok(()),
+            false => Err("something else is mounted".into()),
+        }
+    }
+}
+
+impl Pod for Bare {
+    fn prepare(&mut self, sub_paths: usize) -> Result<(), Failure> {
+        for level in &self.levels {
+            mkdirat(fcntl::AT_FDCWD, level, Mode::from_bits_truncate(0o750))?;
+        }
+        Ok((0..sub_paths).try_for_each(|i| self.mount(i))?)
+    }
+
+    fn clean(&mut self, sub_paths: usize) -> Result<(), Failure> {
+        (0..sub_paths).try_for_each(|i| self.unmount(i))?;
         for level in self.levels.iter().rev() {
             unlinkat(fcntl::AT_FDCWD, level, UnlinkatFlags::RemoveDir)?;
         }
         Ok(())
     }
-
-    fn prepare(&self, source: &str, sub_paths: usize) -> std::io::Result<()> {
-        self.make_levels()?;
-        (0..sub_paths).try_for_each(|i| self.mount(source, i))
-    }
-
-    fn clean(&self, source: &str, sub_paths: usize) -> std::io::Result<()> {
-        (0..sub_paths).try_for_each(|i| self.unmount(i, source == "file"))?;
-        self.remove_levels()
-    }
-}
-
-pub fn cycle(root: &str, count: usize, source: &str) -> Answer {
-    let (pod, mut watch) = (Pod::new(root, "floor")?, Watch::new());
-    watch.time(|| {
-        (0..count).try_for_each(|_| {
-            pod.prepare(source, 1)?;
-            pod.clean(source, 1)
-        })
-    })?;
-    Ok(watch.total)
 }
 
 /// `count` cycles in each of some threads, each in its own pod; the time is of all together.
 pub fn threads(root: &str, count: usize, threads: usize) -> Answer {
     let mut watch = Watch::new();
-    let pods = (0..threads)
-        .map(|i| Pod::new(root, &format!("floor{i}")))
-        .collect::<Result<Vec<Pod>, _>>()?;
+    let mut pods = (0..threads)
+        .map(|i| Bare::new(root, &format!("floor{i}"), "dir"))
+        .collect::<Result<Vec<Bare>, _>>()?;
     watch.time(|| {
         std::thread::scope(|scope| {
-            let workers: Vec<_> = pods
-                .iter()
-                .map(|pod| {
-                    scope.spawn(move || {
-                        (0..count).try_for_each(|_| {
-                            pod.prepare("dir", 1)?;
-                            pod.clean("dir", 1)
-                        })
-                    })
-                })
-                .collect();
+            let workers: Vec<_> =
+                pods.iter_mut().map(|pod| scope.spawn(move || pod.cycle(count, 1))).collect();
             workers.into_iter().try_for_each(|w| w.join().unwrap_or(Err(nix::Error::EIO.into())))
         })
     })?;
-    Ok(watch.total)
-}
-
-/// What it takes to see that the right thing is mounted already.
-pub fn mounted(root: &str, count: usize) -> Answer {
-    let (pod, mut watch) = (Pod::new(root, "floor")?, Watch::new());
-    pod.prepare("dir", 1)?;
-    let target = pod.target(0);
-    let done = watch.time(|| {
-        (0..count).try_for_each(|_| -> Result<(), Box<dyn std::error::Error>> {
-            let source = pod.open_source("dir")?;
-            let there = rustix::fs::statx(CWD, &target, AtFlags::SYMLINK_NOFOLLOW, IDENTITY)?;
-            let wanted = rustix::fs::statx(&source, c"", AtFlags::EMPTY_PATH, IDENTITY)?;
-            match there.stx_ino == wanted.stx_ino {
-                true => Ok(()),
-                false => Err("something else is mounted".into()),
-            }
-        })
-    });
-    pod.clean("dir", 1)?;
-    done?;
     Ok(watch.total)
 }
 
@@ -190,26 +165,6 @@ fn remove_chain(base: &std::path::Path, levels: usize) -> std::io::Result<()> {
     Ok(())
 }
 
-pub fn clean(root: &str, count: usize, sub_paths: usize) -> Answer {
-    let (pod, mut watch) = (Pod::new(root, "floor")?, Watch::new());
-    for _ in 0..count {
-        pod.prepare("dir", sub_paths)?;
-        watch.time(|| pod.clean("dir", sub_paths))?;
-    }
-    Ok(watch.total)
-}
-
-pub fn pod(root: &str, count: usize, sub_paths: usize) -> Answer {
-    let (pod, mut watch) = (Pod::new(root, "floor")?, Watch::new());
-    for _ in 0..count {
-        watch.time(|| {
-            pod.prepare("dir", sub_paths)?;
-            pod.clean("dir", sub_paths)
-        })?;
-    }
-    Ok(watch.total)
-}
-
 pub fn is_mount_point(path: &str, count: usize) -> Answer {
     let mut watch = Watch::new();
     let path = std::ffi::CString::new(path)?;
@@ -227,6 +182,6 @@ pub fn is_mount_point(path: &str, count: usize) -> Answer {
 #[inline(never)]
 fn is_mount_root(path: &std::ffi::CStr) -> std::io::Result<bool> {
     let flags = AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
-    let answer = rustix::fs::statx(CWD, path, flags, StatxFlags::empty())?;
+    let answer = statx(CWD, path, flags, StatxFlags::empty())?;
     Ok(answer.stx_attributes.contains(rustix::fs::StatxAttributes::MOUNT_ROOT))
 }

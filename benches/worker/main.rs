@@ -13,7 +13,8 @@ mod tables;
 use std::io::{BufRead, Write};
 use std::time::{Duration, Instant};
 
-type Answer = Result<Duration, Box<dyn std::error::Error>>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Answer = Result<Duration, Failure>;
 
 /// Adds up the time of the parts that count.
 struct Watch {
@@ -42,7 +43,49 @@ impl Watch {
     }
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// A pod's directory, and one way to prepare and to clean sub paths in it.
+trait Pod {
+    fn prepare(&mut self, sub_paths: usize) -> Result<(), Failure>;
+    fn clean(&mut self, sub_paths: usize) -> Result<(), Failure>;
+
+    fn cycle(&mut self, count: usize, sub_paths: usize) -> Result<(), Failure> {
+        (0..count).try_for_each(|_| {
+            self.prepare(sub_paths)?;
+            self.clean(sub_paths)
+        })
+    }
+}
+
+fn cycle(mut pod: impl Pod, count: usize, sub_paths: usize) -> Answer {
+    let mut watch = Watch::new();
+    watch.time(|| pod.cycle(count, sub_paths))?;
+    Ok(watch.total)
+}
+
+fn clean(mut pod: impl Pod, count: usize, sub_paths: usize) -> Answer {
+    let mut watch = Watch::new();
+    for _ in 0..count {
+        pod.prepare(sub_paths)?;
+        watch.time(|| pod.clean(sub_paths))?;
+    }
+    Ok(watch.total)
+}
+
+/// Times what is done where the sub path is mounted already.
+fn mounted<P: Pod>(
+    mut pod: P,
+    count: usize,
+    mut again: impl FnMut(&mut P) -> Result<(), Failure>,
+) -> Answer {
+    let mut watch = Watch::new();
+    pod.prepare(1)?;
+    let done = watch.time(|| (0..count).try_for_each(|_| again(&mut pod)));
+    pod.clean(1)?;
+    done?;
+    Ok(watch.total)
+}
+
+fn main() -> Result<(), Failure> {
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let words: Vec<&str> = line.split(' ').collect();
@@ -62,16 +105,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn perform(name: &str, count: usize, root: &str, rest: &[&str]) -> Answer {
     match (name, rest) {
-        ("cycle", [source]) => floor::cycle(root, count, source),
+        ("cycle", [source]) => cycle(floor::Bare::new(root, "floor", source)?, count, 1),
         ("threads", [threads]) => floor::threads(root, count, threads.parse()?),
-        ("mounted", []) => floor::mounted(root, count),
+        ("mounted", []) => {
+            mounted(floor::Bare::new(root, "floor", "dir")?, count, |pod| pod.is_mounted())
+        }
         ("mkdir", [levels]) => floor::make_dirs(root, count, levels.parse()?),
-        ("clean", [sub_paths]) => floor::clean(root, count, sub_paths.parse()?),
-        ("pod", [sub_paths]) => floor::pod(root, count, sub_paths.parse()?),
+        ("clean", [n]) => clean(floor::Bare::new(root, "floor", "dir")?, count, n.parse()?),
+        ("pod", [n]) => cycle(floor::Bare::new(root, "floor", "dir")?, count, n.parse()?),
         ("is-mount-point", [path]) => floor::is_mount_point(path, count),
-        ("port-cycle", [source]) => port::cycle(root, count, source),
-        ("port-mounted", []) => port::mounted(root, count),
-        ("port-clean", [sub_paths]) => port::clean(root, count, sub_paths.parse()?),
+        ("port-cycle", [source]) => cycle(port::Port::new(root, source)?, count, 1),
+        ("port-mounted", []) => mounted(port::Port::new(root, "dir")?, count, |pod| pod.prepare(1)),
+        ("port-clean", [n]) => clean(port::Port::new(root, "dir")?, count, n.parse()?),
         ("port-mkdir", [levels]) => port::make_dirs(root, count, levels.parse()?),
         ("port-is-mount-point", [path]) => tables::is_mount_point(path, count),
         ("look-up", [file, target, reader]) => tables::look_up(file, target, reader, count),

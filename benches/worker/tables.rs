@@ -6,7 +6,7 @@ use procfs::FromRead;
 use procfs::process::MountInfos;
 use subpath_mountinfo::{KernelMounter, MountTable, Mounter, Place};
 
-use super::{Answer, Watch};
+use super::{Answer, Failure, Watch};
 
 pub fn is_mount_point(path: &str, count: usize) -> Answer {
     let mut watch = Watch::new();
@@ -21,7 +21,7 @@ pub fn is_mount_point(path: &str, count: usize) -> Answer {
 /// Opens a table and looks one mount point up in it.
 pub fn look_up(file: &str, target: &str, reader: &str, count: usize) -> Answer {
     let mut watch = Watch::new();
-    let found = watch.time(|| -> Result<usize, Box<dyn std::error::Error>> {
+    let found = watch.time(|| -> Result<usize, Failure> {
         let mut found = 0;
         for _ in 0..count {
             found += match reader {
@@ -46,7 +46,7 @@ pub fn look_up(file: &str, target: &str, reader: &str, count: usize) -> Answer {
 /// Opens a table and parses every field of every line.
 pub fn parse(file: &str, reader: &str, count: usize) -> Answer {
     let mut watch = Watch::new();
-    watch.time(|| -> Result<(), Box<dyn std::error::Error>> {
+    watch.time(|| -> Result<(), Failure> {
         for _ in 0..count {
             match reader {
                 "port" => drop(black_box(MountTable::open(file)?.records()?)),
