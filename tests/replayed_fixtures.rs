@@ -1,13 +1,17 @@
 //! Prepare and clean on every mount table of testdata/mountinfo: the volume's directories are real,
 //! laid out in a scratch directory, the mounts are the table's.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[path = "../mountinfo/tests/scratch/mod.rs"]
+mod scratch;
 
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use scratch::Scratch;
 use subpath::{Profile, Subpath, Subpather};
 use subpath_mountinfo::table::{MountRecord, MountTable};
 use subpath_mountinfo::{Mounter, Place, ReplayMounter};
@@ -23,30 +27,9 @@ fn path(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
 }
 
-/// A directory that stands for the table's `/`. Goes away with the value.
-struct Root(PathBuf);
-
-impl Root {
-    fn new(fixture: &str) -> Self {
-        let unique = format!("subpath-fixture-{fixture}-{}", std::process::id());
-        let root = std::env::temp_dir().canonicalize().unwrap().join(unique);
-        fs::create_dir(&root).unwrap();
-        Root(root)
-    }
-
-    fn here(&self, in_table: &[u8]) -> Vec<u8> {
-        [self.0.as_os_str().as_bytes(), in_table].concat()
-    }
-
-    fn in_table<'p>(&self, here: &'p [u8]) -> &'p [u8] {
-        here.strip_prefix(self.0.as_os_str().as_bytes()).unwrap()
-    }
-}
-
-impl Drop for Root {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// The path in the directory that stands for the table's `/`.
+fn here(root: &Scratch, in_table: &[u8]) -> Vec<u8> {
+    [root.path().as_os_str().as_bytes(), in_table].concat()
 }
 
 fn tables() -> Vec<(String, MountTable)> {
@@ -75,15 +58,15 @@ fn volumes(table: &MountTable) -> Vec<MountRecord> {
 }
 
 /// Prepares a sub path of the volume, twice, and cleans it up.
-fn play(what: &str, root: &Root, table: &MountTable, volume: &MountRecord, profile: Profile) {
-    let mounter = ReplayMounter::rooted_at(&root.0, table).unwrap();
+fn play(what: &str, root: &Scratch, table: &MountTable, volume: &MountRecord, profile: Profile) {
+    let mounter = ReplayMounter::rooted_at(root.path(), table).unwrap();
     let before = mounter.table();
     let volume_path = match volume.mount_point_path().as_os_str().as_bytes() {
-        b"/" => root.here(b""),
-        at => root.here(at),
+        b"/" => here(root, b""),
+        at => here(root, at),
     };
     let source = [&volume_path[..], SUB_PATH].concat();
-    let pod_dir = root.here(POD);
+    let pod_dir = here(root, POD);
     fs::create_dir_all(path(&source)).unwrap();
     fs::create_dir_all(path(&pod_dir)).unwrap();
     let request = Subpath::builder()
@@ -101,7 +84,8 @@ fn play(what: &str, root: &Root, table: &MountTable, volume: &MountRecord, profi
     assert!(mounter.is_mount_point(Place::at(&target)).unwrap(), "{what}");
     assert_eq!(subpather.prepare_safe_subpath(&request).unwrap(), target, "{what}");
     let prepared = mounter.table();
-    let bound = prepared.top(path(root.in_table(target.as_os_str().as_bytes()))).unwrap().unwrap();
+    let in_table = Path::new("/").join(target.strip_prefix(root.path()).unwrap());
+    let bound = prepared.top(in_table).unwrap().unwrap();
     assert_eq!(bound.device, volume.device, "{what}");
     assert_eq!(bound.source, volume.source, "{what}");
     if !volume.is_deleted() {
@@ -128,7 +112,7 @@ fn a_sub_path_of_every_kind_of_mount_is_prepared_and_cleaned() {
         }
         for (number, volume) in volumes(&table).iter().enumerate() {
             let profile = [Profile::V129, Profile::V137][number % 2];
-            let root = Root::new(&name);
+            let root = Scratch::new();
             play(&format!("{name}: mount {}", volume.id), &root, &table, volume, profile);
             played += 1;
         }

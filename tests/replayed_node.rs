@@ -1,12 +1,16 @@
 //! Prepare and clean on the replayed mount table of a kubelet node: the directories are real, laid
 //! out in a scratch directory, the mounts are those of testdata/mountinfo.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[path = "../mountinfo/tests/scratch/mod.rs"]
+mod scratch;
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use scratch::Scratch;
 use subpath::{Profile, Subpath, Subpather};
 use subpath_mountinfo::table::{MountRecord, MountTable};
 use subpath_mountinfo::{Mounter, Place, ReplayMounter};
@@ -15,7 +19,7 @@ const PROFILES: [Profile; 2] = [Profile::V129, Profile::V137];
 
 /// A node's root directory with one pod of the table in it. Goes away with the value.
 struct Node {
-    root: PathBuf,
+    root: Scratch,
     mounter: ReplayMounter,
     /// The sub path mounts of the pod, as the table has them.
     sub_paths: Vec<MountRecord>,
@@ -49,15 +53,11 @@ impl Node {
             |mount: &&MountRecord| part(mount, 6) == b"volumes" && mount.device == first.device;
         let volume = mounts.iter().filter(of_pod).find(is_volume).unwrap().clone();
 
-        let unique = format!(
-            "subpath-node-{fixture}-{}-{:?}",
-            std::process::id(),
-            std::thread::current().id()
-        );
-        let root = std::env::temp_dir().canonicalize().unwrap().join(unique);
+        let root = Scratch::new();
+        let at = root.path().as_os_str().as_bytes();
         let node = Node {
-            mounter: ReplayMounter::rooted_at(&root, &table).unwrap(),
-            pod_dir: [root.as_os_str().as_bytes(), b"/var/lib/kubelet/pods/", &pod].concat(),
+            mounter: ReplayMounter::rooted_at(root.path(), &table).unwrap(),
+            pod_dir: [at, b"/var/lib/kubelet/pods/", &pod].concat(),
             volume_name: part(first, 7),
             container_name: part(first, 8),
             root,
@@ -72,18 +72,12 @@ impl Node {
 
     /// The mount point of a mount of the table, below the root here.
     fn here_of(&self, mount: &MountRecord) -> Vec<u8> {
-        let parts = [self.root.as_os_str(), mount.mount_point.as_os_str()];
+        let parts = [self.root.path().as_os_str(), mount.mount_point.as_os_str()];
         parts.map(OsStrExt::as_bytes).concat()
     }
 
     fn is_mount_point(&self, mount: &MountRecord) -> bool {
         self.mounter.is_mount_point(Place::at(path(&self.here_of(mount)))).unwrap()
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.root);
     }
 }
 
@@ -111,10 +105,9 @@ fn a_sub_path_prepared_on_a_node_is_a_bind_of_its_volume() {
         // Again: it is mounted, and stays as it is or is mounted anew.
         assert_eq!(subpather.prepare_safe_subpath(&request).unwrap(), target);
 
-        let in_table =
-            target.as_os_str().as_bytes().strip_prefix(node.root.as_os_str().as_bytes()).unwrap();
+        let in_table = Path::new("/").join(target.strip_prefix(node.root.path()).unwrap());
         let table = node.mounter.table();
-        let mount = table.top(path(in_table)).unwrap().unwrap();
+        let mount = table.top(in_table).unwrap().unwrap();
         assert_eq!(mount.device, node.volume.device, "{fixture}");
         assert_eq!(mount.root, node.volume.root.join("new data/sub"), "{fixture}");
         assert!(table.records().unwrap().len() > before);

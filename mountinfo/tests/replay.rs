@@ -3,11 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod scratch;
+
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use scratch::Scratch;
 use serde_json::Value;
 use subpath_mountinfo::internal::paths::{bytes_of, path_of};
 use subpath_mountinfo::table::{MountRecord, MountTable};
@@ -21,33 +24,10 @@ fn fixture(name: &str) -> MountTable {
     MountTable::open(testdata(name).with_extension("mountinfo")).unwrap()
 }
 
-/// A directory that goes away with the value.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let name = format!("mountinfo-replay-{name}-{}", std::process::id());
-        let path = std::env::temp_dir().canonicalize().unwrap().join(name);
-        fs::create_dir(&path).unwrap();
-        Scratch(path)
-    }
-
-    /// The path here of a path in the table.
-    fn at(&self, path: &str) -> PathBuf {
-        self.0.join(path.strip_prefix('/').unwrap())
-    }
-
-    fn dir(&self, path: &str) -> PathBuf {
-        let path = self.at(path);
-        fs::create_dir_all(&path).unwrap();
-        path
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+fn dir(scratch: &Scratch, path: &str) -> PathBuf {
+    let path = scratch.path().join(path.strip_prefix('/').unwrap());
+    fs::create_dir_all(&path).unwrap();
+    path
 }
 
 fn bytes(path: &Path) -> &[u8] {
@@ -92,9 +72,9 @@ fn every_fixture_answers_what_is_a_mount_point() {
 
 #[test]
 fn clean_up_unmounts_and_removes_the_mount_point_only() {
-    let scratch = Scratch::new("clean");
-    let mounter = ReplayMounter::rooted_at(&scratch.0, &fixture("stacked")).unwrap();
-    let other = scratch.dir("/mnt/other");
+    let scratch = Scratch::new();
+    let mounter = ReplayMounter::rooted_at(scratch.path(), &fixture("stacked")).unwrap();
+    let other = dir(&scratch, "/mnt/other");
     let before = mounter.table().records().unwrap();
     cleanup_mount_point(&mounter, &other, true, Profile::V137).unwrap();
     assert!(!other.exists());
@@ -104,7 +84,7 @@ fn clean_up_unmounts_and_removes_the_mount_point_only() {
     assert_eq!(gone[0].mount_point.to_str(), Some("/mnt/other"));
 
     // One of four mounts in a stack: the mount point is still one, and stays.
-    let stack = scratch.dir("/mnt/stack");
+    let stack = dir(&scratch, "/mnt/stack");
     let error = cleanup_mount_point(&mounter, &stack, true, Profile::V137).unwrap_err();
     let wanted = format!("failed to cleanup mount point {}", stack.display());
     assert_eq!(error.to_string(), wanted);
@@ -112,7 +92,7 @@ fn clean_up_unmounts_and_removes_the_mount_point_only() {
     assert_eq!(after.iter().filter(|mount| mount.is_mounted_at("/mnt/stack")).count(), 3);
 
     // What is no mount point is removed without an unmount.
-    let plain = scratch.dir("/mnt/plain");
+    let plain = dir(&scratch, "/mnt/plain");
     cleanup_mount_point(&mounter, &plain, true, Profile::V137).unwrap();
     assert!(!plain.exists());
     assert_eq!(mounter.table().records().unwrap(), after);
@@ -120,28 +100,28 @@ fn clean_up_unmounts_and_removes_the_mount_point_only() {
 
 #[test]
 fn clean_up_knows_mount_points_of_every_name() {
-    let scratch = Scratch::new("names");
+    let scratch = Scratch::new();
     let table = fixture("odd-names");
-    let mounter = ReplayMounter::rooted_at(&scratch.0, &table).unwrap();
+    let mounter = ReplayMounter::rooted_at(scratch.path(), &table).unwrap();
     let mut cleaned = 0;
     // Inner mounts first, as whoever unmounts has to.
     for mount in table.under("/mnt").unwrap().into_iter().rev() {
-        let here = [bytes(&scratch.0), bytes(&mount.mount_point)].concat();
+        let here = [bytes(scratch.path()), bytes(&mount.mount_point)].concat();
         fs::create_dir_all(Path::new(&std::ffi::OsString::from_vec(here.clone()))).unwrap();
         cleanup_mount_point(&mounter, path_of(&here), true, Profile::V137).unwrap();
         cleaned += 1;
     }
     assert!(cleaned > 30, "{cleaned}");
     assert_eq!(mounter.table().under("/mnt").unwrap(), []);
-    assert_eq!(fs::read_dir(scratch.at("/mnt")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(scratch.path().join("mnt")).unwrap().count(), 0);
 }
 
 #[test]
 fn a_bind_shows_the_file_system_on_which_the_source_lies() {
-    let scratch = Scratch::new("bind");
-    let mounter = ReplayMounter::rooted_at(&scratch.0, &fixture("btrfs-layout")).unwrap();
-    let source = scratch.dir("/home/user/data");
-    let target = scratch.dir("/var/lib/target");
+    let scratch = Scratch::new();
+    let mounter = ReplayMounter::rooted_at(scratch.path(), &fixture("btrfs-layout")).unwrap();
+    let source = dir(&scratch, "/home/user/data");
+    let target = dir(&scratch, "/var/lib/target");
     let place = Place::at_bytes(bytes(&target));
     for binds in 1..=2 {
         mounter.bind(Source { fd: File::open(&source).unwrap().as_fd() }, place).unwrap();

@@ -23,6 +23,7 @@ fn a_table_is_parsed_whole_and_line_by_line() {
     assert_eq!(points, [&b"/"[..], b"/a b", b"/a b/\xff"]);
     assert_eq!(records[1].source, "");
     assert_eq!(records[2].root.as_os_str(), "/d//deleted");
+    assert_eq!(records[2].root_path(), Path::new("/d"));
     let debug = format!("{:?}", records[2]);
     assert!(debug.contains(r#"mount_point: "/a b/\xFF""#), "{debug}");
     assert_eq!(records[2].super_options.iter().count(), 2);

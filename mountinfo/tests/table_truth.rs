@@ -1,5 +1,6 @@
 //! The table of real mounts against the truth: what the test itself mounted, on which mount the
-//! kernel finds a path, what /proc/mounts and findmnt(8) tell of the same mounts.
+//! kernel finds a path, what /proc/mounts tells of the same mounts. Stacked, moved, deleted and shared
+//! mounts are in the fixtures, with what the kernel said of them: see table_fixtures.rs.
 //!
 //! Each test runs in a mount namespace of its own, for an ordinary user in a user namespace too.
 
@@ -15,7 +16,6 @@ use std::process::Command;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use subpath_mountinfo::MountPoint;
-use subpath_mountinfo::internal::go_path;
 use subpath_mountinfo::table::{
     MountReader, MountRecord, MountTable, mount_refs, unescape_name, unescape_option, unescape_path,
 };
@@ -52,12 +52,9 @@ fn tmpfs(target: &[u8], source: &[u8]) {
     mount(Some(path(source)), path(target), Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
 }
 
+/// Binds a directory on another, which is made for it.
 fn bind(source: &[u8], target: &[u8]) {
-    if path(source).is_dir() {
-        fs::create_dir_all(path(target)).unwrap();
-    } else {
-        File::create(path(target)).unwrap();
-    }
+    fs::create_dir_all(path(target)).unwrap();
     mount(Some(path(source)), path(target), None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
 }
 
@@ -146,130 +143,6 @@ fn every_name_is_found_as_it_was_mounted() {
             assert_eq!(table.search_mount_points(path(&source)).unwrap(), [Path::new(&target)]);
             assert_eq!(table.mounts_of(mount.device, &mount.root).unwrap(), [mount]);
         }
-    });
-}
-
-#[test]
-fn sources_are_told_apart() {
-    in_namespace("sources_are_told_apart", || {
-        for (name, source) in
-            [("empty", &b""[..]), ("none", b"none"), ("hash", b"#"), ("space", b" ")]
-        {
-            tmpfs(format!("/mnt/{name}").as_bytes(), source);
-        }
-        let table = MountTable::current().unwrap();
-        assert_mounted(&table, b"/mnt/empty", b"");
-        assert_mounted(&table, b"/mnt/none", b"none");
-        assert_mounted(&table, b"/mnt/hash", b"#");
-        assert_mounted(&table, b"/mnt/space", b" ");
-        table.records().unwrap();
-    });
-}
-
-#[test]
-fn stacked_hidden_moved_and_deleted_mounts_are_where_the_kernel_finds_them() {
-    in_namespace("stacked_hidden_moved_and_deleted_mounts_are_where_the_kernel_finds_them", || {
-        for level in 0..3 {
-            tmpfs(b"/mnt/stack", format!("level {level}").as_bytes());
-        }
-        tmpfs(b"/mnt/outer", b"outer");
-        tmpfs(b"/mnt/outer/inner", b"hidden");
-        tmpfs(b"/mnt/outer", b"cover");
-        fs::create_dir(path(b"/mnt/outer/inner")).unwrap();
-        tmpfs(b"/mnt/old", b"old");
-        tmpfs(b"/mnt/new", b"new");
-        fs::create_dir(path(b"/mnt/new/moved")).unwrap();
-        let (from, to) = (path(b"/mnt/old"), path(b"/mnt/new/moved"));
-        mount(Some(from), to, None::<&str>, MsFlags::MS_MOVE, None::<&str>).unwrap();
-        fs::create_dir(path(b"/mnt/gone")).unwrap();
-        fs::write(path(b"/mnt/file"), "").unwrap();
-        bind(b"/mnt/gone", b"/mnt/of-gone");
-        bind(b"/mnt/file", b"/mnt/of-file");
-        fs::remove_dir(path(b"/mnt/gone")).unwrap();
-        fs::create_dir(path(b"/mnt/gone")).unwrap();
-        bind(b"/mnt/gone", b"/mnt/of-new");
-        tmpfs(b"/mnt/self", b"self");
-        fs::create_dir(path(b"/mnt/self/dir")).unwrap();
-        bind(b"/mnt/self/dir", b"/mnt/self/dir");
-
-        let table = MountTable::current().unwrap();
-        for at in [
-            &b"/"[..],
-            b"/proc",
-            b"/proc/self",
-            b"/mnt",
-            b"/mnt/stack",
-            b"/mnt/outer",
-            b"/mnt/outer/inner",
-            b"/mnt/old",
-            b"/mnt/new",
-            b"/mnt/new/moved",
-            b"/mnt/gone",
-            b"/mnt/of-gone",
-            b"/mnt/file",
-            b"/mnt/of-file",
-            b"/mnt/of-new",
-            b"/mnt/self",
-            b"/mnt/self/dir",
-        ] {
-            let (what, kernels) = (at.escape_ascii(), kernel_mount_id(at));
-            assert_eq!(table.covering(path(at)).unwrap().unwrap().id, kernels, "{what}");
-            let is_root = at == b"/" || kernels != kernel_mount_id(&go_path::dir(at));
-            assert_eq!(table.top(path(at)).unwrap().is_some(), is_root, "{what}");
-        }
-        let sources = |at| table.at(path(at)).unwrap().into_iter().map(|mount| mount.source);
-        assert_eq!(sources(b"/mnt/stack").collect::<Vec<_>>(), ["level 0", "level 1", "level 2"]);
-        assert_eq!(sources(b"/mnt/outer/inner").collect::<Vec<_>>(), ["hidden"]);
-
-        let gone = table.top("/mnt/of-gone").unwrap().unwrap();
-        assert!(gone.is_deleted());
-        assert_eq!(gone.root.as_os_str(), "/gone//deleted");
-        assert_eq!(gone.root_path().as_os_str(), "/gone");
-        assert!(!table.top("/mnt/of-new").unwrap().unwrap().is_deleted());
-        assert_eq!(table.search_mount_points("/mnt/gone").unwrap(), [Path::new("/mnt/of-new")]);
-    });
-}
-
-#[test]
-fn what_lies_over_the_root_of_the_process_is_not_seen_from_it() {
-    in_namespace("what_lies_over_the_root_of_the_process_is_not_seen_from_it", || {
-        let before = kernel_mount_id(b"/");
-        tmpfs(b"/", b"over");
-        let table = MountTable::current().unwrap();
-        assert_eq!(kernel_mount_id(b"/"), before);
-        assert_eq!(table.top("/").unwrap().unwrap().id, before);
-        assert_eq!(table.covering("/mnt").unwrap().unwrap().id, kernel_mount_id(b"/mnt"));
-        assert_eq!(table.at("/").unwrap().len(), 2);
-    });
-}
-
-#[test]
-fn propagation_is_what_was_set() {
-    in_namespace("propagation_is_what_was_set", || {
-        let set = |at: &[u8], flag| {
-            mount(None::<&str>, path(at), None::<&str>, flag, None::<&str>).unwrap();
-        };
-        let of =
-            |at: &[u8]| MountTable::current().unwrap().top(path(at)).unwrap().unwrap().propagation;
-        tmpfs(b"/mnt/shared", b"shared");
-        assert_eq!(of(b"/mnt/shared"), Default::default());
-        set(b"/mnt/shared", MsFlags::MS_SHARED);
-        for at in [&b"/mnt/peer"[..], b"/mnt/slave", b"/mnt/both"] {
-            bind(b"/mnt/shared", at);
-        }
-        set(b"/mnt/slave", MsFlags::MS_SLAVE);
-        set(b"/mnt/both", MsFlags::MS_SLAVE);
-        set(b"/mnt/both", MsFlags::MS_SHARED);
-        tmpfs(b"/mnt/unbindable", b"unbindable");
-        set(b"/mnt/unbindable", MsFlags::MS_UNBINDABLE);
-
-        let group = of(b"/mnt/shared").shared;
-        assert!(group.is_some());
-        assert_eq!(of(b"/mnt/peer").shared, group);
-        assert_eq!((of(b"/mnt/slave").shared, of(b"/mnt/slave").master), (None, group));
-        let both = of(b"/mnt/both");
-        assert!(both.shared.is_some() && both.shared != group && both.master == group, "{both:?}");
-        assert!(of(b"/mnt/unbindable").unbindable);
     });
 }
 
@@ -377,53 +250,6 @@ fn proc_mounts_tells_the_same() {
             compared += 1;
         }
         assert!(compared == listed.len() && compared > 250, "{compared}");
-    });
-}
-
-#[test]
-fn findmnt_tells_the_same() {
-    if Command::new("findmnt").arg("--version").output().is_err() {
-        eprintln!("NOT RUN: findmnt_tells_the_same: there is no findmnt(8) on this machine");
-        return;
-    }
-    in_namespace("findmnt_tells_the_same", || {
-        for name in names() {
-            tmpfs(&[b"/mnt/", &name[..]].concat(), &name);
-        }
-        fs::create_dir(path(b"/mnt/so urce")).unwrap();
-        bind(b"/mnt/so urce", b"/mnt/bound");
-        mount(None::<&str>, "/mnt/bound", None::<&str>, MsFlags::MS_SHARED, None::<&str>).unwrap();
-        fs::remove_dir(path(b"/mnt/so urce")).unwrap();
-
-        let columns =
-            "ID,PARENT,TARGET,SOURCE,FSTYPE,FSROOT,MAJ:MIN,VFS-OPTIONS,FS-OPTIONS,OPT-FIELDS";
-        let findmnt = Command::new("findmnt")
-            .args(["--json", "--list", "--nofsroot", "--kernel", "--output", columns])
-            .output()
-            .unwrap();
-        // It writes bytes that are not UTF-8 into its JSON as they are.
-        let json: serde_json::Value =
-            serde_json::from_str(&String::from_utf8_lossy(&findmnt.stdout)).unwrap();
-        let theirs = json["filesystems"].as_array().unwrap();
-        let records = MountTable::current().unwrap().records().unwrap();
-        assert_eq!(theirs.len(), records.len());
-        for (theirs, ours) in theirs.iter().zip(&records) {
-            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            let string = |key: &str| theirs[key].as_str().unwrap_or_default().to_owned();
-            assert_eq!(theirs["id"], ours.id, "{theirs}");
-            assert_eq!(theirs["parent"], ours.parent_id, "{theirs}");
-            assert_eq!(string("source"), text(ours.source.as_bytes()), "{theirs}");
-            assert_eq!(string("fstype"), text(ours.fs_type.as_bytes()), "{theirs}");
-            assert_eq!(string("fsroot"), text(ours.root.as_os_str().as_bytes()), "{theirs}");
-            assert_eq!(string("maj:min"), ours.device.to_string(), "{theirs}");
-            assert_eq!(string("vfs-options"), text(ours.mount_options.as_bytes()), "{theirs}");
-            assert_eq!(string("fs-options"), text(ours.super_options.as_bytes()), "{theirs}");
-            assert_eq!(string("opt-fields"), text(ours.optional_fields.as_bytes()), "{theirs}");
-            // libmount takes the mark of a deleted root off a name that is its own.
-            let target = text(ours.mount_point.as_os_str().as_bytes());
-            let without_mark = target.strip_suffix(" (deleted)").unwrap_or(&target);
-            assert!([&target, without_mark].contains(&string("target").as_str()), "{theirs}");
-        }
     });
 }
 

@@ -10,4 +10,5 @@ mod lexical;
 mod links;
 mod oracle;
 mod random;
+#[path = "../scratch/mod.rs"]
 mod scratch;

@@ -1,4 +1,4 @@
-//! A directory of its own for a test, gone when the test is.
+//! A directory of its own for a test, gone when the test is. Its path leads through no link.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,8 @@ impl Scratch {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let path = env::temp_dir().join(format!("gosem-{}-{number}", process::id()));
+            let path = env::temp_dir().canonicalize().unwrap();
+            let path = path.join(format!("scratch-{}-{number}", process::id()));
             match fs::create_dir(&path) {
                 // Left over from a process that was killed and had the same id.
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
