@@ -70,9 +70,9 @@ impl Newness {
             marks_all: false,
         };
         // If this fails, assume a file server, for which more proof is needed.
-        if let Ok(quick) = sys::cached_stat_fd(parent) {
-            let is_local = newness.is_local(parent, quick.stat.dev);
-            newness.births_are_told = is_local && quick.born.is_some();
+        if let Ok(cached) = sys::cached_stat_fd(parent) {
+            let is_local = newness.is_local(parent, cached.stat.dev);
+            newness.births_are_told = is_local && cached.born.is_some();
         }
         if !newness.births_are_told {
             // If the umask is not known, every directory gets a mark, as with a umask that removes bits.
@@ -123,10 +123,10 @@ impl Newness {
     fn is_given_by_mkdir(&self, parent: &OwnedFd, mode: u32) -> bool {
         // If the parent's mode or the umask is not known, the answer is no, and the directory gets a mark.
         let parent = sys::cached_stat_fd(parent);
-        let inherits = |quick: &CachedStat| quick.mode & SETGID == mode & 0o6000;
+        let inherits = |cached: &CachedStat| cached.mode & SETGID == mode & 0o6000;
         let is_local = self.device.is_some_and(|(_, local)| local);
         self.umask.is_some_and(|umask| umask & mode == 0)
-            && parent.is_ok_and(|quick| inherits(&quick))
+            && parent.is_ok_and(|cached| inherits(&cached))
             && !needs_chmod(is_local, mode)
     }
 
@@ -134,13 +134,13 @@ impl Newness {
     pub(crate) fn set_mode(&mut self, dir: &OwnedFd, birth: &Birth) -> Result<(), CannotSet> {
         let unproven = |errno| CannotSet { errno, unproven: true, may_stay: false };
         let mode = birth.wanted.for_chmod;
-        let quick = sys::cached_stat_fd(dir).map_err(unproven)?;
-        let is_local = self.is_local(dir, quick.stat.dev);
-        if quick.mode == mode && !needs_chmod(is_local, mode) {
+        let cached = sys::cached_stat_fd(dir).map_err(unproven)?;
+        let is_local = self.is_local(dir, cached.stat.dev);
+        if cached.mode == mode && !needs_chmod(is_local, mode) {
             return Ok(());
         }
-        let is_marked = birth.mark == Some(quick.mode & !SETGID);
-        if !self.is_new(dir, birth, &quick, is_local, is_marked).map_err(unproven)? {
+        let is_marked = birth.mark == Some(cached.mode & !SETGID);
+        if !self.is_new(dir, birth, &cached, is_local, is_marked).map_err(unproven)? {
             return Ok(());
         }
         sys::fchmod(dir, mode).map_err(|errno| {
@@ -159,16 +159,16 @@ impl Newness {
         &mut self,
         dir: &OwnedFd,
         birth: &Birth,
-        quick: &CachedStat,
+        cached: &CachedStat,
         is_local: bool,
         is_marked: bool,
     ) -> Sys<bool> {
         // On a local file system a new directory belongs to this process's file system user. A server may
         // map users.
-        if is_local && quick.owner != *self.user.get_or_insert_with(sys::fs_user) {
+        if is_local && cached.owner != *self.user.get_or_insert_with(sys::fs_user) {
             return Ok(false);
         }
-        if let (true, Some(born)) = (is_local, quick.born) {
+        if let (true, Some(born)) = (is_local, cached.born) {
             if born >= birth.after {
                 // It may also be another directory that the same user made just now, which its maker could
                 // give any mode anyway.
@@ -214,7 +214,7 @@ impl Birth {
     pub(crate) fn is_closed_to_its_owner(&self, parent: &OwnedFd, name: &[u8], errno: i32) -> bool {
         errno == sys::EACCES
             && self.mark.is_none()
-            && sys::cached_stat_at(parent, name).is_ok_and(|quick| quick.mode & OWNER_READS == 0)
+            && sys::cached_stat_at(parent, name).is_ok_and(|cached| cached.mode & OWNER_READS == 0)
     }
 }
 

@@ -201,7 +201,7 @@ fn make_file(dir: &OwnedFd, path: &[u8], replace: Replace) -> Result<Made> {
 /// Returns the kind of an entry, or of what another process has mounted on it meanwhile. It contacts no
 /// server.
 fn kind_of(dir: impl AsFd, name: &[u8]) -> Sys<Kind> {
-    sys::cached_stat_at(dir, name).map(|quick| quick.stat.kind)
+    sys::cached_stat_at(dir, name).map(|cached| cached.stat.kind)
 }
 
 /// Empties a file that was left behind as a target, unless something is mounted on it.
@@ -214,11 +214,11 @@ fn empty_leftover(dir: impl AsFd, name: &[u8]) -> Sys<()> {
     }
     let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let file = sys::openat(dir.as_fd(), name, flags, 0)?;
-    let quick = sys::cached_stat_fd(&file)?;
-    if quick.stat.size == 0 || quick.stat.kind != Kind::File {
+    let cached = sys::cached_stat_fd(&file)?;
+    if cached.stat.size == 0 || cached.stat.kind != Kind::File {
         return Ok(());
     }
-    let mounted = match quick.mount_root {
+    let mounted = match cached.mount_root {
         Some(mounted) => mounted,
         None => sys::mount_id(&file)? != sys::mount_id(dir)?,
     };

@@ -180,7 +180,7 @@ fn root_by_id(dir: impl AsFd, name: &[u8]) -> Sys<Option<MountRoot>> {
     let told = || if Features::get().statx { sys::cached_stat_fd(&entry).ok() } else { None };
     Ok(is_other.then(|| MountRoot {
         mount,
-        device: told().map_or(0, |quick| quick.stat.dev),
+        device: told().map_or(0, |cached| cached.stat.dev),
         local: false,
     }))
 }
