@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -229,12 +230,16 @@ func (a *Arena) checkMountedOutside() {
 	}
 }
 
+// unmountBelow detaches all that is mounted below a directory, the newest first.
+func unmountBelow(dir string) {
+	for _, path := range slices.Backward(parity.MountsBelow(dir)) {
+		unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+	}
+}
+
 // cleanPod takes everything below the pod's directory away, by hand.
 func (a *Arena) cleanPod() {
-	mounts := parity.MountsBelow(a.Pod(""))
-	for i := len(mounts) - 1; i >= 0; i-- {
-		unix.Unmount(mounts[i], unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
-	}
+	unmountBelow(a.Pod(""))
 	if len(parity.MountsBelow(a.Pod(""))) == 0 {
 		os.RemoveAll(a.Pod("volume-subpaths"))
 	}

@@ -73,6 +73,21 @@ type Tally struct {
 // Harm sums up what must not happen.
 func (t *Tally) Harm() int { return t.Escapes + t.Modes + t.Lost + t.Hangs + t.Mounts }
 
+func (t *Tally) add(o *Tally) {
+	t.Moves += o.Moves
+	t.ProcessMoves += o.ProcessMoves
+	t.Calls += o.Calls
+	t.Success += o.Success
+	t.Escapes += o.Escapes
+	t.Modes += o.Modes
+	t.Lost += o.Lost
+	t.Hangs += o.Hangs
+	t.Mounts += o.Mounts
+	for kind, n := range o.Errors {
+		t.Errors[kind] += n
+	}
+}
+
 // Result is the outcome of one attack on one player.
 type Result struct {
 	Attack, On, Player string

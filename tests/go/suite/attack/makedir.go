@@ -64,30 +64,9 @@ func makeDirAttacks() []Attack {
 			a.putBack()
 		}
 	}
-	attacks := []Attack{
-		{
-			Name: "a parent is exchanged with a symlink", On: on,
-			Setup: parent,
-			Moves: []Move{exchange(in("parent"), in("link"))},
-			Call:  makeDir("parent/new"),
-		},
-		{
-			Name: "a parent is moved away, and a symlink takes its place", On: on,
-			Setup: parent,
-			Moves: []Move{dance("parent", "link")},
-			Call:  makeDir("parent/new"),
-		},
-		{
-			Name: "a parent is exchanged with a chain of symlinks", On: on,
-			Setup: func(a *Arena) {
-				parent(a)
-				a.link("one", a.In("chain"))
-				a.link("two", a.In("one"))
-				a.link(a.Trap(), a.In("two"))
-			},
-			Moves: []Move{exchange(in("parent"), in("chain"))},
-			Call:  makeDir("parent/new"),
-		},
+	// What the call makes is new, and may have been exchanged since.
+	made := func(a *Arena) { a.cleanUp = func() { a.putBack(a.In("new")) } }
+	attacks := append(parentAttacks(on, parent, makeDir("parent/new")), []Attack{
 		{
 			Name: "a parent in the middle of sixteen is exchanged with a symlink", On: on,
 			Setup: func(a *Arena) {
@@ -104,13 +83,7 @@ func makeDirAttacks() []Attack {
 		},
 		{
 			Name: "a parent is moved out of the volume, and a symlink takes its place", On: on,
-			Setup: func(a *Arena) {
-				held := a.hold(a.In("parent"))
-				a.cleanUp = func() {
-					os.RemoveAll(below(held, "new"))
-					a.putBack()
-				}
-			},
+			Setup: parent,
 			Moves: []Move{moveOut("parent")},
 			Call:  makeDir("parent/new/deep/deeper"),
 		},
@@ -140,32 +113,26 @@ func makeDirAttacks() []Attack {
 		},
 		{
 			Name: "the first of three new levels is exchanged with a symlink", On: on,
-			Setup: func(a *Arena) {
-				a.link(a.Trap(), a.In("link"))
-				a.cleanUp = func() { a.putBack(a.In("new")) }
-			},
+			Setup: func(a *Arena) { made(a); a.link(a.Trap(), a.In("link")) },
 			Moves: []Move{exchange(in("new"), in("link"))},
 			Call:  makeDir("new/deep/deeper"),
 		},
 		{
 			Name: "the second of three new levels is exchanged with a symlink", On: on,
-			Setup: func(a *Arena) {
-				a.link(a.Trap(), a.In("link"))
-				a.cleanUp = func() { a.putBack(a.In("new")) }
-			},
+			Setup: func(a *Arena) { made(a); a.link(a.Trap(), a.In("link")) },
 			Moves: []Move{exchange(in("new/deep"), in("link"))},
 			Call:  makeDir("new/deep/deeper"),
 		},
 		{
 			Name: "a new directory is removed, and a symlink takes its place", On: on,
-			Setup: func(a *Arena) { a.cleanUp = func() { a.putBack(a.In("new")) } },
+			Setup: made,
 			Moves: []Move{replace("new")},
 			Call:  makeDir("new/deep"),
 		},
 		{
 			Name: "a new directory is exchanged with one that another user makes now", On: on,
 			NeedsUsers: true,
-			Setup:      func(a *Arena) { a.cleanUp = func() { a.putBack(a.In("new")) } },
+			Setup:      made,
 			Moves:      []Move{offer("new")},
 			Call:       makeDir("new"),
 		},
@@ -210,20 +177,46 @@ func makeDirAttacks() []Attack {
 				os.RemoveAll(a.In("one"))
 			},
 		},
-	}
+	}...)
 	for _, thing := range things {
 		attacks = append(attacks, Attack{
 			Name: "a new directory is exchanged with " + thing.name, On: on,
-			Setup: func(a *Arena) {
-				thing.make(a, a.In("thing"))
-				a.cleanUp = func() { a.putBack(a.In("new")) }
-			},
+			Setup:   func(a *Arena) { made(a); thing.make(a, a.In("thing")) },
 			Moves:   []Move{exchange(in("new"), in("thing"))},
 			Call:    makeDir("new"),
 			Release: openFIFOs("new", "thing"),
 		})
 	}
 	return attacks
+}
+
+// parentAttacks are on an operation below the directory "parent", beside which is the symlink "link".
+func parentAttacks(on string, setUp func(*Arena), call func(*Arena, *Caller)) []Attack {
+	return []Attack{
+		{
+			Name: "a parent is exchanged with a symlink", On: on,
+			Setup: setUp,
+			Moves: []Move{exchange(in("parent"), in("link"))},
+			Call:  call,
+		},
+		{
+			Name: "a parent is moved away, and a symlink takes its place", On: on,
+			Setup: setUp,
+			Moves: []Move{dance("parent", "link")},
+			Call:  call,
+		},
+		{
+			Name: "a parent is exchanged with a chain of symlinks", On: on,
+			Setup: func(a *Arena) {
+				setUp(a)
+				a.link("one", a.In("chain"))
+				a.link("two", a.In("one"))
+				a.link(a.Trap(), a.In("two"))
+			},
+			Moves: []Move{exchange(in("parent"), in("chain"))},
+			Call:  call,
+		},
+	}
 }
 
 // sixteen is a chain of directories.

@@ -20,30 +20,7 @@ func prepareAttacks() []Attack {
 		a.link(a.Trap(), a.In("link"))
 		a.link(a.Trap()+"/real", a.In("deep.link"))
 	}
-	attacks := []Attack{
-		{
-			Name: "a parent is exchanged with a symlink", On: on,
-			Setup: dir,
-			Moves: []Move{exchange(in("parent"), in("link"))},
-			Call:  prepare("parent/real"),
-		},
-		{
-			Name: "a parent is moved away, and a symlink takes its place", On: on,
-			Setup: dir,
-			Moves: []Move{dance("parent", "link")},
-			Call:  prepare("parent/real"),
-		},
-		{
-			Name: "a parent is exchanged with a chain of symlinks", On: on,
-			Setup: func(a *Arena) {
-				dir(a)
-				a.link("one", a.In("chain"))
-				a.link("two", a.In("one"))
-				a.link(a.Trap(), a.In("two"))
-			},
-			Moves: []Move{exchange(in("parent"), in("chain"))},
-			Call:  prepare("parent/real"),
-		},
+	attacks := append(parentAttacks(on, dir, prepare("parent/real")), []Attack{
 		{
 			Name: "the directory is exchanged with a symlink", On: on,
 			Setup: dir,
@@ -62,10 +39,7 @@ func prepareAttacks() []Attack {
 		},
 		{
 			Name: "a parent is moved out of the volume, and a symlink takes its place", On: on,
-			Setup: func(a *Arena) {
-				a.keepDir(a.In("parent/real"), 0o755)
-				a.keepDir(a.Trap()+"/real", 0o755)
-			},
+			Setup: dir,
 			Moves: []Move{moveOut("parent")},
 			Call:  prepare("parent/real"),
 		},
@@ -185,7 +159,7 @@ func prepareAttacks() []Attack {
 			Moves: []Move{exchange(pod("volume-subpaths/vol/app/0"), pod("link"))},
 			Call:  prepareLeftBehind("real"),
 		},
-	}
+	}...)
 	for _, thing := range things[1:] {
 		attacks = append(attacks, Attack{
 			Name: "the directory is exchanged with " + thing.name, On: on,

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-	"suite/parity"
 )
 
 // home is where something belongs that attackers move about.
@@ -49,12 +48,7 @@ func (a *Arena) evict(path string) {
 		return
 	}
 	if strings.HasPrefix(path, a.Pod("")) {
-		mounts := parity.MountsBelow(a.Root)
-		for i := len(mounts) - 1; i >= 0; i-- {
-			if strings.HasPrefix(mounts[i], taken+"/") {
-				unix.Unmount(mounts[i], unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
-			}
-		}
+		unmountBelow(taken)
 	}
 	a.giveBack(taken)
 	must(os.RemoveAll(taken))

@@ -5,7 +5,9 @@ package attack
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"sort"
 	"strings"
 	"text/tabwriter"
@@ -55,20 +57,13 @@ func table(name string) (status int) {
 		}
 	}
 	for _, player := range players {
-		attacks, harm, inThread, inProcess := 0, 0, 0, 0
-		for _, r := range results {
-			if r.Player == player && r.Attacked {
-				attacks++
-				harm += r.Harm()
-				inThread += r.Moves
-				inProcess += r.ProcessMoves
-			}
-		}
-		if attacks > 20 && harm == 0 && !isPort(player) {
+		attacks := slices.DeleteFunc(slices.Clone(results), func(r Result) bool { return r.Player != player || !r.Attacked })
+		sum := sumOf(player, attacks)
+		if len(attacks) > 20 && sum.Harm() == 0 && !isPort(player) {
 			notes = append(notes, "nothing was seen of the weaknesses of "+player)
 		}
-		if attacks > 20 && (inThread == 0 || inProcess == 0) {
-			notes = append(notes, fmt.Sprintf("%s: %d moves in threads, %d in processes", player, inThread, inProcess))
+		if len(attacks) > 20 && (sum.Moves == 0 || sum.ProcessMoves == 0) {
+			notes = append(notes, fmt.Sprintf("%s: %d moves in threads, %d in processes", player, sum.Moves, sum.ProcessMoves))
 		}
 	}
 	if len(notes) > 0 {
@@ -79,14 +74,11 @@ func table(name string) (status int) {
 }
 
 func columns(results []Result) (players []string, rows [][2]string) {
-	seenPlayer, seenRow := map[string]bool{}, map[[2]string]bool{}
 	for _, r := range results {
-		if row := [2]string{r.On, r.Attack}; !seenRow[row] {
-			seenRow[row] = true
+		if row := [2]string{r.On, r.Attack}; !slices.Contains(rows, row) {
 			rows = append(rows, row)
 		}
-		if !seenPlayer[r.Player] {
-			seenPlayer[r.Player] = true
+		if !slices.Contains(players, r.Player) {
 			players = append(players, r.Player)
 		}
 	}
@@ -137,6 +129,17 @@ func problems(r Result) (notes []string) {
 	return notes
 }
 
+// sumOf adds up what a player's attacks did.
+func sumOf(player string, results []Result) Tally {
+	sum := Tally{Errors: map[string]int{}}
+	for _, r := range results {
+		if r.Player == player {
+			sum.add(&r.Tally)
+		}
+	}
+	return sum
+}
+
 // totals prints each player's sums, and its errors by kind.
 func totals(players []string, results []Result) {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -144,37 +147,16 @@ func totals(players []string, results []Result) {
 	fmt.Fprintln(w, "calls\tsuccesses\terrors\tattacker's moves\tescapes\twrong modes\tlost\thangs\tmounts\t")
 	errors := map[string]map[string]int{}
 	for _, player := range players {
-		var sum Tally
-		kinds := map[string]int{}
-		for _, r := range results {
-			if r.Player != player {
-				continue
-			}
-			sum.Calls += r.Calls
-			sum.Success += r.Success
-			sum.Moves += r.Moves + r.ProcessMoves
-			sum.Escapes += r.Escapes
-			sum.Modes += r.Modes
-			sum.Lost += r.Lost
-			sum.Hangs += r.Hangs
-			sum.Mounts += r.Mounts
-			for kind, n := range r.Errors {
-				kinds[kind] += n
-			}
-		}
-		errors[player] = kinds
+		sum := sumOf(player, results)
+		errors[player] = sum.Errors
 		fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t  %s\n", sum.Calls, sum.Success, sum.Calls-sum.Success,
-			sum.Moves, sum.Escapes, sum.Modes, sum.Lost, sum.Hangs, sum.Mounts, player)
+			sum.Moves+sum.ProcessMoves, sum.Escapes, sum.Modes, sum.Lost, sum.Hangs, sum.Mounts, player)
 	}
 	w.Flush()
 	for _, player := range players {
 		fmt.Printf("\nErrors of %s:\n", player)
 		kinds := errors[player]
-		var names []string
-		for kind := range kinds {
-			names = append(names, kind)
-		}
-		sort.Slice(names, func(i, j int) bool { return kinds[names[i]] > kinds[names[j]] })
+		names := slices.SortedFunc(maps.Keys(kinds), func(a, b string) int { return kinds[b] - kinds[a] })
 		for _, name := range names {
 			fmt.Printf("  %8d  %s\n", kinds[name], name)
 		}

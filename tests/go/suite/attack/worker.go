@@ -139,10 +139,9 @@ func work(attack *Attack, player *Player, seconds float64) (result Result) {
 	close(stopWatch)
 	a.check()
 	a.checkContent()
-	a.tally.Moves, a.tally.ProcessMoves = moves[0].Moves, moves[1].Moves
+	moves[1].Moves, moves[1].ProcessMoves = 0, moves[1].Moves
 	for _, tally := range moves {
-		a.tally.Modes += tally.Modes
-		a.tally.Lost += tally.Lost
+		a.tally.add(&tally)
 	}
 	result.Tally = *a.tally
 	return result

@@ -7,6 +7,7 @@ package parity
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -125,12 +126,8 @@ var Deviations = []Deviation{
 			if c.step.Op != OpBind && c.step.Op != OpTarget {
 				return false
 			}
-			for _, m := range c.mounts {
-				if strings.HasPrefix(m, c.absolute(c.target())+" from ") {
-					return true
-				}
-			}
-			return false
+			target := c.absolute(c.target()) + " from "
+			return slices.ContainsFunc(c.mounts, func(m string) bool { return strings.HasPrefix(m, target) })
 		},
 		allow: func(c *situation, a, b *outcome, d []difference) bool {
 			return only(d, "tree", "mounter event")
@@ -195,16 +192,7 @@ func (c *situation) excuse(a, b *outcome, d []difference) *Deviation {
 
 // only says whether every difference is in a facet whose name begins with one of the words.
 func only(ds []difference, words ...string) bool {
-	for _, d := range ds {
-		ok := false
-		for _, w := range words {
-			ok = ok || strings.HasPrefix(d.facet, w)
-		}
-		if !ok {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(ds, func(d difference) bool { return !beginsWith(d.facet, words...) })
 }
 
 func sameTree(a, b snapshot) bool { return diffTrees(a, b) == nil }
@@ -247,12 +235,9 @@ func (c *situation) madeOnlyPod(after snapshot) bool {
 // mountedOver says whether a path below the top shows something that is mounted there from elsewhere
 // on the side, where it is seen as well.
 func mountedOver(mounts []mountLine, path string) bool {
-	for _, m := range mounts {
-		if m.point != topA && within(m.point, topA) && within(topA+"/"+path, m.point) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(mounts, func(m mountLine) bool {
+		return m.point != topA && within(m.point, topA) && within(topA+"/"+path, m.point)
+	})
 }
 
 func within(path, dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }
@@ -290,13 +275,6 @@ func isLink(path string) bool {
 
 // impossible says whether a path cannot be made because of its own bytes.
 func impossible(path string) bool {
-	if len(path) > 3900 || strings.ContainsRune(path, 0) {
-		return true
-	}
-	for _, name := range strings.Split(path, "/") {
-		if len(name) > 255 {
-			return true
-		}
-	}
-	return false
+	tooLong := func(name string) bool { return len(name) > 255 }
+	return len(path) > 3900 || strings.ContainsRune(path, 0) || slices.ContainsFunc(strings.Split(path, "/"), tooLong)
 }

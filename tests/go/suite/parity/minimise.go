@@ -1,12 +1,9 @@
-// Making a failing case small: fewer steps, fewer entries, fewer faults, plainer names, as long as
-// it fails in the same way.
+// Making a failing case small: fewer steps, fewer entries, fewer faults, ordinary arguments, as
+// long as it fails in the same way.
 
 package parity
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // minimise shrinks c while fails says yes. It tries at most budget cases.
 func minimise(c Case, budget int, fails func(Case) bool) Case {
@@ -25,7 +22,6 @@ func minimise(c Case, budget int, fails func(Case) bool) Case {
 		for i := range c.Steps {
 			c = simplify(c, i, try)
 		}
-		c = plainer(c, try)
 		if weight(c) == size || before == budget || budget <= 0 {
 			return c
 		}
@@ -92,59 +88,6 @@ func simplify(c Case, i int, try func(Case) bool) Case {
 		smaller.Steps = slices.Clone(c.Steps)
 		change(&smaller.Steps[i])
 		if smaller.Steps[i].String() != c.Steps[i].String() && try(smaller) {
-			c = smaller
-		}
-	}
-	return c
-}
-
-// plainer renames the entries of the tree, one name at a time, wherever the name stands.
-func plainer(c Case, try func(Case) bool) Case {
-	var names []string
-	note := func(path string) {
-		for _, part := range strings.Split(path, "/") {
-			if len(part) > 2 && part != nameA && part != "vol" && part != "pod" && part != "volume-subpaths" && !slices.Contains(names, part) {
-				names = append(names, part)
-			}
-		}
-	}
-	for _, n := range c.Tree {
-		note(n.Path)
-	}
-	for _, s := range c.Steps {
-		note(s.Path)
-		note(s.Sub.Path)
-	}
-	for i, name := range names {
-		if i >= 40 {
-			break
-		}
-		plain := "n" + itoa(i)
-		if name == plain {
-			continue
-		}
-		swap := func(s string) string {
-			parts := strings.Split(s, "/")
-			for i := range parts {
-				if parts[i] == name {
-					parts[i] = plain
-				}
-			}
-			return strings.Join(parts, "/")
-		}
-		smaller := Case{Seed: c.Seed}
-		for _, n := range c.Tree {
-			n.Path, n.Target = swap(n.Path), swap(n.Target)
-			smaller.Tree = append(smaller.Tree, n)
-		}
-		for _, s := range c.Steps {
-			for _, p := range []*string{&s.Path, &s.Base, &s.Sub.Path, &s.Sub.VolumePath, &s.Sub.PodDir, &s.Sub.VolumeName,
-				&s.Sub.ContainerName, &s.Edit.Path, &s.Edit.To, &s.Edit.Node.Path, &s.Edit.Node.Target} {
-				*p = swap(*p)
-			}
-			smaller.Steps = append(smaller.Steps, s)
-		}
-		if try(smaller) {
 			c = smaller
 		}
 	}

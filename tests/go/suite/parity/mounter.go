@@ -155,17 +155,19 @@ func describeSource(path string) string {
 // fdFlags gives the open flags of a descriptor of this process, in octal, O_CLOEXEC among them;
 // see the deviation "o-directory" for the one that is left out.
 func fdFlags(fd string) string {
+	bits, err := strconv.ParseInt(fdInfo(fd, "flags"), 8, 64)
+	return fmt.Sprintf("flags %#o %v", bits&^unix.O_DIRECTORY, err)
+}
+
+// fdInfo is what /proc tells of a descriptor of this process under that name, or why it does not.
+func fdInfo(fd, name string) string {
 	data, err := os.ReadFile("/proc/self/fdinfo/" + fd)
 	if err != nil {
 		return err.Error()
 	}
-	for line := range strings.Lines(string(data)) {
-		if flags, ok := strings.CutPrefix(line, "flags:"); ok {
-			bits, err := strconv.ParseInt(strings.TrimSpace(flags), 8, 64)
-			return fmt.Sprintf("flags %#o %v", bits&^unix.O_DIRECTORY, err)
-		}
-	}
-	return "no flags"
+	_, after, _ := strings.Cut("\n"+string(data), "\n"+name+":")
+	value, _, _ := strings.Cut(after, "\n")
+	return strings.TrimSpace(value)
 }
 
 func (r *recorder) MountSensitiveWithoutSystemdWithMountFlags(source, target, fstype string, options, sensitive, flags []string) error {

@@ -28,7 +28,8 @@ type mutant struct {
 	wraps   bool // only where the original wraps its mounter's errors
 }
 
-// aroundMake, aroundBind, beforeOpen and aroundMounter change one part of an implementation.
+// aroundMake, afterMake, failsBy, aroundBind, beforeOpen and aroundMounter change one part of an
+// implementation.
 func aroundMake(f func(err error, full string) error) func(*Impl) {
 	return func(i *Impl) {
 		was := i.SafeMakeDir
@@ -36,6 +37,23 @@ func aroundMake(f func(err error, full string) error) func(*Impl) {
 			return f(was(m, subdir, base, perm), base+"/"+subdir)
 		}
 	}
+}
+
+func afterMake(f func()) func(*Impl) {
+	return aroundMake(func(err error, _ string) error {
+		f()
+		return err
+	})
+}
+
+// failsBy makes another error of each.
+func failsBy(f func(err error) error) func(*Impl) {
+	return aroundMake(func(err error, _ string) error {
+		if err != nil {
+			err = f(err)
+		}
+		return err
+	})
 }
 
 func aroundBind(f func(path string, err error) (string, func(), error)) func(*Impl) {
@@ -124,19 +142,11 @@ func (c copiedError) Error() string { return c.err.Error() }
 func (c copiedError) Unwrap() error { return c.inner }
 
 var mutants = []mutant{
-	{name: "wrong text", minimal: true, facet: "error text", change: aroundMake(func(err error, _ string) error {
-		if err == nil {
-			return nil
-		}
+	{name: "wrong text", minimal: true, facet: "error text", change: failsBy(func(err error) error {
 		return errors.New(strings.Replace(err.Error(), "i", "y", 1))
 	})},
 	{name: "an error too few", facet: "error is nil", change: aroundMake(func(error, string) error { return nil })},
-	{name: "errno lost", facet: "errors.Is", change: aroundMake(func(err error, _ string) error {
-		if err == nil {
-			return nil
-		}
-		return errors.New(err.Error())
-	})},
+	{name: "errno lost", facet: "errors.Is", change: failsBy(func(err error) error { return errors.New(err.Error()) })},
 	{name: "PathError's operation", facet: "PathError.Op", change: aroundMake(func(err error, _ string) error {
 		if p, ok := err.(*os.PathError); ok {
 			return &os.PathError{Op: "open", Path: p.Path, Err: p.Err}
@@ -149,12 +159,7 @@ var mutants = []mutant{
 		}
 		return err
 	})},
-	{name: "PathError wrapped", facet: "is a *PathError", change: aroundMake(func(err error, _ string) error {
-		if err == nil {
-			return nil
-		}
-		return fmt.Errorf("%w", err)
-	})},
+	{name: "PathError wrapped", facet: "is a *PathError", change: failsBy(func(err error) error { return fmt.Errorf("%w", err) })},
 	{name: "mode", facet: "tree", change: aroundMake(func(err error, full string) error {
 		if err == nil {
 			unix.Chmod(full, 0o711)
@@ -191,14 +196,8 @@ var mutants = []mutant{
 	{name: "an argument", facet: "mounter event", change: aroundMounter(func(m mount.Interface) mount.Interface { return flagless{m} })},
 	{name: "mounting by path", facet: "mounter event", change: aroundMounter(func(m mount.Interface) mount.Interface { return byPath{m} })},
 	{name: "a log line too few", facet: "log", change: beforeOpen(func(string) { setVerbosity(4) })},
-	{name: "a log line too many", facet: "log", change: aroundMake(func(err error, _ string) error {
-		klog.V(4).Info("made")
-		return err
-	})},
-	{name: "a log line at verbosity 0", facet: "log", change: aroundMake(func(err error, _ string) error {
-		klog.Info("made")
-		return err
-	})},
+	{name: "a log line too many", facet: "log", change: afterMake(func() { klog.V(4).Info("made") })},
+	{name: "a log line at verbosity 0", facet: "log", change: afterMake(func() { klog.Info("made") })},
 	{name: "severity", minimal: true, facet: "log", change: func(i *Impl) {
 		was := i.SafeMakeDir
 		i.SafeMakeDir = func(m mount.Interface, subdir, base string, perm os.FileMode) (err error) {
@@ -213,18 +212,9 @@ var mutants = []mutant{
 			return err
 		}
 	}},
-	{name: "descriptor left open", facet: "descriptors", change: aroundMake(func(err error, _ string) error {
-		unix.Open("/", unix.O_PATH, 0)
-		return err
-	})},
-	{name: "umask", facet: "umask", change: aroundMake(func(err error, _ string) error {
-		unix.Umask(0o123)
-		return err
-	})},
-	{name: "working directory", facet: "working directory", change: aroundMake(func(err error, _ string) error {
-		unix.Chdir("/")
-		return err
-	})},
+	{name: "descriptor left open", facet: "descriptors", change: afterMake(func() { unix.Open("/", unix.O_PATH, 0) })},
+	{name: "umask", facet: "umask", change: afterMake(func() { unix.Umask(0o123) })},
+	{name: "working directory", facet: "working directory", change: afterMake(func() { unix.Chdir("/") })},
 	{name: "clean-up function", facet: "cleanup", change: aroundBind(func(path string, err error) (string, func(), error) {
 		return path, func() {}, err
 	})},

@@ -11,6 +11,7 @@ import (
 	"os"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -74,12 +75,11 @@ func compare(a, b *outcome) []difference {
 
 // aboutError names the facets that say more of an error than whether it is there and its text.
 func aboutError(facet string) bool {
-	for _, prefix := range []string{"errors.", "os.Is", "mount.Is", "is a", "unwrap", "identity"} {
-		if strings.HasPrefix(facet, prefix) {
-			return true
-		}
-	}
-	return false
+	return beginsWith(facet, "errors.", "os.Is", "mount.Is", "is a", "unwrap", "identity")
+}
+
+func beginsWith(text string, words ...string) bool {
+	return slices.ContainsFunc(words, func(word string) bool { return strings.HasPrefix(text, word) })
 }
 
 // compareEvents finds the first event at which the tapes part, and names what differs: the log,

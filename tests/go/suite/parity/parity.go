@@ -8,6 +8,7 @@ package parity
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -96,7 +97,7 @@ func Run(t *testing.T) {
 	}
 	for _, sig := range sortedKeys(seen) {
 		slices.Sort(seen[sig])
-		t.Errorf("%s: %d seeds differ: %s\n%s", sig, len(seen[sig]), list(seen[sig], 10), reports[sig])
+		t.Errorf("%s: %d seeds differ: %s\n%s", sig, len(seen[sig]), firstOf(seen[sig], 10), reports[sig])
 	}
 	t.Log(summary(total, text, time.Since(started)))
 	if total.Steps == 0 {
@@ -125,18 +126,11 @@ func summary(total *tally, seeds string, took time.Duration) string {
 	return b.String()
 }
 
-func list(seeds []uint64, n int) string {
+func firstOf(seeds []uint64, n int) string {
 	if len(seeds) > n {
 		return strings.Trim(fmt.Sprint(seeds[:n]), "[]") + " …"
 	}
 	return strings.Trim(fmt.Sprint(seeds), "[]")
 }
 
-func sortedKeys[K ~string, V any](m map[K]V) []K {
-	keys := make([]K, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
+func sortedKeys[K ~string, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -24,17 +24,13 @@ func report(c Case, f *failure) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d (run it alone: make parity SEEDS=%d:%d)\n", c.Seed, c.Seed, c.Seed)
 	b.WriteString("  tree:\n")
-	for i, n := range c.Tree {
-		if i == 60 {
-			fmt.Fprintf(&b, "    … and %d more\n", len(c.Tree)-i)
-			break
-		}
+	list(&b, c.Tree, 60, func(n Node) string {
 		line := n.String()
 		if len(line) > 400 {
 			line = line[:200] + "…" + line[len(line)-100:]
 		}
-		fmt.Fprintf(&b, "    %s\n", line)
-	}
+		return line
+	})
 	b.WriteString("  steps:\n")
 	for i, s := range c.Steps {
 		mark := " "
@@ -44,13 +40,7 @@ func report(c Case, f *failure) string {
 		fmt.Fprintf(&b, "  %s %d %s\n", mark, i, s)
 	}
 	b.WriteString("  differences:\n")
-	for i, d := range f.differences {
-		if i == 12 {
-			fmt.Fprintf(&b, "    … and %d more\n", len(f.differences)-i)
-			break
-		}
-		fmt.Fprintf(&b, "    %s\n", d)
-	}
+	list(&b, f.differences, 12, difference.String)
 	for _, side := range []struct {
 		name   string
 		events []string
@@ -59,13 +49,17 @@ func report(c Case, f *failure) string {
 			continue
 		}
 		fmt.Fprintf(&b, "  tape of the %s:\n", side.name)
-		for i, e := range side.events {
-			if i == 40 {
-				fmt.Fprintf(&b, "    … and %d more\n", len(side.events)-i)
-				break
-			}
-			fmt.Fprintf(&b, "    %s\n", short(e))
-		}
+		list(&b, side.events, 40, short)
 	}
 	return b.String()
+}
+
+// list writes as many of the items as most, and how many more there are.
+func list[T any](b *strings.Builder, items []T, most int, line func(T) string) {
+	for _, item := range items[:min(most, len(items))] {
+		fmt.Fprintf(b, "    %s\n", line(item))
+	}
+	if len(items) > most {
+		fmt.Fprintf(b, "    … and %d more\n", len(items)-most)
+	}
 }

@@ -281,41 +281,21 @@ func (s *side) openFIFOs(tree snapshot) (fds []int) {
 // openFIFO follows no symlink, and with sameMount goes into no other mount. openat2 would do both in
 // one call, but may be what is refused here.
 func openFIFO(top, path string, sameMount bool) (int, error) {
-	names := strings.Split(path, "/")
-	dir, err := unix.Open(top, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	root, err := unix.Open(top, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, err
 	}
-	mount := mountID(dir)
-	for _, name := range names[:len(names)-1] {
-		next, err := unix.Openat(dir, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-		unix.Close(dir)
-		if err != nil {
-			return -1, err
+	defer unix.Close(root)
+	fd := -1
+	err = inParent(top, path, func(dir int, name string) (err error) {
+		fd, err = unix.Openat(dir, name, unix.O_RDWR|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if err == nil && sameMount && fdInfo(fmt.Sprint(fd), "mnt_id") != fdInfo(fmt.Sprint(root), "mnt_id") {
+			unix.Close(fd)
+			return unix.EXDEV
 		}
-		dir = next
-	}
-	defer unix.Close(dir)
-	fd, err := unix.Openat(dir, names[len(names)-1], unix.O_RDWR|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, err
-	}
-	if sameMount && mountID(fd) != mount {
-		unix.Close(fd)
-		return -1, unix.EXDEV
-	}
-	return fd, nil
-}
-
-// mountID is what /proc tells of the mount that a descriptor was opened on.
-func mountID(fd int) string {
-	info, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", fd))
-	if err != nil {
-		panic(err)
-	}
-	_, after, _ := strings.Cut(string(info), "\nmnt_id:")
-	id, _, _ := strings.Cut(after, "\n")
-	return strings.TrimSpace(id)
+		return err
+	})
+	return fd, err
 }
 
 // openAllFIFOs opens both ends of every FIFO, wherever it is.

@@ -4,6 +4,7 @@ package parity
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -49,22 +50,16 @@ func (e entry) sameAs(o entry) bool {
 // snapshot maps paths below the top to entries; the top itself is ".".
 type snapshot map[string]entry
 
+// fileTypes are the letters of the kinds of files, and the kernel's numbers of them.
+var fileTypes = map[byte]uint32{
+	'd': unix.S_IFDIR, 'f': unix.S_IFREG, 'l': unix.S_IFLNK, 'p': unix.S_IFIFO, 's': unix.S_IFSOCK, 'c': unix.S_IFCHR, 'b': unix.S_IFBLK,
+}
+
 func kindOf(mode uint32) byte {
-	switch mode & unix.S_IFMT {
-	case unix.S_IFDIR:
-		return 'd'
-	case unix.S_IFREG:
-		return 'f'
-	case unix.S_IFLNK:
-		return 'l'
-	case unix.S_IFIFO:
-		return 'p'
-	case unix.S_IFSOCK:
-		return 's'
-	case unix.S_IFCHR:
-		return 'c'
-	case unix.S_IFBLK:
-		return 'b'
+	for letter, number := range fileTypes {
+		if number == mode&unix.S_IFMT {
+			return letter
+		}
 	}
 	return '?'
 }
@@ -154,17 +149,10 @@ func diffTrees(a, b snapshot) []string {
 }
 
 func unionKeys(a, b snapshot) []string {
-	keys := make([]string, 0, len(a)+len(b))
-	for k := range a {
-		keys = append(keys, k)
-	}
-	for k := range b {
-		if _, both := a[k]; !both {
-			keys = append(keys, k)
-		}
-	}
-	slices.Sort(keys)
-	return keys
+	all := snapshot{}
+	maps.Copy(all, a)
+	maps.Copy(all, b)
+	return sortedKeys(all)
 }
 
 // replaced lists the paths that a step left in place but whose file is another one than before.

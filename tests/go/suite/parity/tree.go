@@ -39,15 +39,15 @@ func (n Node) String() string {
 // nor the length of the path stands in the way. Missing directories are made when asked.
 func parent(root, path string, create bool) (dir int, name string, err error) {
 	parts := strings.Split(path, "/")
-	dir, err = unix.Open(root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	dir, err = unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, "", err
 	}
 	for _, part := range parts[:len(parts)-1] {
-		next, err := unix.Openat(dir, part, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		next, err := unix.Openat(dir, part, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 		if err == unix.ENOENT && create {
 			if err = unix.Mkdirat(dir, part, 0o755); err == nil {
-				next, err = unix.Openat(dir, part, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+				next, err = unix.Openat(dir, part, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 			}
 		}
 		unix.Close(dir)
@@ -96,14 +96,8 @@ func (n Node) make(root string) error {
 		return inParent(root, n.Target, func(from int, fromName string) error {
 			return unix.Linkat(from, fromName, dir, name, 0)
 		})
-	case 'p':
-		err = unix.Mknodat(dir, name, unix.S_IFIFO|0o600, 0)
-	case 's':
-		err = unix.Mknodat(dir, name, unix.S_IFSOCK|0o600, 0)
-	case 'c':
-		err = unix.Mknodat(dir, name, unix.S_IFCHR|0o600, n.Dev)
-	case 'b':
-		err = unix.Mknodat(dir, name, unix.S_IFBLK|0o600, n.Dev)
+	default:
+		err = unix.Mknodat(dir, name, fileTypes[n.Kind]|0o600, n.Dev)
 	}
 	if err != nil {
 		return err

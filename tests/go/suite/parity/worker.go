@@ -8,6 +8,7 @@ import (
 	"bufio"
 	"encoding/gob"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -175,16 +176,16 @@ func seedRange(text string) (first, last uint64, err error) {
 	if !isRange {
 		b = a
 	}
-	if first, err = strconv.ParseUint(a, 10, 64); err != nil {
-		return 0, 0, fmt.Errorf("%s=%q: %w", seedsVariable, text, err)
+	if first, err = strconv.ParseUint(a, 10, 64); err == nil {
+		last, err = strconv.ParseUint(b, 10, 64)
 	}
-	if last, err = strconv.ParseUint(b, 10, 64); err != nil {
-		return 0, 0, fmt.Errorf("%s=%q: %w", seedsVariable, text, err)
+	if err == nil && first > last {
+		err = errors.New("the first seed lies behind the last")
 	}
-	if first > last {
-		return 0, 0, fmt.Errorf("%s=%q: the first seed lies behind the last", seedsVariable, text)
+	if err != nil {
+		err = fmt.Errorf("%s=%q: %w", seedsVariable, text, err)
 	}
-	return first, last, nil
+	return first, last, err
 }
 
 // startWorker runs seeds first, first+stride, … up to last in a process; each message of it goes
