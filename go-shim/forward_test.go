@@ -95,6 +95,19 @@ func TestCleanupMountPointAsksTheCheapQuestionUnlessTold(t *testing.T) {
 	}
 }
 
+func TestIsNotMountPointAsksTheMounter(t *testing.T) {
+	s, r := newSite(t), &testutil.Recorder{}
+	r.Set(s.Volume, true)
+	for path, want := range map[string]bool{s.Volume: false, s.Pod: true} {
+		if not, err := IsNotMountPoint(r, path); not != want || err != nil {
+			t.Errorf("%s: %v, %v", path, not, err)
+		}
+	}
+	if not, err := IsNotMountPoint(r, s.Pod+"/none"); !not || !os.IsNotExist(err) {
+		t.Errorf("a missing path: %v, %v", not, err)
+	}
+}
+
 // An error of the caller's that must come back as the very same value.
 type incomparable struct{ parts []string }
 

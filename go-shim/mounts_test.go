@@ -5,7 +5,6 @@
 package rustsubpath
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -177,77 +176,6 @@ func (s scene) fuse(t *testing.T, name string, dead bool) {
 		return
 	}
 	t.Cleanup(func() { syscall.Close(device) })
-}
-
-// checks are the three functions' answer to one question.
-func checks(path string) (mounted bool, err error) {
-	mounted, err = IsMountPoint(path)
-	not, notErr := IsNotMountPoint(mount.New(""), path)
-	likelyNot, likelyErr := IsLikelyNotMountPoint(path)
-	errno, _ := likelyErr.(syscall.Errno)
-	sameErrno := errors.Is(err, errno) || err == fs.ErrNotExist && errno == syscall.ENOENT
-	switch {
-	case fmt.Sprint(notErr) != fmt.Sprint(err) || (likelyErr == nil) != (err == nil) || err != nil && !sameErrno:
-		err = fmt.Errorf("errors that differ: %v, %v, %v", err, notErr, likelyErr)
-	case not == mounted || likelyNot == mounted:
-		err = fmt.Errorf("answers that differ: %v, not %v, likely not %v", mounted, not, likelyNot)
-	}
-	return mounted, err
-}
-
-func TestMountPointsOfEveryKind(t *testing.T) {
-	s := newScene(t)
-	for _, row := range []struct {
-		name string
-		want bool
-	}{
-		{"plain", false}, {"tmpfs", true}, {"bound", true}, {"self", true}, {"stack", true}, {"odd \xff\n\\040", true},
-		{"file", false}, {"file.bound", true}, {"tmpfs/", true}, {"tmpfs//.", true}, {"file.bound/", true}, {"plain//", false},
-		{"link", true}, {"link/", true}, {"link.plain", false}, {"plain/../bound", true}, {"tmpfs/..", false},
-	} {
-		if mounted, err := checks(s.path(row.name)); mounted != row.want || err != nil {
-			t.Errorf("%q: %v, %v, expected %v", row.name, mounted, err, row.want)
-		}
-	}
-	for _, path := range []string{"/", "//", "/proc", "/proc/.."} {
-		if mounted, err := checks(path); !mounted || err != nil {
-			t.Errorf("%q: %v, %v", path, mounted, err)
-		}
-	}
-	for name, want := range map[string]syscall.Errno{
-		"missing": syscall.ENOENT, "dangling": syscall.ENOENT, "loop": syscall.ELOOP, "file/below": syscall.ENOTDIR, "nul\x00": syscall.EINVAL,
-	} {
-		mounted, err := checks(s.path(name))
-		if mounted || want != syscall.ENOENT && !errors.Is(err, want) || want == syscall.ENOENT && err != fs.ErrNotExist {
-			t.Errorf("%q: %v, %#v, expected %v", name, mounted, err, want)
-		}
-	}
-}
-
-// The exact checks tell of it, so that a driver can recover; the cheap one asks no server, as
-// mount-utils' does not.
-func TestAServerThatIsDeadOrHangsIsToldOf(t *testing.T) {
-	for name, want := range map[string]syscall.Errno{"dead": syscall.ENOTCONN, "hung": syscall.ETIMEDOUT} {
-		t.Run(name, func(t *testing.T) {
-			s := newScene(t)
-			s.fuse(t, name, name == "dead")
-			path := s.path(name)
-			mounted, err := IsMountPoint(path)
-			if want := error(&fs.PathError{Op: "statx", Path: path, Err: want}); mounted || !reflect.DeepEqual(err, want) {
-				t.Errorf("IsMountPoint: %v, %#v, expected %#v", mounted, err, want)
-			}
-			if mount.IsCorruptedMnt(err) != (name == "dead") {
-				t.Errorf("IsCorruptedMnt(%v) says %v", err, mount.IsCorruptedMnt(err))
-			}
-			not, err := IsNotMountPoint(mount.New(""), path)
-			if !not || !errors.Is(err, want) {
-				t.Errorf("IsNotMountPoint: %v, %v", not, err)
-			}
-			if not, err := IsLikelyNotMountPoint(path); not || err != nil {
-				t.Errorf("IsLikelyNotMountPoint: %v, %v", not, err)
-			}
-		})
-	}
 }
 
 func TestAServerThatIsDeadOrHangsHoldsUpNoCleanup(t *testing.T) {

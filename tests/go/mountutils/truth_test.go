@@ -46,8 +46,10 @@ type implementation struct {
 	refs      func(path string) ([]string, error)
 }
 
+// mounter is made once, because mount.New runs programs.
+var mounter = mount.New("")
+
 func implementations() (ours, theirs, mobys *implementation) {
-	mounter := mount.New("")
 	ours = &implementation{tally{name: "the port"}, rustsubpath.ParseMountInfo, rustsubpath.IsMountPoint, rustsubpath.IsLikelyNotMountPoint,
 		rustsubpath.SearchMountPoints, rustsubpath.List, rustsubpath.GetMountRefs}
 	theirs = &implementation{tally{name: "mount-utils"}, mount.ParseMountInfo, mounter.IsMountPoint, mounter.IsLikelyNotMountPoint,
@@ -109,6 +111,8 @@ func (im *implementation) checkIs(path string, want bool) {
 	if im.likelyNot != nil {
 		not, err := im.likelyNot(path)
 		im.check(not == !want && err == nil, "%q: likely not: %v, %v", path, not, err)
+		not, err = im.isNot(path)
+		im.check(not == !want && err == nil, "%q: not: %v, %v", path, not, err)
 	}
 }
 
@@ -250,6 +254,8 @@ func TestMountPointsOfEveryKind(t *testing.T) {
 			if im.likelyNot != nil {
 				not, err := im.likelyNot(path)
 				im.check(not && err == error(want), "%q: likely not: %v, %#v, expected %v", path, not, err, want)
+				not, err = im.isNot(path)
+				im.check(not && sameErrno(err, want) && (err == fs.ErrNotExist) == (want == syscall.ENOENT), "%q: not: %v, %#v, expected %v", path, not, err, want)
 			}
 		}
 	}
