@@ -14,33 +14,23 @@ use std::time::Duration;
 use common::device::{Device, volume_on_a_device};
 use common::fuse::{self, Fuse};
 use common::lines::Lines;
-use common::{Layout, in_namespace_over, mount_tmpfs, with_fuse};
-use nix::errno::Errno;
-use subpath_mountinfo::internal::worker::stuck;
-use subpath_mountinfo::{
-    KernelMounter, Profile, Result, cleanup_mount_point, cleanup_mount_with_force,
+use common::{
+    LONG, Layout, clean_path_within as clean, in_namespace_over, mount_tmpfs, refused, until,
+    with_fuse,
 };
+use nix::errno::Errno;
+use subpath_mountinfo::Result;
+use subpath_mountinfo::internal::worker::stuck;
 
-const LONG: Duration = Duration::from_secs(50);
 /// Less than the shortest there is, for what hangs anyway.
 const SHORT: Duration = Duration::ZERO;
 /// Long enough for a busy machine to get to where it hangs.
 const ENOUGH: Duration = Duration::from_secs(1);
 
-fn clean(path: &Path, timeout: Duration) -> Result<()> {
-    cleanup_mount_with_force(&KernelMounter, path, true, timeout, Profile::V137)
-}
-
 #[track_caller]
 fn timed_out(outcome: Result<()>) {
     let error = outcome.unwrap_err();
     assert_eq!(error.raw_os_error(), Some(Errno::ETIMEDOUT as i32), "{error}");
-}
-
-fn until(condition: impl Fn() -> bool) {
-    while !condition() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 /// Cleans until the server was told to go: on a busy machine a short time may be up before.
@@ -254,11 +244,8 @@ fn what_uses_a_healthy_mount_keeps_it_busy() {
         let mut sleeper = Command::new("sleep").arg("1000").current_dir(&at).spawn().unwrap();
         for _ in 0..5 {
             let error = clean(&at, LONG).unwrap_err();
-            assert_eq!(error.raw_os_error(), Some(Errno::EBUSY as i32), "{error}");
-            assert_eq!(
-                error.to_string(),
-                format!("unmount {}: device or resource busy", at.display())
-            );
+            let text = format!("unmount {}: device or resource busy", at.display());
+            refused(&error, Errno::EBUSY, &text);
         }
         assert_eq!(layout.mounts_at(&at), 1);
         let asked = server.asked();
@@ -280,9 +267,7 @@ fn what_stays_in_a_hung_mount_is_an_error_that_says_what_force_did() {
         let (server, at) = remembered(layout);
         let mut sleeper = Command::new("sleep").arg("1000").current_dir(&at).spawn().unwrap();
         server.hang();
-        let error = clean(&at, ENOUGH).unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(Errno::EBUSY as i32), "{error}");
-        assert!(error.to_string().contains("data may be lost"), "{error}");
+        refused(&clean(&at, ENOUGH).unwrap_err(), Errno::EBUSY, "data may be lost");
         assert_eq!(layout.mounts_at(&at), 1);
         sleeper.kill().unwrap();
         sleeper.wait().unwrap();
@@ -322,18 +307,10 @@ fn lines_are_logged_by_the_caller_and_those_of_later_calls_too() {
         // Nobody listens: what is met first by this call must not be taken for unwanted for ever.
         clean(&at, LONG).unwrap();
         let expected = [format!("Unmounted {}", at.display()), format!("Deleting path {at:?}")];
-        for forced in [true, false] {
+        for clean in common::WAYS {
             mount();
-            lines
-                .of(|| {
-                    if forced {
-                        clean(&at, LONG)
-                    } else {
-                        cleanup_mount_point(&KernelMounter, &at, true, Profile::V137)
-                    }
-                })
-                .unwrap();
-            assert_eq!(lines.all(), expected, "forced: {forced}");
+            lines.of(|| clean(&at)).unwrap();
+            assert_eq!(lines.all(), expected);
         }
     });
 }

@@ -13,14 +13,15 @@ use std::time::Duration;
 
 use common::fuse::{self, Fuse};
 use common::{
-    BACKENDS, Layout, bind, expect_descriptors, in_namespace, in_namespace_over, mount_tmpfs,
-    open_descriptors, with_fuse,
+    BACKENDS, Layout, WAYS, bind, clean_path as clean, clean_path_within as clean_with_force,
+    expect_descriptors, in_namespace, in_namespace_over, mount_tmpfs, open_descriptors, refused,
+    until, with_fuse,
 };
 use nix::errno::Errno;
 use subpath_mountinfo::table::mount_refs;
 use subpath_mountinfo::{
-    Error, ErrorKind, Features, KernelMounter, Place, Profile, Result, cleanup_mount_point,
-    cleanup_mount_with_force, is_likely_not_mount_point, is_mount_point, is_not_mount_point,
+    Error, ErrorKind, Features, KernelMounter, Place, Result, is_likely_not_mount_point,
+    is_mount_point, is_not_mount_point,
 };
 
 /// The three checks and what the operations ask, which must agree on what is well.
@@ -41,16 +42,6 @@ fn check(path: &Path) -> Result<bool> {
         }
     }
     mounted
-}
-
-fn clean(path: &Path) -> Result<()> {
-    cleanup_mount_point(&KernelMounter, path, true, Profile::V137)
-}
-
-const LONG: Duration = Duration::from_secs(50);
-
-fn clean_with_force(path: &Path, timeout: Duration) -> Result<()> {
-    cleanup_mount_with_force(&KernelMounter, path, true, timeout, Profile::V137)
 }
 
 /// Mounts of every kind below the layout's root.
@@ -145,7 +136,7 @@ fn every_kind_of_mount_point_is_known() {
 #[test]
 fn a_dead_and_a_hung_server_are_mount_points_and_are_cleaned() {
     with_fuse(&BACKENDS, "a_dead_and_a_hung_server_are_mount_points_and_are_cleaned", |layout| {
-        for forced in [false, true] {
+        for clean in WAYS {
             let (dead, hung) = (layout.root.join("dead"), layout.root.join("hung"));
             let link = layout.root.join("link");
             fs::create_dir(&dead).unwrap();
@@ -160,9 +151,6 @@ fn a_dead_and_a_hung_server_are_mount_points_and_are_cleaned() {
             }
             assert_eq!(server.asked(), 0);
             for path in [&dead, &hung] {
-                let clean = |path: &Path| {
-                    if forced { clean_with_force(path, LONG) } else { clean(path) }
-                };
                 clean(path).unwrap();
                 assert!(fs::symlink_metadata(path).is_err(), "{path:?}");
             }
@@ -327,9 +315,7 @@ fn references_to_a_mount_whose_server_is_dead_or_hangs_are_found() {
         assert_eq!(server.asked(), asked + 1);
         server.die();
         // Until the thread that asked it has come back, it counts as hung.
-        while subpath_mountinfo::internal::worker::stuck() > 0 {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        until(|| subpath_mountinfo::internal::worker::stuck() == 0);
         found("dead");
         // The thread that waited has the kernel's answer by now, but may not have told it yet.
         let error = loop {
@@ -353,9 +339,8 @@ fn a_path_below_a_dead_server_tells_of_it() {
         let error = check(&below).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(Errno::ENOTCONN as i32), "{error}");
         assert!(subpath_mountinfo::is_corrupted_mount(&error));
-        for error in [clean(&below).unwrap_err(), clean_with_force(&below, LONG).unwrap_err()] {
-            assert_eq!(error.raw_os_error(), Some(Errno::ENOTCONN as i32), "{error}");
-            assert!(error.to_string().contains(below.to_str().unwrap()), "{error}");
+        for clean in WAYS {
+            refused(&clean(&below).unwrap_err(), Errno::ENOTCONN, below.to_str().unwrap());
         }
     });
 }
@@ -380,7 +365,7 @@ fn cleaning_takes_everything_away_that_is_mounted_there() {
         .enumerate()
         {
             let path = at(name);
-            if number % 2 == 0 { clean(&path) } else { clean_with_force(&path, LONG) }.unwrap();
+            WAYS[number % 2](&path).unwrap();
             let path = layout.root.join(name.trim_end_matches('/'));
             assert!(fs::symlink_metadata(&path).is_err(), "{name:?}");
             assert_eq!(layout.mounts_at(&path), 0, "{name:?}");
@@ -388,7 +373,7 @@ fn cleaning_takes_everything_away_that_is_mounted_there() {
         // Behind the link it was unmounted, and nothing of what is there was touched.
         assert_eq!(check(&at("bound")), Ok(false));
         assert!(at("plain").join("kept").exists());
-        for clean in [clean, |path: &Path| clean_with_force(path, LONG)] {
+        for clean in WAYS {
             let error = clean(&at("plain")).unwrap_err();
             let text = format!("remove {}: directory not empty", at("plain").display());
             assert_eq!(error.to_string(), text);
@@ -405,7 +390,7 @@ fn a_mount_in_use_is_an_error_and_stays() {
     in_namespace("a_mount_in_use_is_an_error_and_stays", |layout| {
         let at = scene(layout);
         let held = fs::File::open(at("tmpfs")).unwrap();
-        for clean in [clean, |path: &Path| clean_with_force(path, LONG)] {
+        for clean in WAYS {
             let error = clean(&at("tmpfs")).unwrap_err();
             assert_eq!(error.raw_os_error(), Some(Errno::EBUSY as i32), "{error}");
             assert_eq!(check(&at("tmpfs")), Ok(true));
@@ -433,11 +418,7 @@ fn processes_that_start_meanwhile_keep_no_mount_busy() {
                 .map(|number| {
                     fs::create_dir(&target).unwrap();
                     mount_tmpfs(&target);
-                    let cleaned = if number % 2 == 0 {
-                        clean(&target)
-                    } else {
-                        clean_with_force(&target, LONG)
-                    };
+                    let cleaned = WAYS[number % 2](&target);
                     if cleaned.is_err() {
                         nix::mount::umount2(&target, nix::mount::MntFlags::MNT_DETACH).unwrap();
                         fs::remove_dir(&target).unwrap();

@@ -14,27 +14,16 @@ use std::time::Duration;
 use common::device::volume_on_a_device;
 use common::fuse::{self, Fuse};
 use common::lines::Lines;
-use common::{Layout, in_namespace_over, mount_tmpfs, with_fuse};
+use common::{
+    LONG, Layout, WAYS, clean_path, clean_path_within as clean_within, in_namespace_over,
+    mount_tmpfs, until, with_fuse,
+};
 use nix::errno::Errno;
 use subpath::Subpather;
 use subpath_mountinfo::internal::worker::stuck;
-use subpath_mountinfo::{
-    Features, KernelMounter, Profile, Result, cleanup_mount_point, cleanup_mount_with_force,
-};
+use subpath_mountinfo::{Features, Result};
 
 const UTAB: &str = "/run/mount/utab";
-const LONG: Duration = Duration::from_secs(50);
-
-fn clean(path: &Path) -> Result<()> {
-    cleanup_mount_point(&KernelMounter, path, true, Profile::V137)
-}
-
-fn clean_within(path: &Path, timeout: Duration) -> Result<()> {
-    cleanup_mount_with_force(&KernelMounter, path, true, timeout, Profile::V137)
-}
-
-/// Both ways to clean up, which must do the same.
-const WAYS: [fn(&Path) -> Result<()>; 2] = [clean, |path| clean_within(path, LONG)];
 
 /// Runs the test of this name with an utab of its own: none of this machine's mounts is in it.
 fn with_own_utab(name: &str, body: impl FnOnce(&Layout)) {
@@ -266,9 +255,7 @@ fn an_umount_that_hangs_is_killed_with_its_helper() {
         assert!(!lines.iter().any(|line| line.contains("force")), "{lines:#?}");
         let pids = fs::read_to_string(&pids).unwrap();
         assert_eq!(pids.split_whitespace().count(), 2);
-        while pids.split_whitespace().any(runs) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        until(|| !pids.split_whitespace().any(runs));
         assert_eq!(stuck(), 0);
     });
 }
@@ -295,7 +282,7 @@ fn a_mount_whose_server_hangs_goes_without_umount() {
             let target = if noted { &at } else { &layout.root };
             fs::write(UTAB, format!("SRC=x TARGET={} ROOT=/ OPTS=x\n", target.display())).unwrap();
             let lines = Lines::default();
-            lines.of(|| clean(path)).unwrap();
+            lines.of(|| clean_path(path)).unwrap();
             assert_eq!(layout.mounts_at(&at), 0);
             assert!(!ran.exists() && path.symlink_metadata().is_err());
             if noted {
@@ -338,9 +325,7 @@ fn nothing_is_cleaned_while_umount_waits_for_the_server() {
         mount_tmpfs(&at);
         fs::write(at.join("kept"), "").unwrap();
         fuse::let_go();
-        while stuck() > 0 {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        until(|| stuck() == 0);
         assert!(at.join("kept").exists(), "a killed umount(8) took a later mount away");
         clean_within(&at, LONG).unwrap();
         assert!(!at.exists());

@@ -13,7 +13,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-use subpath::{Error, Profile, Result, Subpath, SubpathBuilder, Subpather};
+use subpath::{Error, KernelMounter, Profile, Result, Subpath, SubpathBuilder, Subpather};
+use subpath_mountinfo::{cleanup_mount_point, cleanup_mount_with_force};
 
 /// The sets of calls done without; see `subpath_mountinfo::features`.
 pub const BACKENDS: [&str; 6] = [
@@ -173,6 +174,27 @@ pub fn clean(layout: &Layout) -> Result<()> {
 
 pub fn clean_pod(pod: &Path) -> Result<()> {
     kernel(Profile::V129).clean_sub_paths(pod, "vol")
+}
+
+/// More time than a clean-up takes that does not hang.
+pub const LONG: Duration = Duration::from_secs(50);
+
+/// The clean-up of a mount point by its path.
+pub fn clean_path(path: &Path) -> Result<()> {
+    cleanup_mount_point(&KernelMounter, path, true, Profile::V137)
+}
+
+pub fn clean_path_within(path: &Path, timeout: Duration) -> Result<()> {
+    cleanup_mount_with_force(&KernelMounter, path, true, timeout, Profile::V137)
+}
+
+/// Both ways to clean a mount point up, which must do the same.
+pub const WAYS: [fn(&Path) -> Result<()>; 2] = [clean_path, |path| clean_path_within(path, LONG)];
+
+pub fn until(condition: impl Fn() -> bool) {
+    while !condition() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Makes a directory in the layout's volume.
