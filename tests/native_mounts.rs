@@ -3,8 +3,10 @@
 
 mod common;
 
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use common::{Layout, in_namespace_over};
 use nix::sys::statvfs::{FsFlags, statvfs};
@@ -636,4 +638,114 @@ fn errors_tell_what_failed_and_no_secrets() {
             unmount(&at).unwrap();
         },
     );
+}
+
+/// A thread that exchanges entries of directories, and can be told to be still.
+struct Exchanging {
+    is_over: AtomicBool,
+    is_wanted_still: AtomicBool,
+    is_still: AtomicBool,
+}
+
+impl Exchanging {
+    /// Calls `each` while another thread exchanges the entries of each pair.
+    fn during(pairs: &[(PathBuf, PathBuf)], each: impl FnOnce(&Exchanging)) {
+        let no = || AtomicBool::new(false);
+        let shared = Exchanging { is_over: no(), is_wanted_still: no(), is_still: no() };
+        std::thread::scope(|scope| {
+            scope.spawn(|| shared.exchange(pairs));
+            let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| each(&shared)));
+            shared.is_over.store(true, SeqCst);
+            outcome.unwrap_or_else(|why| std::panic::resume_unwind(why));
+        });
+    }
+
+    fn exchange(&self, pairs: &[(PathBuf, PathBuf)]) {
+        for (one, other) in pairs.iter().cycle() {
+            let aside = one.with_extension("aside");
+            // What is a mount point cannot be renamed, and what is behind a link is not there.
+            for (from, to) in [(one, &aside), (other, one), (one, other), (&aside, one)] {
+                let _ = std::fs::rename(from, to);
+            }
+            while self.is_wanted_still.load(SeqCst) && !self.is_over.load(SeqCst) {
+                self.is_still.store(true, SeqCst);
+                std::thread::yield_now();
+            }
+            self.is_still.store(false, SeqCst);
+            if self.is_over.load(SeqCst) {
+                return;
+            }
+        }
+    }
+
+    /// Does something while nothing is exchanged.
+    fn paused(&self, call: impl FnOnce()) {
+        self.is_wanted_still.store(true, SeqCst);
+        while !self.is_still.load(SeqCst) {
+            std::thread::yield_now();
+        }
+        call();
+        self.is_wanted_still.store(false, SeqCst);
+        while self.is_still.load(SeqCst) {
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Whoever can rename a directory on the way to the source or to the target may lead a call elsewhere, as with
+/// mount(8). But nothing else than the new mount is changed, the mount has its options, and a call that fails leaves
+/// none.
+#[test]
+fn only_the_new_mount_is_changed_while_links_are_exchanged() {
+    const NAME: &str = "only_the_new_mount_is_changed_while_links_are_exchanged";
+    const TURNS: usize = 1000;
+    in_namespace_over(&["", "fsopen,open_tree,mount_setattr"], NAME, |layout: &Layout| {
+        sh(
+            &layout.outside,
+            "mkdir -p a/x/at s/x/at other/at
+            mount -t tmpfs victim other/at
+            ln -s ../other a/link; ln -s ../other s/link; ln -s ../../other/at a/x/link",
+        );
+        let at = |path: &str| layout.outside.join(path);
+        let pairs = ["a/x a/link", "s/x s/link", "a/x/at a/x/link"].map(|pair| {
+            let (one, other) = pair.split_once(' ').unwrap();
+            (at(one), at(other))
+        });
+        let table =
+            || MountTable::current().unwrap().matching(&Filter::under(&layout.root)).unwrap();
+        let before = table();
+        let mut done = 0;
+        Exchanging::during(&pairs, |exchanging| {
+            for turn in 0..TURNS {
+                let mount = match turn % 4 {
+                    0 => Mount::new(at("s/x/at"), at("a/x/at")).options(["bind", "ro"]),
+                    1 => Mount::new(at("s/x/at"), at("a/x/at")).options(["bind,ro"]),
+                    2 => {
+                        Mount::new(at("s/x/at"), at("a/x/at")).options(["bind", "ro", "unbindable"])
+                    }
+                    _ => {
+                        Mount::new("t", at("a/x/at")).fs_type("tmpfs").options(["ro", "unbindable"])
+                    }
+                };
+                let outcome = mount.perform();
+                exchanging.paused(|| {
+                    let after = table();
+                    let new: Vec<_> =
+                        after.iter().filter(|mount| !before.contains(mount)).collect();
+                    assert_eq!(after.len() - new.len(), before.len(), "{mount:?} changed {new:?}");
+                    if outcome != Outcome::Done {
+                        assert_eq!(new.len(), 0, "{mount:?} {outcome:?} left {new:?}");
+                        return;
+                    }
+                    done += 1;
+                    assert_eq!(new.len(), 1, "{mount:?} made {new:?}");
+                    let options = &new[0].mount_options;
+                    assert!(options.iter().any(|word| *word == *"ro"), "{mount:?} made {new:?}");
+                    assert_eq!(new[0].propagation.unbindable, turn % 4 > 1, "{new:?}");
+                    nix::mount::umount(new[0].mount_point_path()).unwrap();
+                });
+            }
+        });
+        assert!(done > TURNS / 20, "{done} of {TURNS} were mounted");
+    });
 }

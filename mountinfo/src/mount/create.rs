@@ -72,7 +72,8 @@ pub(super) fn create(
     })
 }
 
-/// Takes a mount away that was just attached. It is busy, because it is open here.
+/// Takes a mount away that was just attached. It is busy, because it is open here. umount2(2) goes from an open
+/// file to what is mounted on it, wherever that is now, so a mount can also be named by what it was mounted on.
 pub(super) fn detach(mounted: &OwnedFd) {
     let path = sys::proc_path_of(mounted.as_fd(), None);
     if let Err(errno) = sys::umount(&path, Unmount::Lazily) {
@@ -157,40 +158,35 @@ pub(super) fn set_data(context: &OwnedFd, plan: &Plan<'_>) -> Sys<()> {
     })
 }
 
-/// Mounts on a target by a call of mount(2), and opens what was mounted. If it cannot be opened, it is detached.
+/// Mounts on a target by a call of mount(2), and opens what was mounted. If that cannot be opened, it is detached.
 ///
-/// A mount point cannot be renamed, so its name in its directory, which is open, leads to the mount.
+/// A mount point cannot be renamed, so its name in its directory, which is open, leads to the mount. Until then
+/// another entry may get that name, or the directory may be another one than the target's.
 pub(super) fn mount_and_open(
     target: &Target<'_>,
     mount: impl FnOnce() -> Sys<()>,
 ) -> Result<OwnedFd, Stop> {
-    let path = target.real_path()?;
-    let Some(dir) = locate::parent_of(&path)? else {
-        return Err(Stop::NotUnderstood("the target is the root directory".into()));
+    let left = || Stop::NotUnderstood("the directory of the target cannot be found".into());
+    let path = target.real_path().map_err(|_| left())?;
+    let dir = locate::parent_of(&path).ok().flatten().ok_or_else(left)?;
+    let open = || {
+        let name = Place::at_bytes(&path).name_bytes();
+        let file = sys::openat(&dir, name, OFlag::O_PATH | OFlag::O_NOFOLLOW, 0)?;
+        Ok((sys::file_id(&file)?, sys::mount_id(&file)?, file))
     };
-    let name = Place::at_bytes(&path).name_bytes();
-    let before = sys::mount_id(&target.file)?;
+    let (id, under, _) = open().map_err(|_: RawErrno| left())?;
+    if sys::file_id(&target.file) != Ok(id) {
+        return Err(left());
+    }
     mount()?;
-    let opened = sys::openat(&dir, name, OFlag::O_PATH | OFlag::O_NOFOLLOW, 0).and_then(|file| {
-        match sys::mount_id(&file)? == before {
-            // The directory was renamed before it became a mount point.
-            true => Err(sys::ESTALE),
-            false => Ok(file),
-        }
-    });
-    opened.map_err(|errno| {
-        if errno != sys::ESTALE && sys::umount_at(&dir, name, Unmount::Lazily).is_ok() {
-            return Stop::from(errno);
-        }
-        log!(
-            WARN,
-            target = path,
-            errno = errno,
-            "A mount that failed half-way is left at %s",
-            path
-        );
-        Stop::from(errno)
-    })
+    let errno = match open() {
+        Ok((_, mounted, file)) if mounted != under => return Ok(file),
+        // The target was renamed before it became a mount point.
+        Ok(_) => sys::ESTALE,
+        Err(errno) => errno,
+    };
+    detach(&target.file);
+    Err(errno.into())
 }
 
 /// Why mounting by a context ended.
