@@ -749,3 +749,30 @@ fn only_the_new_mount_is_changed_while_links_are_exchanged() {
         assert!(done > TURNS / 20, "{done} of {TURNS} were mounted");
     });
 }
+
+#[test]
+fn nothing_is_half_mounted_without_proc() {
+    const NAME: &str = "nothing_is_half_mounted_without_proc";
+    in_namespace_over(&BACKENDS, NAME, |layout: &Layout| {
+        sh(&layout.outside, "mkdir source target");
+        let (source, target) = (layout.outside.join("source"), layout.outside.join("target"));
+        let mounts = || mounts_below(&layout.outside);
+        // It is found out while /proc is there.
+        let has_all = Features::get().fsopen && Features::get().mount_setattr;
+        for (fs_type, options, is_done) in [
+            ("tmpfs", &["ro"][..], has_all),
+            ("", &["bind", "ro"], has_all),
+            ("tmpfs", &["shared"], false),
+            ("", &["bind", "private"], false),
+            ("", &["rbind", "rslave", "ro"], false),
+        ] {
+            let call = Mount::new(&source, &target).fs_type(fs_type).options(options);
+            let outcome = common::without_proc(|| call.perform());
+            let shown = format!("{options:?} {outcome:?} {:?}", mounts());
+            assert_eq!(outcome == Outcome::Done, is_done, "{shown}");
+            assert_eq!(mounts().len(), usize::from(is_done), "{shown}");
+            assert!(is_done || matches!(outcome, Outcome::NotUnderstood(_)), "{shown}");
+            unmount(&target).unwrap();
+        }
+    });
+}

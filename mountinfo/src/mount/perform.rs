@@ -114,6 +114,10 @@ fn run(mount: &Mount, plan: &Plan<'_>) -> Result<(), Stop> {
     if plan.has_label_in_use() && !matches!(plan.action, Action::Remount { .. }) {
         return Err(Stop::NotUnderstood("a label is for a security module that is on".into()));
     }
+    if !plan.propagation.is_empty() && !sys::proc_is_there() {
+        // The propagation is changed, and the mount taken away if that fails, by paths of /proc.
+        return Err(Stop::NotUnderstood("/proc is not mounted".into()));
+    }
     names::check_helper(mount, plan)?;
     let target = Target::open(&mount.target)?;
     match plan.action {
