@@ -129,7 +129,6 @@ const CASES: &[Case] = &[
     case("", "tmpfs", "tmpfs", &["shared"], Alike),
     case("", "tmpfs", "tmpfs", &["slave", "shared", "noexec"], Alike),
     case("", "tmpfs", "tmpfs", &["unbindable"], Alike),
-    case("", "tmpfs", "tmpfs", &["nofail", "size=1m"], Alike),
     case("ln -s target link", "tmpfs", "tmpfs", &[], Alike),
     case("mount -t tmpfs under target", "tmpfs", "tmpfs", &[], Alike),
     case(
@@ -300,6 +299,7 @@ const CASES: &[Case] = &[
     case("", "", "tmpfs", &[], Left),
     case("", "tmpfs", "tmpfs", &["x-foo=1"], Left),
     case("", "tmpfs", "tmpfs", &["user"], Left),
+    case("", "tmpfs", "tmpfs", &["nofail", "size=1m"], Left),
     case("", "tmpfs", "tmpfs", &["uid=root"], Left),
     case("", "tmpfs", "tmpfs", &["size=\"1m\""], Left),
     case("", "tmpfs", "tmpfs", &[" ro"], Left),
@@ -513,6 +513,21 @@ const DEVICES: &[Case] = &[
     case(device!("-r", ""), "{}/dev", "ext4", &["rw"], Alike),
     case(device!("", "mount -t ext4 dev source"), "{}/dev", "ext4", &[], Alike),
     case(device!("", "mount -t ext4 dev target"), "{}/dev", "ext4", &["ro"], Fails),
+    case(device!("", "mount -t ext4 dev source"), "{}/dev", "ext4", &["ro"], Fails),
+    case(device!("", "mount -t ext4 -o ro dev source"), "{}/dev", "ext4", &[], Alike),
+    case(device!("", "mount -t ext4 -o ro dev target"), "{}/dev", "ext4", &["rw"], Fails),
+    // Read-only, and with a journal that would have to be replayed.
+    case(
+        device!(
+            "",
+            "mount -t ext4 dev source; cp img copy; umount source; losetup -d \"$(readlink dev)\"
+            ln -sf \"$(losetup -r --find --show copy)\" dev"
+        ),
+        "{}/dev",
+        "ext4",
+        &[],
+        Fails,
+    ),
     case(device!("", "mount -t ext4 dev target"), "{}/dev", "ext4", &["remount", "ro"], Alike),
     case(device!("", "mount -t ext4 dev target"), "", "", &["remount", "ro", "noatime"], Alike),
     case(device!("", "mount -t ext4 -o ro dev target"), "", "", &["remount", "rw"], Alike),

@@ -13,8 +13,10 @@ use super::plan::{OF_FILE_SYSTEM, Plan};
 use super::types::Needs;
 use super::{Mount, message};
 use crate::features::Features;
+use crate::internal::paths::bytes_of;
 use crate::internal::sys::{self, RawErrno, Sys, Unmount, mounting};
 use crate::mounter::Place;
+use crate::table::MountTable;
 use crate::{locate, log};
 
 /// The longest text that fsconfig(2) takes, without the final NUL.
@@ -24,18 +26,16 @@ const LONGEST_TEXT: usize = 255;
 struct New<'a> {
     fs_type: &'a [u8],
     source: &'a [u8],
-    /// The flags of mount(2).
-    flags: u64,
     plan: &'a Plan<'a>,
     needs: Needs,
     target: &'a Target<'a>,
 }
 
-/// Mounts a file system. A source that is write-protected is mounted read-only, with a warning, as libmount
-/// does it.
+/// Mounts a file system. A source that is write-protected, or mounted read-only elsewhere, is mounted read-only,
+/// with a warning, as libmount does it.
 pub(super) fn create(
     mount: &Mount,
-    plan: &Plan<'_>,
+    plan: &mut Plan<'_>,
     needs: Needs,
     target: &Target<'_>,
 ) -> Result<(), Stop> {
@@ -43,33 +43,35 @@ pub(super) fn create(
         Needs::Device => names::block_device(&mount.source, plan.as_is)?,
         Needs::Nothing | Needs::NothingShared => mount.source.clone(),
     };
-    let fs_type = &mount.fs_type;
-    let mut new = New { fs_type, source: &source, flags: plan.set, plan, needs, target };
-    let mut mounted = new.mount();
-    let is_protected = matches!(
-        mounted,
-        Err(Stop::Failed { errno: libc::EROFS | libc::EACCES, command: Command::First, .. })
-    );
+    let new = |plan: &Plan<'_>| {
+        New { fs_type: &mount.fs_type, source: &source, plan, needs, target }.mount()
+    };
+    let mut mounted = new(plan);
+    let is_protected = match mounted {
+        Err(Stop::Failed { errno: libc::EROFS | libc::EACCES, .. }) => true,
+        Err(Stop::Failed { errno: sys::EBUSY, .. }) => is_mounted_read_only(&source),
+        _ => false,
+    };
     if is_protected && plan.set & MS_RDONLY == 0 {
-        new.flags |= MS_RDONLY;
-        mounted = new.mount();
+        plan.set |= MS_RDONLY;
+        mounted = new(plan);
         if mounted.is_ok() {
             let path = target.path;
             log!(WARN, target = path, "mount: %s: %s.", path, message::WRITE_PROTECTED);
         }
-    }
-    if let Err(Stop::Failed { errno: sys::EBUSY, .. }) = mounted
-        && needs == Needs::Device
-        && new.flags & MS_RDONLY == 0
-    {
-        // Newer versions mount it read-only if it is mounted so elsewhere, older ones fail.
-        return Err(Stop::NotUnderstood("the device is in use".into()));
     }
     let mounted = mounted?;
     propagate(&mounted, &plan.propagation).map_err(|errno| {
         detach(&mounted);
         Stop::from(errno)
     })
+}
+
+/// Reports whether a source is mounted with a file system that is read-only.
+fn is_mounted_read_only(source: &[u8]) -> bool {
+    let records = MountTable::current().and_then(|table| table.records()).unwrap_or_default();
+    let mut of_source = records.iter().filter(|record| bytes_of(&record.source) == source);
+    of_source.any(|record| record.super_options.contains("ro"))
 }
 
 /// Takes a mount away that was just attached. It is busy, because it is open here. umount2(2) goes from an open
@@ -110,10 +112,10 @@ impl New<'_> {
             let kernel = message::of_context(&context);
             Tried::Stop(Stop::Failed { command: Command::First, errno, kernel })
         })?;
-        let attributes = attributes::of_flags(self.flags);
+        let attributes = attributes::of_flags(self.plan.set);
         let mounted = match mounting::fsmount(&context, attributes) {
             // `MOUNT_ATTR_NOSYMFOLLOW` is younger (Linux 5.14) than the flag of mount(2).
-            Err(sys::EINVAL) if self.flags & MS_NOSYMFOLLOW != 0 => return Err(Tried::Refused),
+            Err(sys::EINVAL) if self.plan.set & MS_NOSYMFOLLOW != 0 => return Err(Tried::Refused),
             answer => refusable(answer)?,
         };
         if self.needs != Needs::Nothing && self.is_there_already(&mounted).map_err(Stop::from)? {
@@ -126,7 +128,7 @@ impl New<'_> {
     fn configure(&self, context: &OwnedFd) -> Sys<()> {
         mounting::fsconfig_string(context, b"source", self.source)?;
         for (flag, name, _) in OF_FILE_SYSTEM {
-            if self.flags & flag != 0 {
+            if self.plan.set & flag != 0 {
                 mounting::fsconfig_flag(context, name)?;
             }
         }
@@ -145,7 +147,7 @@ impl New<'_> {
         let target = sys::proc_path_of(self.target.file.as_fd(), None);
         let data = self.plan.data_list();
         mount_and_open(self.target, || {
-            mounting::mount(self.source, &target, self.fs_type, self.flags, &data)
+            mounting::mount(self.source, &target, self.fs_type, self.plan.set, &data)
         })
     }
 }

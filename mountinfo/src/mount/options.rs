@@ -45,8 +45,7 @@ const PROPAGATION: [(&[u8], u64); 8] = [
 ];
 
 /// Words that libmount drops: they are about fstab, or about messages.
-const DROPPED: [&[u8]; 7] =
-    [b"defaults", b"auto", b"noauto", b"nouser", b"nofail", b"silent", b"loud"];
+const DROPPED: [&[u8]; 6] = [b"defaults", b"auto", b"noauto", b"nouser", b"silent", b"loud"];
 
 /// Labels of security modules. libmount drops them where the module is off.
 const SELINUX: [&[u8]; 5] = [b"context", b"fscontext", b"defcontext", b"rootcontext", b"seclabel"];
@@ -54,8 +53,9 @@ const SMACK: [&[u8]; 5] =
     [b"smackfsdef", b"smackfsfloor", b"smackfshat", b"smackfsroot", b"smackfstransmute"];
 
 /// Words that libmount acts on itself, in a way that the native mounter does not.
-const LIBMOUNTS_OWN: [&[u8]; 20] = [
+const LIBMOUNTS_OWN: [&[u8]; 21] = [
     b"comment",
+    b"nofail",
     b"user",
     b"users",
     b"nousers",
@@ -90,8 +90,6 @@ pub(super) enum Word<'o> {
     Verb(Verb),
     /// Means nothing for the kernel.
     Dropped,
-    /// `nofail`: a source that is missing is no failure.
-    NoFail,
     /// A label of SELinux, which means nothing where SELinux is off.
     SelinuxLabel,
     /// A label of Smack, which means nothing where Smack is off.
@@ -175,9 +173,6 @@ impl<'o> Word<'o> {
         }
         if let Some((_, change)) = PROPAGATION.iter().find(|(word, _)| *word == name) {
             return Some(Word::Propagation(*change));
-        }
-        if name == b"nofail" {
-            return Some(Word::NoFail);
         }
         DROPPED.contains(&name).then_some(Word::Dropped)
     }
@@ -266,6 +261,7 @@ mod tests {
             b"uid=root",
             b"iversion",
             b"comment",
+            b"nofail",
             b"lowerdir=a\\:b",
             b"a=\"b\"",
             b"a=b\nc",

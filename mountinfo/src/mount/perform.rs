@@ -88,17 +88,13 @@ impl From<Reason> for Stop {
 /// Does what a call asks for, if it is understood.
 pub(super) fn perform(mount: &Mount) -> Outcome {
     let list = mount.list();
-    let plan = match plan(mount, &list) {
+    let mut plan = match plan(mount, &list) {
         Ok(plan) => plan,
         Err(why) => return Outcome::NotUnderstood(why),
     };
-    let (command, errno, kernel) = match run(mount, &plan) {
+    let (command, errno, kernel) = match run(mount, &mut plan) {
         Ok(()) => return Outcome::Done,
         Err(Stop::NotUnderstood(why)) => return Outcome::NotUnderstood(why),
-        // With `nofail` some failures are none; which, mount(8) decides.
-        Err(Stop::Failed { .. }) if plan.no_fail => {
-            return Outcome::NotUnderstood("it failed, which nofail may allow".into());
-        }
         Err(Stop::Failed { command, errno, kernel }) => (command, errno, kernel),
     };
     // Whatever the kernel says may be made of a sensitive option.
@@ -107,7 +103,7 @@ pub(super) fn perform(mount: &Mount) -> Outcome {
     Outcome::Failed(Failure { command, errno, output })
 }
 
-fn run(mount: &Mount, plan: &Plan<'_>) -> Result<(), Stop> {
+fn run(mount: &Mount, plan: &mut Plan<'_>) -> Result<(), Stop> {
     if !mounting::is_root_user() {
         return Err(Stop::NotUnderstood("mount(8) restricts other users than root".into()));
     }

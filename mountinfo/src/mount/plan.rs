@@ -47,8 +47,6 @@ pub(super) struct Plan<'m> {
     pub(super) propagation: Vec<u64>,
     /// The options of the file system, in order.
     pub(super) data: Vec<(&'m [u8], Option<&'m [u8]>)>,
-    /// Whether `nofail` is given.
-    pub(super) no_fail: bool,
     /// Whether paths are taken as they are (`--no-canonicalize`).
     pub(super) as_is: bool,
     /// Whether a label of SELinux, or of Smack, is given, which has a meaning where that is on.
@@ -76,7 +74,6 @@ pub(super) fn plan<'m>(mount: &Mount, list: &'m [u8]) -> Result<Plan<'m>, Reason
         cleared: 0,
         propagation: Vec::new(),
         data: Vec::new(),
-        no_fail: false,
         as_is: as_is(mount)?,
         labels: (false, false),
     };
@@ -145,7 +142,6 @@ impl<'m> Plan<'m> {
             Word::Clear(flag) => (self.set, self.cleared) = (self.set & !flag, self.cleared | flag),
             Word::Propagation(change) => self.propagation.push(change),
             Word::Data { key, value } => self.data.push((key, value)),
-            Word::NoFail => self.no_fail = true,
             Word::SelinuxLabel => self.labels.0 = true,
             Word::SmackLabel => self.labels.1 = true,
             Word::Dropped | Word::Verb(_) => {}
