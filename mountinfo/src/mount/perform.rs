@@ -107,7 +107,7 @@ fn run(mount: &Mount, plan: &mut Plan<'_>) -> Result<(), Stop> {
     if !mounting::is_root_user() {
         return Err(Stop::NotUnderstood("mount(8) restricts other users than root".into()));
     }
-    if plan.has_label_in_use() && !matches!(plan.action, Action::Remount { .. }) {
+    if plan.has_label_in_use() {
         return Err(Stop::NotUnderstood("a label is for a security module that is on".into()));
     }
     if !plan.propagation.is_empty() && !sys::proc_is_there() {
