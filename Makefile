@@ -116,10 +116,10 @@ kubelet: build ## build a kubelet with the port and show what is in it: [VERSION
 	@go-shim/swap/upstream.sh kubelet $(VERSION)
 
 .PHONY: e2e
-e2e: ## real kubelets, with the port and without, run pods by containerd: [TURNS=5] [PODS=regexp] [VERSION=v1.37.2]
+e2e: ## real kubelets, with the port and without, run pods by containerd: [TURNS=5] [MANY=100] [PODS=regexp] [VERSION=v1.37.2]
 	@tests/kubernetes/e2e/run.sh check
 	@$(MAKE) build
-	@TURNS='$(TURNS)' PODS='$(PODS)' tests/kubernetes/e2e/run.sh run $(VERSION)
+	@TURNS='$(TURNS)' MANY='$(MANY)' PODS='$(PODS)' tests/kubernetes/e2e/run.sh run $(VERSION)
 
 .PHONY: swap-test
 swap-test: ## test the swap itself on trees made from released versions

@@ -5,7 +5,8 @@
 #   upstream.sh test VERSION...      upstream's subpath and mount-utils tests, unchanged:
 #                                    with the tag, without it, and with it but without cgo;
 #                                    RACE=1 runs the first two under the race detector too
-#   upstream.sh kubelet VERSION      build ./cmd/kubelet with the tag and show what is in it
+#   upstream.sh kubelet VERSION      build ./cmd/kubelet with the tag and show what is in it; with
+#                                    MOUNTER=1 its mounter is the port's, too
 #   upstream.sh original VERSION     build ./cmd/kubelet of the same tree without the tag
 #   upstream.sh program VERSION FILE build upstream's subpath tests with the tag into a program that
 #                                    needs no shared library, and run nothing
@@ -203,7 +204,7 @@ has_original() { # BINARY
 }
 
 kubelet() { # VERSION
-	local binary=$work/kubelet-$1 exports
+	local binary=$work/kubelet-$1${MOUNTER:+-mounter} exports
 	say "building cmd/kubelet of kubernetes $1 with -tags rustsubpath"
 	build_kubelet "$1" "$binary" -tags rustsubpath
 	exports=$(exports "$binary")

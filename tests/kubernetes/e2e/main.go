@@ -1,18 +1,24 @@
-// Real kubelets, with the port and without it, on the same containerd: a table of pods with sub paths
-// from start to removal, and the time that pods take. tests/kubernetes/e2e/run.sh starts this in namespaces of
-// its own.
+// Real kubelets, with the port and without it, on the same containerd: a table of pods with sub paths and
+// volumes in memory from start to removal, and the time that pods take. tests/kubernetes/e2e/run.sh starts
+// this in namespaces of its own.
 package main
 
 import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
 func main() {
+	if name := filepath.Base(os.Args[0]); slices.Contains(counted, name) {
+		standIn(name)
+	}
 	turns := flag.Int("turns", 5, "timed turns of each kubelet")
+	many := flag.Int("many", 100, "pods that are timed together")
 	pattern := flag.String("pods", "", "try only the pods whose names match")
 	flag.Parse()
 	some, err := regexp.Compile(*pattern)
@@ -21,22 +27,22 @@ func main() {
 	}
 
 	setUps := []*setUp{
-		{name: "the original", binary: base + "/bin/kubelet-original", folder: nodes + "/original", runsMount: true},
+		{name: "the original", binary: base + "/bin/kubelet-original", folder: nodes + "/original", runsMount: true, timesMany: true},
 		{name: "the port", binary: base + "/bin/kubelet-port", folder: nodes + "/port"},
 		{name: "the port, forwarding", binary: base + "/bin/kubelet-port", folder: nodes + "/forward", runsMount: true,
 			environment: []string{"RUSTSUBPATH_MOUNTER=forward"}},
+		{name: "the port with its mounter", binary: base + "/bin/kubelet-mounter", folder: nodes + "/mounter", ownMounter: true, timesMany: true},
 	}
 	containerd, err := startContainerd()
 	check(err)
-	programs := nodes + "/programs"
-	check(countMounts(programs))
+	check(standInsUp())
 
 	var report strings.Builder
 	var results []*result
 	failures := 0
 	for _, s := range setUps {
 		check(s.prepare())
-		r := s.try(programs, some)
+		r := s.try(some)
 		results = append(results, r)
 		failures += len(r.failures)
 		for _, failure := range r.failures {
@@ -45,12 +51,15 @@ func main() {
 		fmt.Printf("%s: %d pods, %d failures\n", s.name, len(r.pods), len(r.failures))
 	}
 	writeTable(&report, results)
+	table := report.String()
+	fmt.Print("\n", table, "\n")
+	check(standInsDown())
 	if failures == 0 && *turns > 0 {
-		times(&report, setUps, *turns)
+		times(&report, setUps, *turns, *many)
 	}
 	check(containerd.stop())
 	check(os.WriteFile(base+"/report.md", []byte(report.String()), 0o644))
-	fmt.Print("\n", report.String())
+	fmt.Print(strings.TrimPrefix(report.String(), table))
 	if failures > 0 {
 		fail("%d checks failed; the logs are in target/e2e", failures)
 	}
@@ -79,6 +88,13 @@ func writeTable(out *strings.Builder, results []*result) {
 		for _, r := range results {
 			c := r.calls[stage]
 			fmt.Fprintf(out, " %d + %d |", c.mount, c.umount)
+		}
+		fmt.Fprintln(out)
+	}
+	for _, stage := range stages {
+		fmt.Fprintf(out, "| processes %s in all, %s |", strings.Join(counted, ", "), stage)
+		for _, r := range results {
+			fmt.Fprintf(out, " %d |", len(r.calls[stage].all))
 		}
 		fmt.Fprintln(out)
 	}

@@ -38,7 +38,11 @@ func one(mounts, volume string) string {
   volumes: [{name: data, ` + volume + `}]`
 }
 
-const emptyDir, hostPath = "emptyDir: {}", "hostPath: {path: HOST}"
+const (
+	emptyDir = "emptyDir: {}"
+	memory   = "emptyDir: {medium: Memory}"
+	hostPath = "hostPath: {path: HOST}"
+)
 
 var plans = []plan{
 	{
@@ -55,7 +59,7 @@ var plans = []plan{
 	{
 		name:  "memory",
 		title: "emptyDir in memory",
-		spec:  one(`{name: data, mountPath: /mnt, subPath: a/b}`, `emptyDir: {medium: Memory}`),
+		spec:  one(`{name: data, mountPath: /mnt, subPath: a/b}`, memory),
 		check: func(t *trial) {
 			t.inside("main", "echo from the container >/mnt/file && stat -f -c %T /mnt", "tmpfs")
 			t.file(t.volume("empty-dir", "data")+"/a/b/file", "from the container\n")
@@ -102,6 +106,34 @@ var plans = []plan{
   containers: [{name: main, RUN, volumeMounts: [{name: info, mountPath: /etc/labels, subPath: labels}]}]
   volumes: [{name: info, downwardAPI: {items: [{path: labels, fieldRef: {fieldPath: metadata.labels}}]}}]`,
 		check: func(t *trial) { t.inside("main", "cat /etc/labels", `e2e="downward"`) },
+	},
+	{
+		// In the place of a Secret and of a projected token, which an API server keeps: a static pod may
+		// not ask for them, and without an API server no projected volume is mounted. The kubelet mounts
+		// this volume as it mounts those, by an emptyDir in memory.
+		name:  "downward-volume",
+		title: "a downwardAPI volume with fsGroup, whole",
+		spec: `
+  securityContext: {fsGroup: 2345, runAsUser: 1000, runAsGroup: 1000}
+  containers: [{name: main, RUN, volumeMounts: [{name: info, mountPath: /info, readOnly: true}]}]
+  volumes: [{name: info, downwardAPI: {defaultMode: 0440, items: [{path: a/name, fieldRef: {fieldPath: metadata.name}}]}}]`,
+		restart: true,
+		check: func(t *trial) {
+			t.inside("main", "cat /info/a/name && stat -L -c ' %a %g' /info/a/name && stat -f -c %T /info", "downward-volume-e2e 440 2345\ntmpfs")
+		},
+	},
+	{
+		name:  "memory-sized",
+		title: "emptyDir in memory with a size, whole, two containers",
+		spec: `
+  containers:
+  - {name: one, RUN, volumeMounts: [{name: data, mountPath: /mnt}]}
+  - {name: two, RUN, volumeMounts: [{name: data, mountPath: /mnt, readOnly: true}]}
+  volumes: [{name: data, emptyDir: {medium: Memory, sizeLimit: 1Mi}}]`,
+		check: func(t *trial) {
+			t.inside("one", "echo from one >/mnt/file && stat -f -c '%T %b %S' /mnt", "tmpfs 256 4096")
+			t.inside("two", "cat /mnt/file", "from one")
+		},
 	},
 	{
 		name:   "nested",

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Real kubelets, with the port and without it, run pods with sub paths by containerd and runc.
+# Real kubelets, with the port and without it, run pods by containerd and runc.
 #
 # Everything happens in namespaces of its own (mount, process, network, IPC, host name): what is
 # written lies below target/e2e or on a tmpfs that goes away, and when this ends, however it ends,
@@ -7,7 +7,8 @@
 # host's /run, /var, network or sysctls.
 #
 #   run.sh check          say whether all that is needed is here
-#   run.sh run VERSION    TURNS=N timed turns a kubelet, PODS=REGEXP for some of the pods
+#   run.sh run VERSION    TURNS=N timed turns a kubelet, PODS=REGEXP for some of the pods,
+#                         MANY=N pods that are timed together
 #
 # The report is target/e2e/report.md, the logs lie beside it.
 set -euo pipefail
@@ -52,9 +53,11 @@ outside() { # VERSION
 	check
 	rm -rf "$work"
 	mkdir -p "$work/bin"
-	build kubelet
-	build original
+	MOUNTER='' build kubelet
+	MOUNTER='' build original
+	MOUNTER=1 build kubelet
 	cp -l "$root/target/upstream/kubelet-$version" "$work/bin/kubelet-port"
+	cp -l "$root/target/upstream/kubelet-$version-mounter" "$work/bin/kubelet-mounter"
 	cp -l "$root/target/upstream/kubelet-$version-original" "$work/bin/kubelet-original"
 	(cd "$here" && CGO_ENABLED=0 go build -o "$work/bin/e2e" .)
 
@@ -120,7 +123,7 @@ inside() {
 	busybox ip addr add 192.0.2.1/32 dev lo
 	cd /run/e2e
 	# Not exec: as the first process of the namespace the shell reaps what is orphaned.
-	/run/e2e/bin/e2e -turns "${TURNS:-5}" -pods "${PODS-}"
+	/run/e2e/bin/e2e -turns "${TURNS:-5}" -many "${MANY:-100}" -pods "${PODS-}"
 }
 
 case ${1-} in

@@ -28,14 +28,14 @@ type result struct {
 
 // try takes the pods through all stages. What a pod does wrong is noted; when the kubelet itself
 // does not go on, all ends.
-func (s *setUp) try(programs string, some *regexp.Regexp) *result {
+func (s *setUp) try(some *regexp.Regexp) *result {
 	r := &result{name: s.name, calls: map[string]calls{}}
 	for _, p := range plans {
 		if some.MatchString(p.name) {
 			r.pods = append(r.pods, &trial{plan: p, at: s})
 		}
 	}
-	check(s.start(programs))
+	check(s.start(true))
 	for _, t := range r.pods {
 		if t.layOut != nil {
 			check(t.layOut(t.hostFolder()))
@@ -50,13 +50,18 @@ func (s *setUp) try(programs string, some *regexp.Regexp) *result {
 
 	s.restartContainers(r)
 	s.count(r, restarting)
-	s.restartKubelet(r, programs)
+	s.restartKubelet(r)
 	s.count(r, again)
-	s.delete(r, programs)
+	s.delete(r)
 	s.count(r, deleting)
 	check(s.stop())
 	if started, ended := r.calls[starting].mount > 0, r.calls[deleting].umount > 0; started != s.runsMount || ended != s.runsMount {
 		r.failures = append(r.failures, fmt.Sprintf("processes mount(8) and umount(8) for sub paths: %v", r.calls))
+	}
+	for stage, c := range r.calls {
+		if s.ownMounter && len(c.all) > 0 {
+			r.failures = append(r.failures, fmt.Sprintf("processes when %s:\n  %s", stage, strings.Join(c.all, "\n  ")))
+		}
 	}
 
 	for _, t := range r.pods {
@@ -130,7 +135,7 @@ func (s *setUp) restartContainers(r *result) {
 }
 
 // restartKubelet stops the kubelet and starts it again: no container and no mount may change.
-func (s *setUp) restartKubelet(r *result, programs string) {
+func (s *setUp) restartKubelet(r *result) {
 	mounts, err := mountsBelow(s.root() + "/pods")
 	check(err)
 	containers := map[string]string{}
@@ -138,7 +143,7 @@ func (s *setUp) restartKubelet(r *result, programs string) {
 		containers[t.name] = t.containers()
 	}
 	check(s.stop())
-	check(s.start(programs))
+	check(s.start(true))
 	s.settle(r, 1)
 	after, err := mountsBelow(s.root() + "/pods")
 	check(err)
@@ -154,7 +159,7 @@ func (s *setUp) restartKubelet(r *result, programs string) {
 }
 
 // delete takes the manifests away, some of them while no kubelet runs, and looks for what is left.
-func (s *setUp) delete(r *result, programs string) {
+func (s *setUp) delete(r *result) {
 	for _, down := range []bool{false, true} {
 		if down {
 			check(s.stop())
@@ -167,7 +172,7 @@ func (s *setUp) delete(r *result, programs string) {
 			}
 		}
 		if down {
-			check(s.start(programs))
+			check(s.start(true))
 		}
 		check(s.gone(uids...))
 	}
