@@ -53,7 +53,8 @@ pub unsafe extern "C" fn rsp_mount(
 }
 
 /// Unmounts as mount-utils' Unmount, without umount(8). Argument: the target. The outcome is that of
-/// rsp_mount() with RSP_MOUNT_FAILED_FIRST alone; what is not mounted is RSP_MOUNT_DONE.
+/// rsp_mount() with RSP_MOUNT_FAILED_FIRST alone. If nothing is mounted there it is RSP_MOUNT_DONE, and the
+/// result is "not mounted".
 ///
 /// # Safety
 /// See the top of the header.
@@ -65,7 +66,12 @@ pub unsafe extern "C" fn rsp_unmount(
     step: *mut Step,
 ) -> u32 {
     export!("unmounting", options, args, args_len, step, |call, [target]| {
-        ended(Ok(reply("umount", target, unmount_reporting(target))))
+        let (outcome, not_mounted) = unmount_reporting(target);
+        let mut reply = reply("umount", target, outcome);
+        if not_mounted {
+            reply.bytes = b"not mounted".to_vec();
+        }
+        ended(Ok(reply))
     })
 }
 

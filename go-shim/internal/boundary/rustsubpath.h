@@ -422,7 +422,8 @@ uint32_t rsp_mount(const struct rsp_options *options,
                    struct rsp_step *step);
 
 // Unmounts as mount-utils' Unmount, without umount(8). Argument: the target. The outcome is that of
-// rsp_mount() with RSP_MOUNT_FAILED_FIRST alone; what is not mounted is RSP_MOUNT_DONE.
+// rsp_mount() with RSP_MOUNT_FAILED_FIRST alone. If nothing is mounted there it is RSP_MOUNT_DONE, and the
+// result is "not mounted".
 uint32_t rsp_unmount(const struct rsp_options *options,
                      const uint8_t *args,
                      size_t args_len,

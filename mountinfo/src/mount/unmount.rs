@@ -21,8 +21,8 @@ use crate::utab::UtabTarget;
 ///
 /// # Errors
 /// - [`ErrorKind::NeedsMountProgram`](crate::ErrorKind::NeedsMountProgram), without an errno: umount(8) would do
-///   more than unmount this path. It is a device or an image, or the name of a source; mount(8) has an entry for
-///   it; or its type has a helper. Nothing was done.
+///   more than unmount this path. It is a device, or may be an image, or is the name of a source; mount(8) has an
+///   entry for it; or its type has a helper. Nothing was done.
 /// - ENOENT if nothing exists at the path; EBUSY if a process uses the mount; EPERM without `CAP_SYS_ADMIN`;
 ///   EINVAL if the mount is locked, because it belongs to a more privileged mount namespace.
 ///
@@ -33,22 +33,25 @@ use crate::utab::UtabTarget;
 /// ```
 pub fn unmount(target: impl AsRef<Path>) -> Result<()> {
     let target = bytes_of(&target);
-    perform(target).into_result("umount", target)
+    perform(target).0.into_result("umount", target)
 }
 
-/// Unmounts, and reports what mount-utils would have seen.
-pub fn perform(target: &[u8]) -> Outcome {
-    match run(target) {
-        Ok(()) => Outcome::Done,
+/// Unmounts, and reports what mount-utils would have seen, and whether umount(8) would have printed that nothing
+/// is mounted there, which mount-utils ignores.
+pub fn perform(target: &[u8]) -> (Outcome, bool) {
+    let outcome = match run(target) {
+        Ok(was_mounted) => return (Outcome::Done, !was_mounted),
         Err(Stop::NotUnderstood(why)) => Outcome::NotUnderstood(why),
         Err(Stop::Failed { errno, .. }) => {
             let output = text!("umount: %s: %s.\n", target, sentence(errno));
             Outcome::Failed(Failure { command: Command::First, errno, output })
         }
-    }
+    };
+    (outcome, false)
 }
 
-fn run(target: &[u8]) -> Result<(), Stop> {
+/// Returns whether anything was mounted.
+fn run(target: &[u8]) -> Result<bool, Stop> {
     let left = |why: &'static str| Err(Stop::NotUnderstood(why.into()));
     if target.is_empty() || target.starts_with(b"-") || target.contains(&0) {
         return left("the target is no path");
@@ -58,7 +61,7 @@ fn run(target: &[u8]) -> Result<(), Stop> {
     }
     let path = go_path::without_trailing_slashes(target);
     let Ok(mounted) = basics_at(path) else { return unmounted_by_name(target, path) };
-    let Some(Basics { fs_type, .. }) = mounted else { return not_mounted(path) };
+    let Some(Basics { fs_type, .. }) = mounted else { return not_mounted(target, path) };
     let base = fs_type.split(|&byte| byte == b'.').next().unwrap_or_default();
     if types::has_helper("umount", &fs_type)
         || (base != fs_type && types::has_helper("umount", base))
@@ -69,10 +72,10 @@ fn run(target: &[u8]) -> Result<(), Stop> {
         return left("mount(8) has an entry for it");
     }
     match unmount_once(Place::at_bytes(path), Unmount::Plainly) {
-        Ok(true) => Ok(()),
+        Ok(true) => Ok(true),
         // It was a mount a moment ago: it is locked, unless somebody else has unmounted it.
         Ok(false) => match basics_at(path) {
-            Ok(None) => Ok(()),
+            Ok(None) => Ok(false),
             _ => Err(sys::EINVAL.into()),
         },
         Err(error) => match error.raw_os_error() {
@@ -83,15 +86,18 @@ fn run(target: &[u8]) -> Result<(), Stop> {
 }
 
 /// What umount(8) does with a path at which nothing is mounted: nothing, unless it is what was mounted.
-fn not_mounted(path: &[u8]) -> Result<(), Stop> {
-    if !matches!(sys::stat(path).map(|stat| stat.kind), Ok(Kind::Directory)) {
-        return Err(Stop::NotUnderstood("a device or an image may be mounted elsewhere".into()));
+fn not_mounted(target: &[u8], path: &[u8]) -> Result<bool, Stop> {
+    match sys::stat(path).map(|stat| stat.kind) {
+        Ok(Kind::Directory) => check_is_no_source(path)?,
+        Ok(Kind::File) => check_is_no_image(path)?,
+        _ => return Err(Stop::NotUnderstood("a device may be mounted elsewhere".into())),
     }
-    check_is_no_source(path)
+    // Of a file that is mounted umount(8) ignores a slash at the end.
+    if sys::stat(target).is_err() { Err(sys::ENOTDIR.into()) } else { Ok(false) }
 }
 
 /// What umount(8) does with what is no path.
-fn unmounted_by_name(target: &[u8], path: &[u8]) -> Result<(), Stop> {
+fn unmounted_by_name(target: &[u8], path: &[u8]) -> Result<bool, Stop> {
     match sys::lstat(path) {
         Err(sys::ENOENT) if path.starts_with(b"/") && target == path => {
             check_is_no_source(path)?;
@@ -103,10 +109,24 @@ fn unmounted_by_name(target: &[u8], path: &[u8]) -> Result<(), Stop> {
 
 /// Refuses the name of a source, which umount(8) takes for the mount that has it.
 fn check_is_no_source(path: &[u8]) -> Result<(), Stop> {
+    check_sources(|source| source == path, "it is the name of a source")
+}
+
+/// Refuses a file that may be mounted elsewhere, as umount(8) takes it for that mount: any file if there is a loop
+/// device, or a source that may be a path to it.
+fn check_is_no_image(path: &[u8]) -> Result<(), Stop> {
+    let may_be_file = |source: &[u8]| match source.strip_prefix(b"/dev/") {
+        Some(device) => device.starts_with(b"loop") || device.starts_with(b"shm/"),
+        None => source.starts_with(b"/") || source == path,
+    };
+    check_sources(may_be_file, "an image may be mounted elsewhere")
+}
+
+fn check_sources(refused: impl Fn(&[u8]) -> bool, why: &'static str) -> Result<(), Stop> {
     let records = MountTable::current().and_then(|table| table.records());
     match records {
-        Ok(records) if records.iter().all(|record| bytes_of(&record.source) != path) => Ok(()),
-        _ => Err(Stop::NotUnderstood("it is the name of a source".into())),
+        Ok(records) if !records.iter().any(|record| refused(bytes_of(&record.source))) => Ok(()),
+        _ => Err(Stop::NotUnderstood(why.into())),
     }
 }
 

@@ -214,7 +214,7 @@ func (b *builder) allUnmounts(device string) {
 	for _, state := range []string{"", "tmpfs", "read-only", "bound", "stacked", "shared"} {
 		b.unmounts(state, target, stage+"/tlink", target+"/")
 	}
-	b.unmounts("", stage+"/missing", stage+"/dangling", stage+"/file", stage+"/src", stage+"/vol", stage+"/vol/dir", stage+"/vol/dir/inner", stage+"/rovol", "", "relative", "--help", "-V", "/proc/self")
+	b.unmounts("", stage+"/missing", stage+"/dangling", stage+"/file", stage+"/file/", stage+"/src", stage+"/vol", stage+"/vol/dir", stage+"/vol/dir/inner", stage+"/rovol", "", "relative", "--help", "-V", "/proc/self")
 	b.unmounts("tmpfs", "before", stage+"/src/../t", "//"+target)
 	b.add("tmpfs", "umount of what is busy", func(m mount.Interface) error {
 		held, err := os.Open(target)

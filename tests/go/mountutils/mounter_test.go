@@ -51,10 +51,6 @@ var differences = []difference{
 		"libmount asks whether the parent is shared before it says why a move failed",
 		regexp.MustCompile(`^shared: mount .* -o move`), regexp.MustCompile(`Output: .*`),
 	},
-	{
-		"nothing is asked of umount(8), so that its answer is not ignored",
-		regexp.MustCompile(`umount `), regexp.MustCompile(`I mount_linux.go: ignoring 'not mounted' error .*\n`),
-	},
 }
 
 // differencesOfUsers are more of them in a user namespace.
