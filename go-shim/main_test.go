@@ -3,10 +3,14 @@
 package rustsubpath
 
 import (
+	"runtime"
 	"testing"
 
 	"rustsubpath/internal/testutil"
 )
+
+// The main thread runs no test. /proc/self is what this thread sees, so no test may give it a namespace.
+func init() { runtime.LockOSThread() }
 
 func TestMain(m *testing.M) { testutil.Main(m) }
 

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -142,6 +143,103 @@ func TestTheMounterMountsAndUnmounts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// onOwnThread runs a function on a thread with a mount namespace and a root directory of its own, which ends with it.
+func onOwnThread(t *testing.T, f func() error) {
+	t.Helper()
+	ended := make(chan error)
+	go func() {
+		// Never unlocked: the thread ends with the goroutine.
+		runtime.LockOSThread()
+		ended <- func() error {
+			if err := syscall.Unshare(syscall.CLONE_NEWNS | syscall.CLONE_FS); err != nil {
+				return fmt.Errorf("unshare: %w", err)
+			}
+			if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+				return fmt.Errorf("mount: %w", err)
+			}
+			return f()
+		}()
+	}()
+	testutil.Must(t, <-ended)
+}
+
+// enterRoot makes a directory the root directory of the calling thread, with /proc in it.
+func enterRoot(root string) error {
+	return errors.Join(
+		syscall.Mount(root, root, "", syscall.MS_BIND, ""),
+		syscall.Mount("/proc", root+"/proc", "", syscall.MS_BIND|syscall.MS_REC, ""),
+		syscall.Chroot(root),
+		syscall.Chdir("/"),
+	)
+}
+
+// mountedElsewhere returns the mounts below a directory that the other threads see.
+func mountedElsewhere(t *testing.T, dir string) (found []string) {
+	t.Helper()
+	done := make(chan error)
+	go func() {
+		mounts, err := List()
+		for _, m := range mounts {
+			if mount.PathWithinBase(m.Path, dir) {
+				found = append(found, m.Path)
+			}
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	return found
+}
+
+// A goroutine that is locked to a thread in another mount namespace, with another root directory, mounts and
+// unmounts there.
+func TestTheMounterActsInTheCallersNamespaceAndRoot(t *testing.T) {
+	const variable = "SUBPATH_WITHOUT"
+	if os.Getenv(variable) == "" {
+		again := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$")
+		again.Env = append(os.Environ(), variable+"=fsopen,open_tree,mount_setattr,statmount")
+		if said, err := again.CombinedOutput(); err != nil {
+			t.Errorf("without the newer calls: %v\n%s", err, said)
+		}
+	}
+	root := t.TempDir()
+	for _, dir := range []string{"proc", "source", "mem", "bound"} {
+		testutil.Must(t, os.Mkdir(filepath.Join(root, dir), 0o755))
+	}
+	m := ownMounter(t, func() { t.Error("mount-utils' mounter is made") })
+	onOwnThread(t, func() error {
+		if err := enterRoot(root); err != nil {
+			return err
+		}
+		err := errors.Join(
+			m.Mount("own", "/mem", "tmpfs", []string{"size=1m"}),
+			m.Mount("/source", "/bound", "", []string{"bind", "ro"}),
+			m.Mount("none", "/mem", "", []string{"private"}),
+		)
+		if err != nil {
+			return err
+		}
+		for _, dir := range []string{"/mem", "/bound"} {
+			if info, err := MountAt(dir); err != nil || info == nil || info.MountPoint != dir {
+				t.Errorf("on %s the caller has %+v, %v", dir, info, err)
+			}
+		}
+		if elsewhere := mountedElsewhere(t, root); elsewhere != nil {
+			t.Errorf("everybody has %q", elsewhere)
+		}
+		for _, dir := range []string{"/mem", "/bound"} {
+			if err := m.Unmount(dir); err != nil {
+				return err
+			}
+			if is, err := m.IsMountPoint(dir); is || err != nil {
+				t.Errorf("%s is still mounted: %v, %v", dir, is, err)
+			}
+		}
+		return nil
+	})
 }
 
 func TestAFailedMountIsReportedAsMountUtilsDoes(t *testing.T) {
