@@ -4,7 +4,7 @@
 # each call alone, and all of them.
 #
 #   run.sh          the Rust tests of both crates, the Go package's, the attack suite, the comparison
-#                   with the original
+#                   with the original, and with all calls failing that of the mounter with mount-utils'
 #   run.sh short    the Rust tests and the Go package's, with all calls failing
 #
 # SEEDS and SECONDS_EACH set the range of cases compared and the length of an attack.
@@ -46,6 +46,7 @@ if [ "$what" != short ]; then
 	for profile in v129 v137; do
 		(cd tests/go/$profile && go build -o "$out/attack.$profile" ./attack && go test -c -o "$out/parity.$profile" .)
 	done
+	(cd tests/go/mountutils && go test -c -o "$out/mounter" .)
 fi
 
 without='' errno=''
@@ -83,6 +84,8 @@ for without in $sets; do
 				"$out/attack.v129" table "$out/attacks" || true
 				fail "an attack succeeds with $without answering $errno"
 			fi
+			[ "$without" != "$all" ] ||
+				run mounter "$root/tests/go/mountutils" "$out/mounter" -test.run '^TestTheMounterIsMountUtils$' -test.timeout 5m
 		fi
 		echo "sandboxed: all is well with $without answering $errno"
 	done

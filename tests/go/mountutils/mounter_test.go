@@ -108,8 +108,10 @@ func TestTheMounterIsMountUtils(t *testing.T) {
 			t.Errorf("%s:\n%s\nmount-utils:\n%s", c.name, got.seen, wanted.seen)
 		}
 	}
+	// Without the newer calls less differs.
+	reduced := os.Getenv("SUBPATH_WITHOUT") != "" || os.Getenv("SUBPATH_TEST_BACKENDS") == "real"
 	for row := range used {
-		if !used[row] && os.Getenv("SUBPATH_WITHOUT") == "" {
+		if !used[row] && !reduced {
 			t.Errorf("no case differs as is said: %s", differences[row].reason)
 		}
 	}
