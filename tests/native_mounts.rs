@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -794,6 +796,66 @@ fn nothing_is_half_mounted_without_proc() {
             assert_eq!(mounts().len(), usize::from(is_done), "{shown}");
             assert!(is_done || matches!(outcome, Outcome::NotUnderstood(_)), "{shown}");
             unmount(&target).unwrap();
+        }
+    });
+}
+
+/// Sensitive options that are wrong in many ways: one that is not UTF-8 or has no end could end up in a panic's
+/// message, which quotes what it is about.
+#[test]
+fn sensitive_options_stay_out_of_errors_and_panics() {
+    const ODD: [&[u8]; 22] = [
+        b"hunter2",
+        b"hunter2=",
+        b"=hunter2",
+        b"hunter2=\xff\xfe",
+        b"\xff=hunter2\xff",
+        b"size=hunter2",
+        b"size=1m,hunter2=\"",
+        b"mode=hunter2",
+        b"uid=hunter2",
+        b"gid=-hunter2",
+        b"context=\"hunter2",
+        b"context=hunter2\"",
+        b"fscontext=\"a,hunter2\",size=x",
+        b"ro=hunter2",
+        b"comment=hunter2",
+        b"x-hunter2=1",
+        b"loop=hunter2",
+        b"helper=hunter2",
+        b"hunter2\0size=1m",
+        b" hunter2\n",
+        "lowerdir=ä\u{301}hunter2:,upperdir=hunter2".as_bytes(),
+        b"bind,hunter2",
+    ];
+    let name = "sensitive_options_stay_out_of_errors_and_panics";
+    in_namespace_over(&BACKENDS, name, |layout: &Layout| {
+        let at = layout.outside.join("target");
+        std::fs::create_dir(&at).unwrap();
+        for option in ODD {
+            for (fs_type, options) in
+                [("tmpfs", &[][..]), ("overlay", &["ro"]), ("", &["bind"]), ("", &["remount"])]
+            {
+                let mount = Mount::new(&layout.outside, &at)
+                    .fs_type(fs_type)
+                    .options(options)
+                    .sensitive_option(OsStr::from_bytes(option));
+                let outcome = std::panic::catch_unwind(|| mount.mount());
+                let shown = String::from_utf8_lossy(option);
+                let Ok(outcome) = outcome else {
+                    panic!("{shown:?} of {fs_type:?} makes it panic, which is printed above")
+                };
+                match outcome {
+                    Ok(()) => unmount(&at).unwrap(),
+                    Err(error) => {
+                        let texts = format!(
+                            "{error} {error:?} {}",
+                            String::from_utf8_lossy(&error.original_text())
+                        );
+                        assert!(!texts.contains("hunter2"), "{shown:?} of {fs_type:?}: {texts}");
+                    }
+                }
+            }
         }
     });
 }
