@@ -66,7 +66,7 @@ type difference struct {
 }
 
 // nativeAtLeast is how many calls must not have been passed to mount(8) or umount(8).
-const nativeAtLeast = 380
+const nativeAtLeast = 370
 
 func TestTheMounterIsMountUtils(t *testing.T) {
 	ownRun(t)
