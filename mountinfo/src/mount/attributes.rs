@@ -81,6 +81,16 @@ pub(super) fn with_flags(current: u64, flags: u64) -> u64 {
     current & !times | remounted(current, flags)
 }
 
+/// Returns the change that a remount with these flags makes if the mount loses nothing but by a flag, whatever
+/// attributes it has.
+pub(super) fn change_by(flags: u64) -> AttributeChange {
+    let times = ATIME | libc::MOUNT_ATTR_NODIRATIME;
+    match flags & ATIME_FLAGS {
+        0 => AttributeChange { set: of_flags(flags) & !times, clear: 0 },
+        _ => AttributeChange { set: of_flags(flags), clear: times },
+    }
+}
+
 /// Returns the attributes that mount(2) gives a mount with some attributes in a remount with these flags: those of
 /// the flags, and the access times that it has unless a flag is about them.
 pub(super) fn remounted(from: u64, flags: u64) -> u64 {
@@ -137,7 +147,7 @@ pub(super) fn of_statfs(flags: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{AttributeChange, change, of_flags, to_flags, with_flags};
+    use super::{AttributeChange, change, change_by, of_flags, to_flags, with_flags};
     use nix::libc::*;
 
     #[test]
@@ -172,6 +182,15 @@ mod tests {
             with_flags(strict, MS_NODIRATIME),
             MOUNT_ATTR_NOSUID | MOUNT_ATTR_RELATIME | MOUNT_ATTR_NODIRATIME
         );
+    }
+
+    #[test]
+    fn a_change_by_flags_keeps_what_is_not_named() {
+        let strict = MOUNT_ATTR_STRICTATIME | MOUNT_ATTR_NOSUID;
+        for flags in [0, MS_RDONLY, MS_NODIRATIME, MS_NOATIME | MS_NOEXEC, MS_STRICTATIME] {
+            let change = change_by(flags);
+            assert_eq!(strict & !change.clear | change.set, with_flags(strict, flags), "{flags:x}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::libc;
 
 use super::Mount;
+use super::at::basics_of;
 use super::attributes;
 use super::create::{detach, mount_and_open};
 use super::names::{self, Target};
@@ -30,10 +31,12 @@ pub(super) fn bind(mount: &Mount, plan: &Plan<'_>, target: &Target<'_>) -> Resul
     // A file system that is read-only has mounts that are not.
     let mut change = attributes::change(current, wanted);
     change.set |= wanted & libc::MOUNT_ATTR_RDONLY;
-    Bind { source, target, plan, recursive: false, change, wanted, later: Command::Remount }.make()
+    let current = Some(current);
+    Bind { source, target, plan, recursive: false, change, current, later: Command::Remount }.make()
 }
 
-/// Makes a bind mount as one mount(8) does. Of what is mounted below the source, no attributes are changed.
+/// Makes a bind mount as one mount(8) does, which does not ask the source's file system. Of what is mounted below
+/// the source, no attributes are changed.
 pub(super) fn bind_at_once(
     mount: &Mount,
     plan: &Plan<'_>,
@@ -42,13 +45,9 @@ pub(super) fn bind_at_once(
 ) -> Result<(), Stop> {
     let source = Target::open(&mount.source)?;
     names::check_not_noted(target)?;
-    let current = attributes::of_statfs(mounting::statfs_flags(&source.file)?);
-    let wanted = attributes::with_flags(current, plan.set);
-    let mut change = attributes::change(current, wanted);
-    if plan.set & libc::MS_RDONLY != 0 {
-        change.set |= libc::MOUNT_ATTR_RDONLY;
-    }
-    Bind { source, target, plan, recursive, change, wanted, later: Command::First }.make()
+    let change = attributes::change_by(plan.set);
+    let later = Command::First;
+    Bind { source, target, plan, recursive, change, current: None, later }.make()
 }
 
 struct Bind<'a> {
@@ -58,8 +57,8 @@ struct Bind<'a> {
     recursive: bool,
     /// What differs from the source's mount.
     change: AttributeChange,
-    /// All attributes of the new mount.
-    wanted: u64,
+    /// The attributes of the source's mount, if they are known.
+    current: Option<u64>,
     /// The command of mount-utils that fails if the attributes cannot be set.
     later: Command,
 }
@@ -107,13 +106,19 @@ impl Bind<'_> {
             mounting::mount(&source, &target, b"", libc::MS_BIND | recursive, b"")
         })?;
         if self.change != AttributeChange::default() {
-            let flags = libc::MS_REMOUNT | libc::MS_BIND | attributes::to_flags(self.wanted);
-            mounting::mount_flags(&mounted, flags).map_err(|errno| {
-                detach(&mounted);
-                of(self.later)(errno)
-            })?;
+            self.change_by_mount(&mounted).inspect_err(|_| detach(&mounted))?;
         }
         Ok(mounted)
+    }
+
+    fn change_by_mount(&self, mounted: &OwnedFd) -> Result<(), Stop> {
+        let current = match self.current {
+            Some(current) => current,
+            None => basics_of(mounted).ok().flatten().ok_or(sys::EINVAL)?.attributes,
+        };
+        let wanted = current & !self.change.clear | self.change.set;
+        let flags = libc::MS_REMOUNT | libc::MS_BIND | attributes::to_flags(wanted);
+        mounting::mount_flags(mounted, flags).map_err(of(self.later))
     }
 }
 
