@@ -103,7 +103,7 @@ fn absent_or(errno: RawErrno) -> Sys<()> {
 
 /// Returns the path without symbolic links, which is what mount(8) writes by default. `None` if nothing is
 /// at the path, or /proc is not mounted; then only the path as it is can be searched for.
-fn resolved(path: &[u8]) -> Sys<Option<Vec<u8>>> {
+pub(crate) fn resolved(path: &[u8]) -> Sys<Option<Vec<u8>>> {
     let dir = match locate::directory_of(path) {
         Ok(Some(dir)) => dir,
         // A symbolic link, which has to be followed, or a path without a name, such as `/`.

@@ -11,9 +11,10 @@ use super::plan::{Action, Plan};
 use super::types;
 use crate::features::Features;
 use crate::internal::go_path;
+use crate::internal::paths::path_of;
 use crate::internal::sys::{self, Kind, Sys, mounting};
 use crate::table::unescape_name;
-use crate::utab::UtabTarget;
+use crate::utab::{self, UtabTarget};
 
 /// An open file or directory, and the path by which the caller named it.
 #[derive(Debug)]
@@ -84,21 +85,29 @@ pub(super) fn check_not_in_fstab(target: &Target<'_>) -> Result<(), Stop> {
         return Ok(());
     }
     let names = [go_path::without_trailing_slashes(target.path).to_vec(), target.real_path()?];
-    match names_one_of(&text, &names) {
+    // libmount resolves symlinks too, but asks no file system that is mounted there.
+    match names_one_of(&text, &names, utab::resolved) {
         true => Err(Stop::NotUnderstood("it is in fstab".into())),
         false => Ok(()),
     }
 }
 
-/// Reports whether a line of fstab has one of the names as its source or its mount point. Symlinks in those are
-/// not resolved, so a line whose mount point is no mount point's real path is not found.
-fn names_one_of(fstab: &[u8], names: &[Vec<u8>]) -> bool {
+/// Reports whether a line of fstab has one of the names as its source or its mount point, as it is or resolved. What
+/// cannot be resolved may be one.
+fn names_one_of(
+    fstab: &[u8],
+    names: &[Vec<u8>],
+    resolved: impl Fn(&[u8]) -> Sys<Option<Vec<u8>>>,
+) -> bool {
     lines_of(fstab).any(|line| {
         let fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty()).take(2);
         fields.into_iter().any(|field| {
             let field: Cow<'_, [u8]> = unescape_name(field);
             let field = go_path::without_trailing_slashes(&field);
-            names.iter().any(|name| name == field)
+            let is_one = |path: &[u8]| names.iter().any(|name| name == path);
+            is_one(field)
+                || field.starts_with(b"/")
+                    && resolved(field).map_or(true, |path| path.is_some_and(|path| is_one(&path)))
         })
     })
 }
@@ -109,8 +118,8 @@ fn lines_of(fstab: &[u8]) -> impl Iterator<Item = &[u8]> {
     lines.filter(|line| !line.is_empty() && !line.starts_with(b"#"))
 }
 
-/// Returns a block device as mount(8) names it: without symlinks, and /dev/mapper/NAME for /dev/dm-N. Anything
-/// else than a block device is left to mount(8), which may set up a loop device.
+/// Returns a block device as mount(8) names it: without symlinks, and /dev/mapper/NAME for /dev/dm-N if there is
+/// such a name. Anything else than a block device is left to mount(8), which may set up a loop device.
 pub(super) fn block_device(source: &[u8], as_is: bool) -> Result<Vec<u8>, Stop> {
     let left = |why: &'static str| Stop::NotUnderstood(why.into());
     let device = sys::open(source, OFlag::O_PATH).map_err(|_| left("there is no such device"))?;
@@ -123,10 +132,9 @@ pub(super) fn block_device(source: &[u8], as_is: bool) -> Result<Vec<u8>, Stop> 
     let path = sys::real_path_of(device.as_fd())?;
     let Some(number) = path.strip_prefix(b"/dev/dm-") else { return Ok(path) };
     let name = [b"/sys/block/dm-", number, b"/dm/name"].concat();
-    match std::fs::read(crate::internal::paths::path_of(&name)) {
-        Ok(name) => Ok([b"/dev/mapper/", name.trim_ascii()].concat()),
-        Err(_) => Ok(path),
-    }
+    let Ok(name) = std::fs::read(path_of(&name)) else { return Ok(path) };
+    let mapped = [b"/dev/mapper/", name.trim_ascii()].concat();
+    Ok(if sys::exists(&mapped).is_ok() { mapped } else { path })
 }
 
 #[cfg(test)]
@@ -136,10 +144,21 @@ mod tests {
     #[test]
     fn fstab_is_searched_by_source_and_mount_point() {
         let fstab = b"# /a /b\n/dev/sda1  /mnt/a\\040b ext4 ro\n\tUUID=1 /c/ xfs\n";
-        for (name, found) in
-            [("/dev/sda1", true), ("/mnt/a b", true), ("/c", true), ("/a", false), ("ext4", false)]
-        {
-            assert_eq!(names_one_of(fstab, &[name.into()]), found, "{name}");
+        let resolved = |path: &[u8]| match path {
+            b"/c" => Ok(Some(b"/real".to_vec())),
+            b"/mnt/a b" => Ok(None),
+            path => Ok(Some(path.to_vec())),
+        };
+        for (name, found) in [
+            ("/dev/sda1", true),
+            ("/mnt/a b", true),
+            ("/c", true),
+            ("/real", true),
+            ("/a", false),
+            ("ext4", false),
+        ] {
+            assert_eq!(names_one_of(fstab, &[name.into()], resolved), found, "{name}");
         }
+        assert!(names_one_of(fstab, &[b"/a".to_vec()], |_| Err(sys::EACCES)));
     }
 }
