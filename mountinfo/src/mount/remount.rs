@@ -36,18 +36,22 @@ pub(super) fn remount(
         return Err(Stop::NotUnderstood("the type of file system is left to mount(8)".into()));
     }
     if !mount_only {
-        reconfigure(plan, target)?;
+        reconfigure(plan, target, fs_type)?;
     }
     change_attributes(plan, target, basics.attributes)?;
     Ok(propagate(&target.file, &plan.propagation)?)
 }
 
 /// Changes the flags and options of the file system, if any is named.
-fn reconfigure(plan: &Plan<'_>, target: &Target<'_>) -> Result<(), Stop> {
+fn reconfigure(plan: &Plan<'_>, target: &Target<'_>, fs_type: &[u8]) -> Result<(), Stop> {
     let named = plan.set | plan.cleared;
     let flags = OF_FILE_SYSTEM.iter().filter(|(flag, ..)| named & flag != 0);
     if plan.data.is_empty() && flags.clone().next().is_none() {
         return Ok(());
+    }
+    if matches!(fs_type, b"devpts" | b"debugfs" | b"tracefs") {
+        // On most kernels they set every option that is not named to its default.
+        return Err(Stop::NotUnderstood("a remount may reset options that are not named".into()));
     }
     let refused = || Stop::NotUnderstood("fspick(2) is missing or refused".into());
     if !Features::get().fsopen {
