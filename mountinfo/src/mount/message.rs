@@ -72,10 +72,8 @@ impl<'a> Situation<'a> {
     fn sentence(&self, errno: RawErrno) -> Vec<u8> {
         let source = &self.source[..];
         match errno {
-            sys::EPERM => match self.is_mountable() {
-                true => "permission denied".into(),
-                false => "mount point is not a directory".into(),
-            },
+            sys::EPERM if self.kind() == Some(Kind::Directory) => "permission denied".into(),
+            sys::EPERM => "mount point is not a directory".into(),
             sys::EBUSY if self.remounts => "mount point is busy".into(),
             sys::EBUSY => self.busy(),
             sys::ENOENT if sys::lstat(&self.target).is_err() => "mount point does not exist".into(),
@@ -119,15 +117,6 @@ impl<'a> Situation<'a> {
 
     fn kind(&self) -> Option<Kind> {
         sys::stat(&self.target).ok().map(|stat| stat.kind)
-    }
-
-    /// Whether EPERM is about the permission, as libmount sees it.
-    fn is_mountable(&self) -> bool {
-        match self.kind() {
-            Some(Kind::Directory) => true,
-            Some(Kind::File) => self.binds,
-            _ => false,
-        }
     }
 
     fn busy(&self) -> Vec<u8> {
