@@ -8,8 +8,9 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use nix::errno::Errno;
 use nix::libc::{self, c_long};
 
-/// statmount(2), Linux 6.8: the same number on each architecture that Rust supports.
-const SYS_STATMOUNT: c_long = 457;
+/// statmount(2), Linux 6.8, which the crate libc does not have. Calls as new as these have numbers at the same
+/// distance on each architecture: 442 and 457 on most, 4442 and 4457 on MIPS.
+const SYS_STATMOUNT: c_long = libc::SYS_mount_setattr + 15;
 
 /// mount_setattr(2), Linux 5.12, of an open file, with `AT_EMPTY_PATH` and the given flags.
 pub(super) fn mount_setattr(
