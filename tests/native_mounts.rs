@@ -311,6 +311,7 @@ const CASES: &[Case] = &[
     case("", "{}/file", "ext4", &[], Left),
     case("", "tmpfs", "nosuchfs", &[], Left),
     case("", "tmpfs", "tmpfs", &["ro=recursive"], Left),
+    case("mount -t devpts -o newinstance d target", "", "", &["remount", "mode=600"], Left),
 ];
 
 impl Case {
@@ -780,11 +781,12 @@ fn nothing_is_half_mounted_without_proc() {
         sh(&layout.outside, "mkdir source target");
         let (source, target) = (layout.outside.join("source"), layout.outside.join("target"));
         let mounts = || mounts_below(&layout.outside);
-        // It is found out while /proc is there.
-        let has_all = Features::get().fsopen && Features::get().mount_setattr;
+        // They are found out while /proc is there.
+        let features = Features::get();
+        let binds = features.open_tree && features.mount_setattr;
         for (fs_type, options, is_done) in [
-            ("tmpfs", &["ro"][..], has_all),
-            ("", &["bind", "ro"], has_all),
+            ("tmpfs", &["ro"][..], features.fsopen),
+            ("", &["bind", "ro"], binds),
             ("tmpfs", &["shared"], false),
             ("", &["bind", "private"], false),
             ("", &["rbind", "rslave", "ro"], false),
@@ -856,6 +858,29 @@ fn sensitive_options_stay_out_of_errors_and_panics() {
                     }
                 }
             }
+        }
+    });
+}
+
+#[test]
+fn a_bind_at_once_does_not_ask_the_file_system() {
+    const NAME: &str = "a_bind_at_once_does_not_ask_the_file_system";
+    common::with_fuse(&BACKENDS, NAME, |layout: &Layout| {
+        sh(&layout.outside, "mkdir source target");
+        let (source, target) = (layout.outside.join("source"), layout.outside.join("target"));
+        let mut fuse = common::fuse::Fuse::mount(&source, "");
+        fuse.die();
+        for (option, words) in [
+            ("rbind", "rw,nosuid,nodev,relatime"),
+            ("bind,ro", "ro,nosuid,nodev,relatime"),
+            ("rbind,noexec,noatime", "rw,nosuid,nodev,noexec,noatime"),
+        ] {
+            sh(&layout.outside, "mount --rbind source target; umount target");
+            Mount::new(&source, &target).option(option).mount().unwrap();
+            let made = MountTable::current().unwrap().matching(&Filter::under(&target)).unwrap();
+            assert_eq!(made.len(), 1, "{option} {made:?}");
+            assert_eq!(made[0].mount_options.as_bytes(), words.as_bytes(), "{option}");
+            nix::mount::umount(&target).unwrap();
         }
     });
 }

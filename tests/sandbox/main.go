@@ -23,7 +23,9 @@ var numbers = map[string]uint32{
 	"open_tree":  428,
 	"move_mount": 429,
 	"fsopen":     430,
+	"fsconfig":   431,
 	"fsmount":    432,
+	"fspick":     433,
 
 	"mount_setattr": 442,
 	"statmount":     457,

@@ -56,7 +56,7 @@ func TestTheNamedCallsFailAndNoOthers(t *testing.T) {
 		t.Fatalf("%v\n%s", err, usual)
 	}
 	for errnoName, errno := range errnos {
-		for _, without := range []string{"openat2", "statx", "open_tree", "move_mount", "fsopen", "fsmount", "mount_setattr", "statmount", "openat2,statx,open_tree,move_mount,fsopen,fsmount,mount_setattr,statmount"} {
+		for _, without := range []string{"openat2", "statx", "open_tree", "move_mount", "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr", "statmount", "openat2,statx,open_tree,move_mount,fsopen,fsconfig,fsmount,fspick,mount_setattr,statmount"} {
 			command := exec.Command(launcher, without, errnoName, self)
 			command.Env = append(os.Environ(), asCommand+"=child")
 			out, err := command.CombinedOutput()

@@ -17,9 +17,9 @@ out=${CARGO_TARGET_DIR:-target}/sandbox
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 
-all=openat2,statx,open_tree,move_mount,fsopen,fsmount,mount_setattr,statmount
+all=openat2,statx,open_tree,move_mount,fsopen,fsconfig,fsmount,fspick,mount_setattr,statmount
 sets="$all"
-[ "$what" = short ] || sets="openat2 statx open_tree move_mount fsopen fsmount mount_setattr statmount $all"
+[ "$what" = short ] || sets="openat2 statx open_tree move_mount fsopen fsconfig fsmount fspick mount_setattr statmount $all"
 
 fail() {
 	echo "sandboxed: $*" >&2

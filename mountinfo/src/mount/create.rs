@@ -7,7 +7,7 @@ use nix::libc;
 
 use super::attributes;
 use super::names::{self, Target};
-use super::options::{MS_NOSYMFOLLOW, MS_RDONLY};
+use super::options::MS_RDONLY;
 use super::perform::{Command, Stop, propagate};
 use super::plan::{OF_FILE_SYSTEM, Plan};
 use super::types::Needs;
@@ -113,11 +113,7 @@ impl New<'_> {
             Tried::Stop(Stop::Failed { command: Command::First, errno, kernel })
         })?;
         let attributes = attributes::of_flags(self.plan.set);
-        let mounted = match mounting::fsmount(&context, attributes) {
-            // `MOUNT_ATTR_NOSYMFOLLOW` is younger (Linux 5.14) than the flag of mount(2).
-            Err(sys::EINVAL) if self.plan.set & MS_NOSYMFOLLOW != 0 => return Err(Tried::Refused),
-            answer => refusable(answer)?,
-        };
+        let mounted = refusable(mounting::fsmount(&context, attributes))?;
         if self.needs != Needs::Nothing && self.is_there_already(&mounted).map_err(Stop::from)? {
             return Err(Tried::Stop(sys::EBUSY.into()));
         }

@@ -10,7 +10,7 @@
 //! | `statx_mount_root` | 5.8 | `mnt_id` in /proc/thread-self/fdinfo, of the entry and of its directory |
 //! | `statmount` | 6.8 | /proc/thread-self/mountinfo |
 //! | `mount_setattr` | 5.12 | mount(2) with `MS_REMOUNT` and `MS_BIND` |
-//! | `fsopen` (and fsconfig, fsmount, fspick) | 5.2 | mount(2) |
+//! | `fsopen` (and fsconfig, fsmount, fspick) | 5.2 | mount(2); for options of a mounted file system, mount(8) |
 //! | `open_tree`, `move_mount` | 5.2 | mount(2) with /proc/thread-self/fd/N |
 //! | `statx` | 4.11 | fstatat(2) |
 
@@ -19,7 +19,8 @@ use std::sync::OnceLock;
 use super::mounting::{probe_fsopen, probe_mount_setattr, probe_statmount};
 use super::{probe_open_tree, probe_openat2, probe_statx};
 
-/// The newer system calls that this process uses. Each has a fallback with the same results.
+/// The newer system calls that this process uses. Each has a fallback with the same results, except that only
+/// mount(8) changes the options of a mounted file system without fspick(2).
 ///
 /// Use it to report what a node supports, or why something is slow there.
 ///

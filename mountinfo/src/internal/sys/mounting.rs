@@ -9,7 +9,9 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags,
 };
 
-use super::{EPERM, Sys, fault, means_absent, or_no_proc, proc_path_of, raw, retry};
+use super::{
+    EINVAL, ENOSYS, EPERM, RawErrno, Sys, fault, means_absent, or_no_proc, proc_path_of, raw, retry,
+};
 
 /// Opens a context in which a file system is made (fsopen(2), Linux 5.2).
 pub fn fsopen(fs_type: &[u8]) -> Sys<OwnedFd> {
@@ -42,10 +44,21 @@ pub fn fsconfig_reconfigure(context: impl AsFd) -> Sys<()> {
     retry(|| rustix::mount::fsconfig_reconfigure(context.as_fd()))
 }
 
-/// Makes a detached mount of the file system of a context (fsmount(2)). The attributes are `MOUNT_ATTR_…`.
+/// Makes a detached mount of the file system of a context (fsmount(2)). The attributes are `MOUNT_ATTR_…`. ENOSYS if
+/// they may be too new for the kernel.
 pub fn fsmount(context: impl AsFd, attributes: u64) -> Sys<OwnedFd> {
-    let attributes = MountAttrFlags::from_bits_retain(attributes as u32);
-    retry(|| rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes))
+    let given = MountAttrFlags::from_bits_retain(attributes as u32);
+    retry(|| rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, given))
+        .map_err(or_too_new(attributes))
+}
+
+/// Converts the errno of a call that takes `MOUNT_ATTR_…`: EINVAL becomes ENOSYS if there is
+/// `MOUNT_ATTR_NOSYMFOLLOW`, which is younger (Linux 5.14) than the calls, and than the flag of mount(2).
+fn or_too_new(attributes: u64) -> impl Fn(RawErrno) -> RawErrno {
+    move |errno| match errno {
+        EINVAL if attributes & libc::MOUNT_ATTR_NOSYMFOLLOW != 0 => ENOSYS,
+        _ => errno,
+    }
 }
 
 /// Returns the next message that the kernel wrote to a context, such as `e tmpfs: Bad value for 'size'`; `None`
@@ -96,7 +109,7 @@ pub struct AttributeChange {
     pub clear: u64,
 }
 
-/// Changes the attributes of a mount (mount_setattr(2), Linux 5.12).
+/// Changes the attributes of a mount (mount_setattr(2), Linux 5.12). ENOSYS if they may be too new for the kernel.
 pub fn change_attributes(mount: impl AsFd, change: AttributeChange) -> Sys<()> {
     let attributes = libc::mount_attr {
         attr_set: change.set,
@@ -105,6 +118,7 @@ pub fn change_attributes(mount: impl AsFd, change: AttributeChange) -> Sys<()> {
         userns_fd: 0,
     };
     retry(|| raw::mount_setattr(mount.as_fd(), 0, &attributes))
+        .map_err(or_too_new(change.set | change.clear))
 }
 
 /// Changes attributes or propagation by mount(2): `flags` are `MS_…`. The target is an open file or directory,
@@ -163,17 +177,20 @@ pub(crate) fn probe_mount_setattr() -> bool {
     is_present(retry(raw::mount_setattr_of_nothing))
 }
 
-/// Reports whether fsopen(2), fsmount(2) and move_mount(2) are available: a file system is not to be made that
-/// cannot be attached then. fsopen(2) asks for the privilege first, so its EPERM decides only if this thread has
-/// the privilege.
+/// Reports whether fsopen(2), fsconfig(2), fsmount(2), fspick(2) and move_mount(2) are available, by making a tmpfs
+/// that is attached nowhere: a file system is not to be made that cannot be attached then. fsopen(2) asks for the
+/// privilege first, so its EPERM decides only if this thread has the privilege.
 pub(crate) fn probe_fsopen() -> bool {
     let context = match fsopen(b"tmpfs") {
         Err(EPERM) => return !has_admin_capability(),
         Err(errno) => return !means_absent(errno),
         Ok(context) => context,
     };
-    // Nothing was made that these could work on.
-    is_present(fsmount(&context, 0).map(drop)) && is_present(move_mount(&context, &context))
+    is_present(fsconfig_create(&context))
+        && is_present(fsmount(&context, 0).map(drop))
+        // A context is not a mount.
+        && is_present(fspick(&context).map(drop))
+        && is_present(move_mount(&context, &context))
 }
 
 fn is_present(answer: Sys<()>) -> bool {
