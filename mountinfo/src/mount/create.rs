@@ -169,16 +169,17 @@ pub(super) fn mount_and_open(
     let dir = locate::parent_of(&path).ok().flatten().ok_or_else(left)?;
     let open = || {
         let name = Place::at_bytes(&path).name_bytes();
-        let file = sys::openat(&dir, name, OFlag::O_PATH | OFlag::O_NOFOLLOW, 0)?;
-        Ok((sys::file_id(&file)?, sys::mount_id(&file)?, file))
+        sys::openat(&dir, name, OFlag::O_PATH | OFlag::O_NOFOLLOW, 0)
     };
-    let (id, under, _) = open().map_err(|_: RawErrno| left())?;
-    if sys::file_id(&target.file) != Ok(id) {
+    let found = open().and_then(sys::file_id).map_err(|_| left())?;
+    if sys::file_id(&target.file) != Ok(found) {
         return Err(left());
     }
+    let under = sys::mount_id(&target.file)?;
     mount()?;
-    let errno = match open() {
-        Ok((_, mounted, file)) if mounted != under => return Ok(file),
+    // Its server, which may hang, is not asked.
+    let errno = match open().and_then(|file| Ok((sys::mount_id(&file)?, file))) {
+        Ok((mounted, file)) if mounted != under => return Ok(file),
         // The target was renamed before it became a mount point.
         Ok(_) => sys::ESTALE,
         Err(errno) => errno,
