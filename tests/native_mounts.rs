@@ -414,6 +414,10 @@ impl Case {
                 assert!(said.starts_with(printed), "{shown}:\n{said}\n{printed}");
                 assert_eq!(mounts_below(&ours), before, "{shown}");
             }
+            // It then could not write /run/mount/utab, which is another user's.
+            (Outcome::Done, Err(printed)) if printed.contains("filesystem was mounted, but") => {}
+            // mount(8) adds uid=65534 of the mount table, which a user namespace does not map.
+            (Outcome::Done, Err(_)) if is_rootless() && self.options.contains(&"remount") => return,
             _ => panic!("{shown}: {outcome:?}, but mount(8): {answer:?}"),
         }
         if !is_rootless() {
