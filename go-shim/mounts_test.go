@@ -165,9 +165,7 @@ func (s scene) fuse(t *testing.T, name string, dead bool) {
 	t.Helper()
 	device, err := syscall.Open("/dev/fuse", syscall.O_RDWR|syscall.O_CLOEXEC, 0)
 	if err != nil {
-		// Not kept back while the tests are well, as what t.Skip says is.
-		fmt.Fprintf(os.Stderr, "not run, /dev/fuse cannot be opened (%v): %s\n", err, t.Name())
-		t.SkipNow()
+		testutil.NotRun(t, "/dev/fuse cannot be opened (%v)", err)
 	}
 	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", device)
 	testutil.Must(t, syscall.Mount("scene", s.path(name), "fuse", 0, options))

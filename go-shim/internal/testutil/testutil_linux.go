@@ -1,5 +1,6 @@
-// Package testutil is what the tests of this module, and of the modules in tests/go, share: a mount namespace of their own, a volume and
-// a pod to work on, a mounter that records its calls, and looks at what is left behind.
+// Package testutil is what the tests of this module, and of the modules in tests/go, share: a mount
+// namespace of their own, a volume and a pod to work on, a mounter that records its calls, and looks at
+// what is left behind.
 package testutil
 
 import (
@@ -154,6 +155,14 @@ func Must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// NotRun ends a test that cannot run here, and prints why. go test keeps back what t.Skip says while the
+// tests pass.
+func NotRun(t testing.TB, why string, operands ...any) {
+	t.Helper()
+	fmt.Fprintf(os.Stderr, "not run, %s: %s\n", fmt.Sprintf(why, operands...), t.Name())
+	t.SkipNow()
 }
 
 // openFiles returns this process's descriptors, and what each leads to.

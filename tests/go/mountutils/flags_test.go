@@ -13,6 +13,7 @@ import (
 	v032 "mount-utils-v032"
 	v033 "mount-utils-v033"
 	"rustsubpath"
+	"rustsubpath/internal/testutil"
 )
 
 // flagsOfVolume are those that only the mount has, not the file system.
@@ -36,8 +37,7 @@ func optionsOf(t *testing.T, path string) []string {
 // the original binds, and then remounts with what mount-utils knows of the source.
 func TestFlagsOfTheVolumesMount(t *testing.T) {
 	if _, err := exec.LookPath("mount"); err != nil {
-		fmt.Fprintf(os.Stderr, "not run, there is no mount(8) here: %s\n", t.Name())
-		t.SkipNow()
+		testutil.NotRun(t, "there is no mount(8) here")
 	}
 	root := t.TempDir()
 	volume := root + "/volume"
@@ -47,8 +47,7 @@ func TestFlagsOfTheVolumesMount(t *testing.T) {
 	must(t, os.Mkdir(volume+"/dir", 0o755))
 	must(t, unix.Mount("", volume, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_NOSYMFOLLOW, ""))
 	if has := optionsOf(t, volume); !slices.Contains(has, "nosymfollow") {
-		fmt.Fprintf(os.Stderr, "not run, the kernel is older than 5.10, the volume has only %v: %s\n", has, t.Name())
-		t.SkipNow()
+		testutil.NotRun(t, "the kernel is older than 5.10, the volume has only %v", has)
 	}
 
 	// As the original's doBindSubPath calls it.

@@ -16,6 +16,7 @@ import (
 
 	"k8s.io/mount-utils"
 	"rustsubpath"
+	"rustsubpath/internal/testutil"
 )
 
 // fuse is a FUSE file system whose server is this test.
@@ -26,8 +27,7 @@ func newFuse(t *testing.T, at string) fuse {
 	must(t, os.MkdirAll(at, 0o755))
 	device, err := syscall.Open("/dev/fuse", syscall.O_RDWR|syscall.O_CLOEXEC, 0)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "not run, /dev/fuse cannot be opened (%v): %s\n", err, t.Name())
-		t.SkipNow()
+		testutil.NotRun(t, "/dev/fuse cannot be opened (%v)", err)
 	}
 	t.Cleanup(func() { syscall.Close(device) })
 	must(t, syscall.Mount("scratch", at, "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", device)))
@@ -69,22 +69,18 @@ func (f fuse) answer(errno syscall.Errno, body []byte) bool {
 // would (ioctl_xfs_goingdown(2), which ext4 knows too).
 func shutDown(t *testing.T, kind, at string) {
 	t.Helper()
-	notRun := func(why any) {
-		fmt.Fprintf(os.Stderr, "not run, %v: %s\n", why, t.Name())
-		t.SkipNow()
-	}
 	if os.Geteuid() != 0 {
-		notRun("a disk takes root to mount")
+		testutil.NotRun(t, "a disk takes root to mount")
 	}
 	image := at + ".image"
 	must(t, os.WriteFile(image, nil, 0o600))
 	must(t, os.Truncate(image, 512<<20))
 	must(t, os.Mkdir(at, 0o755))
 	if out, err := exec.Command("mkfs."+kind, "-q", image).CombinedOutput(); err != nil {
-		notRun(fmt.Sprintf("mkfs.%s: %v %s", kind, err, out))
+		testutil.NotRun(t, "mkfs.%s: %v %s", kind, err, out)
 	}
 	if out, err := exec.Command("mount", "-o", "loop", "-t", kind, image, at).CombinedOutput(); err != nil {
-		notRun(fmt.Sprintf("a loop mount: %v %s", err, out))
+		testutil.NotRun(t, "a loop mount: %v %s", err, out)
 	}
 	t.Cleanup(func() { syscall.Unmount(at, syscall.MNT_DETACH) })
 	disk, err := os.Open(at)

@@ -101,7 +101,8 @@ var automountCases = []struct {
 // binds by the kernel too, where it looks at what is mounted besides.
 func FailingAutomounts(t *testing.T, original, port Impl) {
 	if os.Getuid() != 0 || !mayMountAutofs(t) {
-		t.Skip("autofs can be mounted only by root, and only where the kernel has it")
+		fmt.Fprintf(os.Stderr, "not run, autofs can be mounted only by root, and only where the kernel has it: %s\n", t.Name())
+		t.SkipNow()
 	}
 	if !Sandboxed(t) {
 		return
