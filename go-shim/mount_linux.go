@@ -38,9 +38,11 @@ var _ mount.MounterForceUnmounter = &mounter{}
 //
 // It mounts and unmounts by system calls, reads the mount table and checks mount points by the functions
 // of this package. Whatever only mount(8) or umount(8) can do it passes to mount-utils' own mounter, which
-// runs them. Errors have mount-utils' texts, and wrap the kernel's errno. It passes everything if RUSTSUBPATH_MOUNTER=forward is set in the environment, or if mount or umount on the PATH
-// is a script or lies outside the system's directories: images of CSI drivers have such a program there,
-// which mounts in the host's namespace. Info tells if so.
+// runs them. Errors have mount-utils' texts, and wrap the kernel's errno.
+//
+// It passes everything if RUSTSUBPATH_MOUNTER=forward is set in the environment, or if mount or umount on
+// the PATH is a script or lies outside the system's directories: images of CSI drivers have such a program
+// there, which mounts in the host's namespace. Info tells if so.
 //
 // The value also has the method UnmountWithForce: it is a mount.MounterForceUnmounter. New,
 // CleanupMountPoint and the other functions of this package treat it as mount-utils' own mounter, also

@@ -114,6 +114,7 @@ impl Bind<'_> {
     fn change_by_mount(&self, mounted: &OwnedFd) -> Result<(), Stop> {
         let current = match self.current {
             Some(current) => current,
+            // Whatever it was that hid its attributes, they cannot be kept, so the mount is taken away.
             None => basics_of(mounted).ok().flatten().ok_or(sys::EINVAL)?.attributes,
         };
         let wanted = current & !self.change.clear | self.change.set;

@@ -166,6 +166,7 @@ pub(super) fn mount_and_open(
 ) -> Result<OwnedFd, Stop> {
     let left = || Stop::NotUnderstood("the directory of the target cannot be found".into());
     let path = target.real_path().map_err(|_| left())?;
+    // Nothing was done yet, so mount(8) may try, whatever the reason.
     let dir = locate::parent_of(&path).ok().flatten().ok_or_else(left)?;
     let open = || {
         let name = Place::at_bytes(&path).name_bytes();

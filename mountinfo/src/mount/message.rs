@@ -116,11 +116,13 @@ impl<'a> Situation<'a> {
     }
 
     fn kind(&self) -> Option<Kind> {
+        // It only chooses between sentences about another error, which is told in any case.
         sys::stat(&self.target).ok().map(|stat| stat.kind)
     }
 
     fn busy(&self) -> Vec<u8> {
         let source = &self.source[..];
+        // Without a table the other sentence about the same errno has to do.
         let table = MountTable::current().and_then(|table| table.records());
         let records = table.unwrap_or_default();
         match records.iter().find(|record| bytes_of(&record.source) == source) {

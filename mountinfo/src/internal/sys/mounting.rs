@@ -203,6 +203,7 @@ fn has_admin_capability() -> bool {
     if fault::inject().is_err() {
         return false;
     }
+    // What cannot be read or parsed shows no privilege; fsopen(2) then decides at the first mount.
     let Ok(status) = std::fs::read_to_string("/proc/thread-self/status") else { return false };
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     effective
