@@ -5,7 +5,7 @@
 #   table.sh OUT-DIR...     as boot.sh left them
 set -euo pipefail
 export LC_ALL=C
-suites=(rust faults user boundary go upstream parity attack demo fixture)
+suites=(rust user boundary go upstream parity attack demo fixture)
 notes=() bad=0 ran=0
 
 cell() { # OUT-DIR SUITE
