@@ -142,18 +142,36 @@ func (m *mounter) MountSensitiveWithoutSystemdWithMountFlags(source, target, fst
 
 // Unmount unmounts the target. It returns nil if nothing is mounted there.
 func (m *mounter) Unmount(target string) error {
-	if m.forwards == "" && !hasNUL(target) {
-		result, err := kernel.Do(boundary.Unmount, 0, target)
-		if err != nil || result.Number != boundary.MountForwarded {
-			klog.V(4).Infof("Unmounting %s", target)
-			if err == nil && result.Bytes != "" {
-				klog.V(4).Infof("ignoring 'not mounted' error for %s", target)
-			}
-			return unmountError(target, result, err)
-		}
-		klog.V(5).Infof("umount(8) unmounts %s: %s", target, result.Bytes)
+	if done, err := m.unmount(boundary.Unmount, 0, target); done {
+		return err
 	}
 	return m.fallback().Unmount(target)
+}
+
+// UnmountWithForce unmounts the target in bounded time. If that takes longer than the timeout, or fails with
+// EBUSY while the server of the mount does not answer, it is repeated with MNT_FORCE. That aborts requests
+// to the server and may lose data, and is logged as a warning. It takes four times the timeout at most, and
+// then fails with ETIMEDOUT. A timeout below 100 ms counts as 100 ms.
+//
+// What only umount(8) can unmount is unmounted by it, and by umount -f after the timeout, which may hang.
+func (m *mounter) UnmountWithForce(target string, umountTimeout time.Duration) error {
+	if done, err := m.unmount(boundary.UnmountWithForce, max(0, int64(umountTimeout)), target); done {
+		return err
+	}
+	return m.fallback().UnmountWithForce(target, umountTimeout)
+}
+
+// unmount unmounts by system calls. done is false, and nothing is done, where only umount(8) can do it.
+func (m *mounter) unmount(operation boundary.Operation, number int64, target string) (done bool, err error) {
+	if m.forwards != "" || hasNUL(target) {
+		return false, nil
+	}
+	result, err := kernel.Do(operation, number, target)
+	if err == nil && result.Number == boundary.MountForwarded {
+		klog.V(5).Infof("umount(8) unmounts %s: %s", target, result.Bytes)
+		return false, nil
+	}
+	return true, unmountError(target, result, err)
 }
 
 // unmountError returns the error of an unmount as mount-utils does.
@@ -175,57 +193,56 @@ func (m *mounter) mount(r *request) (done bool, err error) {
 	if m.forwards != "" || hasNUL(r.source, r.target, r.fstype) || hasNUL(r.options...) || hasNUL(r.sensitive...) || hasNUL(r.flags...) {
 		return false, nil
 	}
+	var lines []string
+	if klog.V(4).Enabled() {
+		for _, arguments := range r.commands() {
+			lines = append(lines, fmt.Sprintf("Mounting cmd (mount) with arguments (%s)", arguments))
+		}
+	}
 	result, err := kernel.Do(boundary.Mount, 0, r.source, r.target, r.fstype,
-		boundary.Packed(r.options), boundary.Packed(r.sensitive), boundary.Packed(r.flags))
-	if err == nil && result.Number == boundary.MountForwarded {
+		boundary.Packed(r.options), boundary.Packed(r.sensitive), boundary.Packed(r.flags), boundary.Packed(lines))
+	switch {
+	case err == nil && result.Number == boundary.MountForwarded:
 		why := "it has sensitive options"
 		if len(r.sensitive) == 0 {
 			why = result.Bytes
 		}
 		klog.V(5).Infof("mount(8) mounts %s: %s", r.target, why)
 		return false, nil
+	case err == nil, result.Number == boundary.MountDone:
+		return true, err
 	}
-	if err == nil || result.Number != boundary.MountDone {
-		return true, r.reported(result, err)
-	}
-	return true, err
+	return true, r.failure(result, err)
 }
 
-// reported logs the mount as mount-utils does, by the commands that it would have run, and returns its
-// error with mount-utils' text. The second command of a bind is shown without the flags of the source,
-// which mount-utils adds.
-func (r *request) reported(result boundary.Result, err error) error {
-	options, sensitive := r.options, r.sensitive
-	bind, bindOptions, remountOptions, remountSensitive := mount.MakeBindOptsSensitive(options, sensitive)
-	if bind {
-		options, sensitive = bindOptions, remountSensitive
-	}
-	arguments := r.logged(options, sensitive, err != nil)
-	if bind && (err == nil || result.Number == boundary.MountFailedRemount) {
-		arguments = r.logged(remountOptions, remountSensitive, err != nil)
-	}
-	if err == nil {
-		return nil
-	}
-	if result.Number == boundary.MountFailedStatfs {
+// failure logs and returns an error as mount-utils does.
+func (r *request) failure(result boundary.Result, err error) error {
+	command := 0
+	switch result.Number {
+	case boundary.MountFailedStatfs:
 		var errno syscall.Errno
 		errors.As(err, &errno)
 		return &os.PathError{Op: "statfs", Path: r.source, Err: &os.PathError{Op: "statfs", Path: r.source, Err: errno}}
+	case boundary.MountFailedRemount:
+		command = 1
 	}
-	text := fmt.Sprintf("ount failed: %s\nMounting command: mount\nMounting arguments: %s\nOutput: %s", exitStatus, arguments, result.Bytes)
+	text := fmt.Sprintf("ount failed: %s\nMounting command: mount\nMounting arguments: %s\nOutput: %s", exitStatus, r.commands()[command], result.Bytes)
 	klog.Errorf("M%s\n", text)
 	return &programError{"m" + text, err}
 }
 
-// logged prints the line of a command of mount-utils, and returns the arguments that it shows if they are
-// needed.
-func (r *request) logged(options, sensitive []string, needed bool) string {
-	if !needed && !klog.V(4).Enabled() {
-		return ""
+// commands returns the arguments of the commands that mount-utils would run, as it logs them. The second of
+// a bind is shown without the flags of the source, which mount-utils adds.
+func (r *request) commands() []string {
+	shown := func(options, sensitive []string) string {
+		_, arguments := mount.MakeMountArgsSensitiveWithMountFlags(r.source, r.target, r.fstype, options, sensitive, r.flags)
+		return arguments
 	}
-	_, arguments := mount.MakeMountArgsSensitiveWithMountFlags(r.source, r.target, r.fstype, options, sensitive, r.flags)
-	klog.V(4).Infof("Mounting cmd (mount) with arguments (%s)", arguments)
-	return arguments
+	bind, bindOptions, remountOptions, remountSensitive := mount.MakeBindOptsSensitive(r.options, r.sensitive)
+	if bind {
+		return []string{shown(bindOptions, remountSensitive), shown(remountOptions, remountSensitive)}
+	}
+	return []string{shown(r.options, r.sensitive)}
 }
 
 // exitStatus is how mount(8) and umount(8) end where a system call fails.
@@ -249,12 +266,6 @@ func hasNUL(texts ...string) bool {
 		}
 	}
 	return false
-}
-
-// UnmountWithForce unmounts the target by umount(8), and by umount -f if that takes longer than the
-// timeout.
-func (m *mounter) UnmountWithForce(target string, umountTimeout time.Duration) error {
-	return m.fallback().UnmountWithForce(target, umountTimeout)
 }
 
 // List returns every mount that the calling thread sees.

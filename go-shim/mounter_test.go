@@ -13,10 +13,12 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"k8s.io/mount-utils"
 
@@ -121,6 +123,10 @@ func TestTheMounterMountsAndUnmounts(t *testing.T) {
 	for _, way := range []string{"", "forward"} {
 		t.Run(way, func(t *testing.T) {
 			t.Setenv(boundary.MounterVariable, way)
+			if way == "" {
+				// It runs no program.
+				t.Setenv("PATH", "")
+			}
 			at := t.TempDir()
 			m := &mount.SafeFormatAndMount{Interface: NewMounter("")}
 			testutil.Must(t, m.Mount("mem", at, "tmpfs", []string{"size=1m"}))
@@ -254,51 +260,75 @@ func TestAFailedMountIsReportedAsMountUtilsDoes(t *testing.T) {
 	bind := request{"s", "/t", "", []string{"bind", "ro"}, secret, []string{"--no-canonicalize"}}
 	first, remount := arguments(bind, []string{"bind"}, secret), arguments(bind, []string{"bind", "remount", "ro"}, secret)
 	for _, row := range []struct {
-		name    string
-		request request
-		step    int64
-		lines   []string
+		name     string
+		request  request
+		step     int64
+		commands []string
 	}{
 		{"a volume", volume, boundary.MountFailedFirst, []string{arguments(volume, volume.options, secret)}},
-		{"a bind", bind, boundary.MountFailedFirst, []string{first}},
+		{"a bind", bind, boundary.MountFailedFirst, []string{first, remount}},
 		{"the remount of a bind", bind, boundary.MountFailedRemount, []string{first, remount}},
-		{"no failure", bind, boundary.MountDone, []string{first, remount}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var log testutil.Lines
 			testutil.KlogTo(t, 4, "", &log)
-			var failure error
-			if row.step != boundary.MountDone {
-				failure = kernels
+			if got := row.request.commands(); !slices.Equal(got, row.commands) {
+				t.Errorf("the commands are %q, expected %q", got, row.commands)
 			}
-			err := row.request.reported(boundary.Result{Number: row.step, Bytes: "mount: /t: wrong.\n"}, failure)
-			want := ""
-			for _, line := range row.lines {
-				want += "I mount_linux.go: Mounting cmd (mount) with arguments (" + line + ")\n"
+			failed := 0
+			if row.step == boundary.MountFailedRemount {
+				failed = 1
 			}
-			if failure != nil {
-				text := fmt.Sprintf(frame, row.lines[len(row.lines)-1])
-				want += "E mount_linux.go: M" + text[1:] + "\n"
-				if err == nil || err.Error() != text || !errors.Is(err, syscall.EINVAL) {
-					t.Errorf("%q, expected %q", err, text)
-				}
-			} else if err != nil {
-				t.Error(err)
+			text := fmt.Sprintf(frame, row.commands[failed])
+			err := row.request.failure(boundary.Result{Number: row.step, Bytes: "mount: /t: wrong.\n"}, kernels)
+			if err == nil || err.Error() != text || !errors.Is(err, syscall.EINVAL) {
+				t.Errorf("%q, expected %q", err, text)
 			}
-			got := log.Take()
-			if got != want || strings.Contains(got, "secret") {
+			if got, want := log.Take(), "E mount_linux.go: M"+text[1:]+"\n"; got != want || strings.Contains(got, "secret") {
 				t.Errorf("klog got\n%s\nexpected\n%s", got, want)
 			}
 		})
 	}
 	bind = request{source: "/s", target: "/t", options: []string{"bind"}}
-	err := bind.reported(boundary.Result{Number: boundary.MountFailedStatfs}, &fs.PathError{Op: "mount", Path: "/t", Err: syscall.ENOTCONN})
+	err := bind.failure(boundary.Result{Number: boundary.MountFailedStatfs}, &fs.PathError{Op: "mount", Path: "/t", Err: syscall.ENOTCONN})
 	if err.Error() != "statfs /s: statfs /s: transport endpoint is not connected" || !errors.Is(err, syscall.ENOTCONN) {
 		t.Errorf("a source that cannot be asked: %v", err)
 	}
 	err = unmountError("/t", boundary.Result{Number: boundary.MountFailedFirst, Bytes: "umount: /t: target is busy.\n"}, &fs.PathError{Op: "umount", Path: "/t", Err: syscall.EBUSY})
 	if err.Error() != "unmount failed: exit status 32\nUnmounting arguments: /t\nOutput: umount: /t: target is busy.\n" || !errors.Is(err, syscall.EBUSY) {
 		t.Errorf("an unmount: %v", err)
+	}
+}
+
+func TestWhatHangsIsInTheLog(t *testing.T) {
+	s := newScene(t)
+	s.fuse(t, "hung", false)
+	testutil.Must(t, os.Mkdir(s.path("source"), 0o755))
+	m, at := NewMounter(""), s.path("hung")+"/target"
+	for want, call := range map[string]func() error{
+		"Mounting cmd (mount) with arguments (-t tmpfs -o ro mem " + at + ")": func() error {
+			return m.Mount("mem", at, "tmpfs", []string{"ro"})
+		},
+		"Mounting cmd (mount) with arguments ( -o bind " + s.path("source") + " " + at + ")": func() error {
+			return m.Mount(s.path("source"), at, "", []string{"bind", "ro"})
+		},
+	} {
+		var log testutil.Lines
+		testutil.KlogTo(t, 0, "mount_linux=4", &log)
+		ended := make(chan error, 1)
+		go func() { ended <- call() }()
+		want = "I mount_linux.go: " + want + "\n"
+		for got, until := "", time.Now().Add(time.Minute); got != want; got += log.Take() {
+			select {
+			case err := <-ended:
+				t.Fatalf("it did not hang: %v", err)
+			default:
+			}
+			if time.Now().After(until) {
+				t.Fatalf("klog got %q, expected %q", got, want)
+			}
+			time.Sleep(time.Millisecond)
+		}
 	}
 }
 

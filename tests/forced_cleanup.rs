@@ -6,6 +6,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -21,6 +22,7 @@ use common::{
 use nix::errno::Errno;
 use subpath_mountinfo::Result;
 use subpath_mountinfo::internal::worker::stuck;
+use subpath_mountinfo::internal::{Outcome, unmount_with_force_reporting};
 
 /// Less than the shortest there is, for what hangs anyway.
 const SHORT: Duration = Duration::ZERO;
@@ -233,6 +235,35 @@ fn what_waits_for_a_hung_server_is_freed_by_force() {
         ] {
             assert!(said.contains(&line), "{line}\n{said:#?}");
         }
+        until(|| stuck() == 0);
+    });
+}
+
+#[test]
+fn the_mounter_unmounts_by_force_in_bounded_time() {
+    const NAME: &str = "the_mounter_unmounts_by_force_in_bounded_time";
+    with_fuse(&[""], NAME, |layout| {
+        if !asks_servers(NAME) {
+            return;
+        }
+        let (server, at) = remembered(layout);
+        server.hang();
+        let below = at.join("sub/unknown");
+        let Outcome::Failed(failure) =
+            unmount_with_force_reporting(below.as_os_str().as_bytes(), SHORT)
+        else {
+            panic!("it is not known what is there");
+        };
+        assert_eq!(failure.errno, Errno::ETIMEDOUT as i32);
+        let said = String::from_utf8_lossy(&failure.output).into_owned();
+        let path = below.display();
+        assert!(said.starts_with(&format!("umount: {path}: ")), "{said}");
+        let lines = Lines::default();
+        let outcome = lines.of(|| unmount_with_force_reporting(at.as_os_str().as_bytes(), ENOUGH));
+        assert_eq!(outcome, Outcome::Done);
+        let line = format!("Unmounting {}", at.display());
+        assert_eq!(lines.all().first(), Some(&line));
+        assert_eq!(layout.mounts_at(&at), 0);
         until(|| stuck() == 0);
     });
 }

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use entry::Entry;
+pub(crate) use entry::{PathKey, path_key};
 use unmount::Outcome;
 
 use crate::cleanup::{asked, skip};

@@ -172,7 +172,7 @@ fn unmount_patiently(at: Place<'_>, how: Unmount) -> Sys<()> {
             Err(sys::EBUSY) if how == Unmount::Plainly => {}
             answer => return answer,
         }
-        log!(DEBUG, target = at.bytes(), "Unmounting %s again, it is busy", at.bytes());
+        log!(TRACE, target = at.bytes(), "Unmounting %s again, it is busy", at.bytes());
         std::thread::sleep(Duration::from_millis(pause));
     }
     unmount()

@@ -37,10 +37,13 @@ use std::path::Path;
 
 pub use at::mount_at;
 pub use perform::{Command, Failure, Outcome};
-pub use unmount::{perform as unmount_reporting, unmount};
+pub use unmount::{
+    perform as unmount_reporting, perform_with_force as unmount_with_force_reporting, unmount,
+};
 
 use crate::error::Result;
 use crate::internal::paths::bytes_of;
+use crate::log;
 
 /// What mount-utils' `Interface` passes to mount(8): a source, a target, a type of file system and options.
 /// [`Mount::mount`] does it by system calls.
@@ -71,6 +74,8 @@ pub struct Mount {
     options: Vec<Vec<u8>>,
     sensitive: Vec<Vec<u8>>,
     flags: Vec<Vec<u8>>,
+    /// What is logged; see [`log_as`](Mount::log_as).
+    lines: Vec<Vec<u8>>,
 }
 
 fn bytes(text: impl AsRef<OsStr>) -> Vec<u8> {
@@ -129,6 +134,14 @@ impl Mount {
         perform::perform(self).into_result("mount", &self.target)
     }
 
+    /// Sets the lines that mount-utils logs for its commands, one for each. The first is logged before anything is
+    /// done, and unless only mount(8) can do this.
+    #[doc(hidden)]
+    pub fn log_as(mut self, lines: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.lines = lines.into_iter().map(bytes).collect();
+        self
+    }
+
     /// Mounts, and reports what mount-utils would have seen.
     #[doc(hidden)]
     pub fn perform(&self) -> Outcome {
@@ -139,6 +152,18 @@ impl Mount {
     fn list(&self) -> Vec<u8> {
         let all: Vec<&[u8]> = self.options.iter().chain(&self.sensitive).map(|o| &o[..]).collect();
         all.join(&b',')
+    }
+
+    /// Logs what is about to be done: in mount-utils' words, if the caller has them.
+    fn log(&self, command: Command) {
+        let target = &self.target;
+        match (self.lines.get(usize::from(command == Command::Remount)), command) {
+            (Some(line), _) => log!(DEBUG, target = target, "%s", line),
+            (None, Command::First) => {
+                log!(DEBUG, target = target, "Mounting %q at %s", self.source, target);
+            }
+            (None, _) => {}
+        }
     }
 
     /// Reports whether an option is given, as one of its own.

@@ -7,7 +7,7 @@ pub struct Operation(());
 
 /// The version of this boundary. A caller passes it in rsp_options, and any other number is refused. A
 /// caller can compare it with rsp_abi_version() to see whether the header and the library fit.
-pub const RSP_ABI_VERSION: u32 = 3;
+pub const RSP_ABI_VERSION: u32 = 4;
 
 /// rsp_options.profile: behave as kubernetes v1.29 … v1.36.
 pub const RSP_PROFILE_V129: u32 = 0;

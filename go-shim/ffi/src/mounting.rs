@@ -4,9 +4,12 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
 use subpath_mountinfo::internal::paths::path_of;
-use subpath_mountinfo::internal::{Command, Failure, Outcome, unmount_reporting};
+use subpath_mountinfo::internal::{
+    Command, Failure, Outcome, unmount_reporting, unmount_with_force_reporting,
+};
 use subpath_mountinfo::{Error, Mount, MountPoint, MountRecord};
 
 use crate::abi::{self, Options, Step};
@@ -16,8 +19,10 @@ use crate::mounts::Packed;
 use crate::reply::Reply;
 
 /// Mounts as mount-utils' MountSensitiveWithoutSystemdWithMountFlags, without mount(8). Arguments:
-/// source, target, file system type, options, sensitive options, mount flags. The last three are lists:
-/// the strings of each are packed as arguments are, and that is one argument.
+/// source, target, file system type, options, sensitive options, mount flags, log lines. The last four are
+/// lists: the strings of each are packed as arguments are, and that is one argument. The log lines are those
+/// of mount-utils' commands, one for each. Each is logged at V(4), the first before anything is done, and none
+/// if only mount(8) can do this.
 ///
 /// RSP_DONE: rsp_step.number is RSP_MOUNT_DONE; or RSP_MOUNT_FORWARD where only mount(8) can do this:
 /// nothing was done, the result is the reason, and the caller goes on with mount-utils' own Mounter.
@@ -37,7 +42,7 @@ pub unsafe extern "C" fn rsp_mount(
     step: *mut Step,
 ) -> u32 {
     let doing = "mounting";
-    export!(doing, options, args, args_len, step, |call, [source, target, fs_type, o, s, f]| {
+    export!(doing, options, args, args_len, step, |call, [source, target, fs_type, o, s, f, l]| {
         let mut mount = Mount::new(name(source), path_of(target)).fs_type(name(fs_type));
         for option in memory::unpack_list(o)? {
             mount = mount.option(name(option));
@@ -48,13 +53,13 @@ pub unsafe extern "C" fn rsp_mount(
         for flag in memory::unpack_list(f)? {
             mount = mount.mount_flag(name(flag));
         }
+        let mount = mount.log_as(memory::unpack_list(l)?.into_iter().map(name));
         ended(Ok(reply("mount", target, mount.perform())))
     })
 }
 
 /// Unmounts as mount-utils' Unmount, without umount(8). Argument: the target. The outcome is that of
-/// rsp_mount() with RSP_MOUNT_FAILED_FIRST alone. If nothing is mounted there it is RSP_MOUNT_DONE, and the
-/// result is "not mounted".
+/// rsp_mount() with RSP_MOUNT_FAILED_FIRST alone. If nothing is mounted there it is RSP_MOUNT_DONE.
 ///
 /// # Safety
 /// See the top of the header.
@@ -66,12 +71,27 @@ pub unsafe extern "C" fn rsp_unmount(
     step: *mut Step,
 ) -> u32 {
     export!("unmounting", options, args, args_len, step, |call, [target]| {
-        let (outcome, not_mounted) = unmount_reporting(target);
-        let mut reply = reply("umount", target, outcome);
-        if not_mounted {
-            reply.bytes = b"not mounted".to_vec();
-        }
-        ended(Ok(reply))
+        ended(Ok(reply("umount", target, unmount_reporting(target))))
+    })
+}
+
+/// Unmounts as mount-utils' UnmountWithForce, without umount(8): as rsp_unmount(), and if that takes longer
+/// than `timeout` nanoseconds, and 100 ms at least, with MNT_FORCE. Argument: the target. The call returns
+/// after four times that time at the latest.
+///
+/// # Safety
+/// See the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsp_unmount_with_force(
+    options: *const Options,
+    args: *const u8,
+    args_len: usize,
+    timeout: u64,
+    step: *mut Step,
+) -> u32 {
+    export!("unmounting", options, args, args_len, step, |call, [target]| {
+        let timeout = Duration::from_nanos(timeout);
+        ended(Ok(reply("umount", target, unmount_with_force_reporting(target, timeout))))
     })
 }
 

@@ -203,11 +203,11 @@ fn call(script: &mut Script<'_>, waiting: &mut Vec<Waiting>) {
         log_handle: 77,
     };
     let options = if script.number() < 250 { &raw const options } else { ptr::null() };
-    let export = script.number() % 19;
+    let export = script.number() % 20;
     let packed = script.packed(match export {
         0 | 1 => 5,
         2..=6 | 15 => 2,
-        18 => 6,
+        19 => 7,
         _ => 1,
     });
     let (args, len) = passed(script, &packed);
@@ -241,6 +241,7 @@ fn call(script: &mut Script<'_>, waiting: &mut Vec<Waiting>) {
             15 => rsp_search_mount_points(options, args, len, to),
             16 => rsp_mount_at(options, args, len, to),
             17 => rsp_unmount(options, args, len, to),
+            18 => rsp_unmount_with_force(options, args, len, wide, to),
             _ => rsp_mount(options, args, len, to),
         }
     };

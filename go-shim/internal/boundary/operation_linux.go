@@ -40,6 +40,7 @@ const (
 	MountAt
 	Mount
 	Unmount
+	UnmountWithForce
 	OpenBeneath
 	MakeDirResolved
 	ExistingPrefix
@@ -47,7 +48,7 @@ const (
 	PrepareSubpathTarget
 )
 
-// The outcomes of Mount and Unmount, in Result.Number.
+// The outcomes of Mount, Unmount and UnmountWithForce, in Result.Number.
 const (
 	// MountDone is success, and with an error a wrong call.
 	MountDone = C.RSP_MOUNT_DONE
@@ -112,6 +113,8 @@ func (f *frame) begin(number int64) C.uint32_t {
 		return C.rsp_mount(&f.options, f.argsAt(), f.argsLen(), &f.step)
 	case Unmount:
 		return C.rsp_unmount(&f.options, f.argsAt(), f.argsLen(), &f.step)
+	case UnmountWithForce:
+		return C.rsp_unmount_with_force(&f.options, f.argsAt(), f.argsLen(), C.uint64_t(number), &f.step)
 	case OpenBeneath:
 		return C.rsp_open_beneath(&f.options, f.argsAt(), f.argsLen(), &f.step)
 	case MakeDirResolved:
@@ -186,7 +189,8 @@ func borrowFrame(settings Settings, operation Operation) *frame {
 		f.options.mounter = C.RSP_MOUNTER_KERNEL
 	}
 	f.options.profile = C.uint32_t(settings.Profile)
-	f.options.verbosity = C.int32_t(verbosity())
+	f.printer.file = logFileOf(operation)
+	f.options.verbosity = C.int32_t(f.printer.file.verbosity())
 	return f
 }
 

@@ -28,7 +28,7 @@
 
 // The version of this boundary. A caller passes it in rsp_options, and any other number is refused. A
 // caller can compare it with rsp_abi_version() to see whether the header and the library fit.
-#define RSP_ABI_VERSION 3
+#define RSP_ABI_VERSION 4
 
 // rsp_options.profile: behave as kubernetes v1.29 … v1.36.
 #define RSP_PROFILE_V129 0
@@ -406,8 +406,10 @@ uint32_t rsp_cleanup_mount_with_force(const struct rsp_options *options,
                                       struct rsp_step *step);
 
 // Mounts as mount-utils' MountSensitiveWithoutSystemdWithMountFlags, without mount(8). Arguments:
-// source, target, file system type, options, sensitive options, mount flags. The last three are lists:
-// the strings of each are packed as arguments are, and that is one argument.
+// source, target, file system type, options, sensitive options, mount flags, log lines. The last four are
+// lists: the strings of each are packed as arguments are, and that is one argument. The log lines are those
+// of mount-utils' commands, one for each. Each is logged at V(4), the first before anything is done, and none
+// if only mount(8) can do this.
 //
 // RSP_DONE: rsp_step.number is RSP_MOUNT_DONE; or RSP_MOUNT_FORWARD where only mount(8) can do this:
 // nothing was done, the result is the reason, and the caller goes on with mount-utils' own Mounter.
@@ -422,12 +424,20 @@ uint32_t rsp_mount(const struct rsp_options *options,
                    struct rsp_step *step);
 
 // Unmounts as mount-utils' Unmount, without umount(8). Argument: the target. The outcome is that of
-// rsp_mount() with RSP_MOUNT_FAILED_FIRST alone. If nothing is mounted there it is RSP_MOUNT_DONE, and the
-// result is "not mounted".
+// rsp_mount() with RSP_MOUNT_FAILED_FIRST alone. If nothing is mounted there it is RSP_MOUNT_DONE.
 uint32_t rsp_unmount(const struct rsp_options *options,
                      const uint8_t *args,
                      size_t args_len,
                      struct rsp_step *step);
+
+// Unmounts as mount-utils' UnmountWithForce, without umount(8): as rsp_unmount(), and if that takes longer
+// than `timeout` nanoseconds, and 100 ms at least, with MNT_FORCE. Argument: the target. The call returns
+// after four times that time at the latest.
+uint32_t rsp_unmount_with_force(const struct rsp_options *options,
+                                const uint8_t *args,
+                                size_t args_len,
+                                uint64_t timeout,
+                                struct rsp_step *step);
 
 // Finds the mount whose root is at a path, the topmost of a stack, in constant time where the kernel is
 // new enough. It follows symlinks. Argument: the path. rsp_step.number is 1, or 0 if nothing is mounted

@@ -11,7 +11,7 @@ import "fmt"
 
 // "make build" writes the library and, beside it, a Go file that declares this name. When the library
 // is missing or has another version of the boundary, the compiler reports the name as undefined.
-const _ = run_make_build_to_get_a_library_for_version_3
+const _ = run_make_build_to_get_a_library_for_version_4
 
 // Problem is nil, or the error that every operation returns because the library linked into the program
 // does not fit these files. The program keeps running, so that a kubelet still serves pods without sub

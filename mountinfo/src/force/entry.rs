@@ -37,7 +37,7 @@ pub(super) struct EntryId {
 
 /// A path and all that its meaning depends on: where it starts, the user who looks it up, and the descriptor
 /// table in which it is opened.
-type PathKey = (Vec<u8>, PathOrigin, u32, Option<i32>);
+pub(crate) type PathKey = (Vec<u8>, PathOrigin, u32, Option<i32>);
 
 static FINDING: Workers<PathKey, Sys<Entry>> = Workers::new();
 static LOOKING: Workers<EntryId, Sys<Option<MountId>>> = Workers::new();
@@ -70,7 +70,7 @@ pub(super) fn find_at(at: Place<'_>, timeout: Duration) -> Result<Sys<Entry>> {
     Ok(entry.look_again(at.bytes(), timeout)?.map(|()| entry))
 }
 
-fn path_key(path: &[u8]) -> Sys<PathKey> {
+pub(crate) fn path_key(path: &[u8]) -> Sys<PathKey> {
     Ok((path.to_vec(), sys::path_origin(path)?, sys::fs_user(), sys::own_table()?))
 }
 

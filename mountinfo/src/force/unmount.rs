@@ -265,7 +265,7 @@ impl Target {
                 Err(sys::EBUSY) if deadline.is_none_or(|until| until.left() > 2 * pause) => {}
                 answer => return answer,
             }
-            log!(DEBUG, target = self.path, "Unmounting %s again, it is busy", self.path);
+            log!(TRACE, target = self.path, "Unmounting %s again, it is busy", self.path);
             std::thread::sleep(pause);
             caller.is_there()?;
         }

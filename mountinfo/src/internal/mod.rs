@@ -15,5 +15,7 @@ pub use crate::cleanup::native::clean_up as clean_up_natively;
 pub use crate::cleanup::skip as skip_clean_up;
 pub use crate::error::{Foreign, GoError};
 pub use crate::kernel::MOST_LAYERS;
-pub use crate::mount::{Command, Failure, Outcome, option_flags, unmount_reporting};
+pub use crate::mount::{
+    Command, Failure, Outcome, option_flags, unmount_reporting, unmount_with_force_reporting,
+};
 pub use crate::utab::ByProgram;

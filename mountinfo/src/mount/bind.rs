@@ -10,7 +10,7 @@ use super::at::basics_of;
 use super::attributes;
 use super::create::{detach, mount_and_open};
 use super::names::{self, Target};
-use super::perform::{Command, Stop, propagate};
+use super::perform::{Command, Stop, begin, propagate};
 use super::plan::Plan;
 use crate::features::Features;
 use crate::internal::sys::mounting::{self, AttributeChange};
@@ -21,9 +21,10 @@ use crate::internal::sys::{self, RawErrno, Sys};
 /// mount-utils binds, asks the source's file system by statfs(2) for its flags, and remounts with these flags and
 /// the options, so that `rw` never undoes `ro`. Here the mount has the same attributes from the beginning, and
 /// also those that statfs(2) does not tell it about, such as `nosymfollow`.
-pub(super) fn bind(mount: &Mount, plan: &Plan<'_>, target: &Target<'_>) -> Result<(), Stop> {
+pub(super) fn bind(mount: &Mount, plan: &Plan<'_>) -> Result<(), Stop> {
+    names::check_not_noted(&mount.target)?;
+    let target = begin(mount)?;
     let source = Target::open(&mount.source)?;
-    names::check_not_noted(target)?;
     let told = mounting::statfs_flags(&source.file).map_err(of(Command::Statfs))?;
     let current = attributes::of_statfs(told);
     let times = told & (libc::MS_NOATIME | libc::MS_NODIRATIME);
@@ -37,14 +38,10 @@ pub(super) fn bind(mount: &Mount, plan: &Plan<'_>, target: &Target<'_>) -> Resul
 
 /// Makes a bind mount as one mount(8) does, which does not ask the source's file system. Of what is mounted below
 /// the source, no attributes are changed.
-pub(super) fn bind_at_once(
-    mount: &Mount,
-    plan: &Plan<'_>,
-    recursive: bool,
-    target: &Target<'_>,
-) -> Result<(), Stop> {
+pub(super) fn bind_at_once(mount: &Mount, plan: &Plan<'_>, recursive: bool) -> Result<(), Stop> {
+    names::check_not_noted(&mount.target)?;
+    let target = begin(mount)?;
     let source = Target::open(&mount.source)?;
-    names::check_not_noted(target)?;
     let change = attributes::change_by(plan.set);
     let later = Command::First;
     Bind { source, target, plan, recursive, change, current: None, later }.make()
@@ -52,7 +49,7 @@ pub(super) fn bind_at_once(
 
 struct Bind<'a> {
     source: Target<'a>,
-    target: &'a Target<'a>,
+    target: Target<'a>,
     plan: &'a Plan<'a>,
     recursive: bool,
     /// What differs from the source's mount.
@@ -102,7 +99,7 @@ impl Bind<'_> {
         let path = |file: &OwnedFd| sys::proc_path_of(file.as_fd(), None);
         let recursive = if self.recursive { libc::MS_REC } else { 0 };
         let (source, target) = (path(&self.source.file), path(&self.target.file));
-        let mounted = mount_and_open(self.target, || {
+        let mounted = mount_and_open(&self.target, || {
             mounting::mount(&source, &target, b"", libc::MS_BIND | recursive, b"")
         })?;
         if self.change != AttributeChange::default() {

@@ -8,7 +8,7 @@ use nix::libc;
 use super::attributes;
 use super::names::{self, Target};
 use super::options::MS_RDONLY;
-use super::perform::{Command, Stop, propagate};
+use super::perform::{Command, Stop, begin, propagate};
 use super::plan::{OF_FILE_SYSTEM, Plan};
 use super::types::Needs;
 use super::{Mount, message};
@@ -33,16 +33,12 @@ struct New<'a> {
 
 /// Mounts a file system. A source that is write-protected, or mounted read-only elsewhere, is mounted read-only,
 /// with a warning, as libmount does it.
-pub(super) fn create(
-    mount: &Mount,
-    plan: &mut Plan<'_>,
-    needs: Needs,
-    target: &Target<'_>,
-) -> Result<(), Stop> {
+pub(super) fn create(mount: &Mount, plan: &mut Plan<'_>, needs: Needs) -> Result<(), Stop> {
     let source = match needs {
         Needs::Device => names::block_device(&mount.source, plan.as_is)?,
         Needs::Nothing | Needs::NothingShared => mount.source.clone(),
     };
+    let target = &begin(mount)?;
     let new = |plan: &Plan<'_>| {
         New { fs_type: &mount.fs_type, source: &source, plan, needs, target }.mount()
     };

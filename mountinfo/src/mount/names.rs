@@ -66,8 +66,8 @@ pub(super) fn check_helper(mount: &Mount, plan: &Plan<'_>) -> Result<(), Stop> {
 }
 
 /// Refuses a mount that mount(8) keeps an entry for in its own table.
-pub(super) fn check_not_noted(target: &Target<'_>) -> Result<(), Stop> {
-    match UtabTarget::find(target.path) {
+pub(super) fn check_not_noted(path: &[u8]) -> Result<(), Stop> {
+    match UtabTarget::find(path) {
         Ok(None) => Ok(()),
         // What cannot be read is left to mount(8) as well.
         Ok(Some(_)) | Err(_) => Err(Stop::NotUnderstood("mount(8) has an entry for it".into())),

@@ -6,7 +6,7 @@ use super::options::Reason;
 use super::plan::{Action, Plan, plan};
 use super::{Mount, bind, create, remount};
 use crate::error::{Error, ErrorKind, Result};
-use crate::internal::sys::{self, RawErrno, mounting};
+use crate::internal::sys::{self, RawErrno, Sys, mounting};
 use crate::text;
 
 /// What came of a call.
@@ -92,7 +92,13 @@ pub(super) fn perform(mount: &Mount) -> Outcome {
         Ok(plan) => plan,
         Err(why) => return Outcome::NotUnderstood(why),
     };
-    let (command, errno, kernel) = match run(mount, &mut plan) {
+    let outcome = run(mount, &mut plan);
+    if plan.action == Action::Bind
+        && matches!(outcome, Ok(()) | Err(Stop::Failed { command: Command::Remount, .. }))
+    {
+        mount.log(Command::Remount);
+    }
+    let (command, errno, kernel) = match outcome {
         Ok(()) => return Outcome::Done,
         Err(Stop::NotUnderstood(why)) => return Outcome::NotUnderstood(why),
         Err(Stop::Failed { command, errno, kernel }) => (command, errno, kernel),
@@ -115,15 +121,20 @@ fn run(mount: &Mount, plan: &mut Plan<'_>) -> Result<(), Stop> {
         return Err(Stop::NotUnderstood("/proc is not mounted".into()));
     }
     names::check_helper(mount, plan)?;
-    let target = Target::open(&mount.target)?;
     match plan.action {
-        Action::Create(needs) => create::create(mount, plan, needs, &target),
-        Action::Bind => bind::bind(mount, plan, &target),
-        Action::BindAtOnce { recursive } => bind::bind_at_once(mount, plan, recursive, &target),
-        Action::Remount { mount_only } => remount::remount(mount, plan, mount_only, &target),
-        Action::Move => move_mount(mount, &target),
-        Action::Propagation => Ok(propagate(&target.file, &plan.propagation)?),
+        Action::Create(needs) => create::create(mount, plan, needs),
+        Action::Bind => bind::bind(mount, plan),
+        Action::BindAtOnce { recursive } => bind::bind_at_once(mount, plan, recursive),
+        Action::Remount { mount_only } => remount::remount(mount, plan, mount_only),
+        Action::Move => move_mount(mount),
+        Action::Propagation => Ok(propagate(&begin(mount)?.file, &plan.propagation)?),
     }
+}
+
+/// Begins a call that can be done: logs it, and opens the target, which may hang.
+pub(super) fn begin(mount: &Mount) -> Sys<Target<'_>> {
+    mount.log(Command::First);
+    Target::open(&mount.target)
 }
 
 /// Changes the propagation of a mount, one change after the other.
@@ -131,9 +142,10 @@ pub(super) fn propagate(mount: &std::os::fd::OwnedFd, changes: &[u64]) -> Result
     changes.iter().try_for_each(|&change| mounting::mount_flags(mount, change))
 }
 
-fn move_mount(mount: &Mount, target: &Target) -> Result<(), Stop> {
+fn move_mount(mount: &Mount) -> Result<(), Stop> {
+    names::check_not_noted(&mount.source)?;
+    let target = begin(mount)?;
     let source = Target::open(&mount.source)?;
-    names::check_not_noted(&source)?;
     match mounting::move_mount(&source.file, &target.file) {
         Err(errno) if sys::means_absent(errno) => {
             Ok(mounting::move_by_mount(&source.file, &target.file)?)

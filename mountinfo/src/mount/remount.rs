@@ -1,12 +1,15 @@
 //! Changes what is mounted: the attributes of a mount by mount_setattr(2), the options of its file system by
 //! fspick(2). What no option names is kept.
 
+use std::os::fd::OwnedFd;
+
 use nix::libc;
 
 use super::Mount;
 use super::at::basics_of;
 use super::attributes::{self, OF_MOUNT};
 use super::create::set_data;
+use super::described::Basics;
 use super::message;
 use super::names::{self, Target};
 use super::perform::{Command, Stop, propagate};
@@ -16,60 +19,83 @@ use crate::features::Features;
 use crate::internal::sys::{self, Sys, mounting};
 
 /// Remounts what is mounted at the target.
-pub(super) fn remount(
-    mount: &Mount,
-    plan: &Plan<'_>,
-    mount_only: bool,
-    target: &Target<'_>,
-) -> Result<(), Stop> {
-    names::check_not_noted(target)?;
-    if mount.source.is_empty() {
-        names::check_not_in_fstab(target)?;
+pub(super) fn remount(mount: &Mount, plan: &Plan<'_>, mount_only: bool) -> Result<(), Stop> {
+    let looked = look(mount, plan, mount_only);
+    if !matches!(looked, Err(Stop::NotUnderstood(_))) {
+        mount.log(Command::First);
     }
-    let basics = match basics_of(&target.file) {
+    let Looked { target, attributes, context } = looked?;
+    if let Some(context) = context {
+        reconfigure(plan, &context)?;
+    }
+    change_attributes(plan, &target, attributes)?;
+    Ok(propagate(&target.file, &plan.propagation)?)
+}
+
+/// What is known before anything is changed.
+struct Looked<'p> {
+    target: Target<'p>,
+    /// The attributes of the mount.
+    attributes: u64,
+    /// The context in which the file system is reconfigured, if anything of it changes.
+    context: Option<OwnedFd>,
+}
+
+fn look<'m>(mount: &'m Mount, plan: &Plan<'_>, mount_only: bool) -> Result<Looked<'m>, Stop> {
+    names::check_not_noted(&mount.target)?;
+    let target = Target::open(&mount.target)?;
+    if mount.source.is_empty() {
+        names::check_not_in_fstab(&target)?;
+    }
+    let Basics { attributes, fs_type } = match basics_of(&target.file) {
         Ok(Some(basics)) => basics,
         Ok(None) => return Err(sys::EINVAL.into()),
         Err(_) => return Err(Stop::NotUnderstood("the mount cannot be looked at".into())),
     };
-    let fs_type = &basics.fs_type;
-    if types::needs_of(fs_type).is_none() || types::has_helper("mount", fs_type) {
+    if types::needs_of(&fs_type).is_none() || types::has_helper("mount", &fs_type) {
         return Err(Stop::NotUnderstood("the type of file system is left to mount(8)".into()));
     }
-    if !mount_only {
-        reconfigure(plan, target, fs_type)?;
-    }
-    change_attributes(plan, target, basics.attributes)?;
-    Ok(propagate(&target.file, &plan.propagation)?)
+    let is_reconfigured =
+        !mount_only && (!plan.data.is_empty() || changed_flags(plan).next().is_some());
+    let context = is_reconfigured.then(|| pick(&target, &fs_type)).transpose()?;
+    Ok(Looked { target, attributes, context })
 }
 
-/// Changes the flags and options of the file system, if any is named.
-fn reconfigure(plan: &Plan<'_>, target: &Target<'_>, fs_type: &[u8]) -> Result<(), Stop> {
+/// The flags of the file system that words name.
+fn changed_flags(plan: &Plan<'_>) -> impl Iterator<Item = (u64, &'static [u8], &'static [u8])> {
     let named = plan.set | plan.cleared;
-    let flags = OF_FILE_SYSTEM.iter().filter(|(flag, ..)| named & flag != 0);
-    if plan.data.is_empty() && flags.clone().next().is_none() {
-        return Ok(());
-    }
+    OF_FILE_SYSTEM.into_iter().filter(move |(flag, ..)| named & flag != 0)
+}
+
+/// Opens a context for the file system of a mount.
+fn pick(target: &Target<'_>, fs_type: &[u8]) -> Result<OwnedFd, Stop> {
     if matches!(fs_type, b"devpts" | b"debugfs" | b"tracefs") {
         // On most kernels they set every option that is not named to its default.
         return Err(Stop::NotUnderstood("a remount may reset options that are not named".into()));
     }
-    let refused = || Stop::NotUnderstood("fspick(2) is missing or refused".into());
-    if !Features::get().fsopen {
-        return Err(refused());
-    }
-    let context = match mounting::fspick(&target.file) {
-        Err(errno) if sys::means_absent(errno) => return Err(refused()),
-        answer => answer?,
+    let picked = match Features::get().fsopen {
+        true => mounting::fspick(&target.file),
+        false => Err(sys::ENOSYS),
     };
-    let configure = || -> Sys<()> {
-        for &(flag, set, clear) in flags {
-            mounting::fsconfig_flag(&context, if plan.set & flag != 0 { set } else { clear })?;
+    match picked {
+        Err(errno) if sys::means_absent(errno) => {
+            Err(Stop::NotUnderstood("fspick(2) is missing or refused".into()))
         }
-        set_data(&context, plan)?;
-        mounting::fsconfig_reconfigure(&context)
+        answer => Ok(answer?),
+    }
+}
+
+/// Changes the flags and options of the file system.
+fn reconfigure(plan: &Plan<'_>, context: &OwnedFd) -> Result<(), Stop> {
+    let configure = || -> Sys<()> {
+        for (flag, set, clear) in changed_flags(plan) {
+            mounting::fsconfig_flag(context, if plan.set & flag != 0 { set } else { clear })?;
+        }
+        set_data(context, plan)?;
+        mounting::fsconfig_reconfigure(context)
     };
     configure().map_err(|errno| {
-        let kernel = message::of_context(&context);
+        let kernel = message::of_context(context);
         Stop::Failed { command: Command::First, errno, kernel }
     })
 }

@@ -1,20 +1,24 @@
 //! Unmounting as umount(8) does it, as far as it needs only the kernel.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::at::basics_at;
 use super::described::Basics;
-use super::perform::{Command, Failure, Outcome, Stop};
+use super::options::Reason;
+use super::perform::{Command, Failure, Outcome};
 use super::{message, types};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::force::{ForceMounter, PathKey, SHORTEST_TIMEOUT, path_key};
 use crate::internal::go_path;
 use crate::internal::paths::bytes_of;
-use crate::internal::sys::{self, Kind, RawErrno, Unmount, mounting};
-use crate::kernel::unmount_once;
+use crate::internal::sys::{self, Kind, RawErrno, Sys, Unmount, mounting};
+use crate::internal::worker::{Unanswered, Workers};
+use crate::kernel::{KernelMounter, unmount_once};
 use crate::mounter::Place;
 use crate::table::MountTable;
-use crate::text;
 use crate::utab::UtabTarget;
+use crate::{log, text};
 
 /// Unmounts the topmost mount at a path, as mount-utils' `Unmount` does. If nothing is mounted there, it does
 /// nothing. Symlinks are followed.
@@ -33,31 +37,100 @@ use crate::utab::UtabTarget;
 /// ```
 pub fn unmount(target: impl AsRef<Path>) -> Result<()> {
     let target = bytes_of(&target);
-    perform(target).0.into_result("umount", target)
+    perform(target).into_result("umount", target)
 }
 
-/// Unmounts, and reports what mount-utils would have seen, and whether umount(8) would have printed that nothing
-/// is mounted there, which mount-utils ignores.
-pub fn perform(target: &[u8]) -> (Outcome, bool) {
-    let outcome = match run(target) {
-        Ok(was_mounted) => return (Outcome::Done, !was_mounted),
-        Err(Stop::NotUnderstood(why)) => Outcome::NotUnderstood(why),
-        Err(Stop::Failed { errno, .. }) => {
-            let output = text!("umount: %s: %s.\n", target, sentence(errno));
+/// Unmounts, and reports what mount-utils would have seen.
+pub fn perform(target: &[u8]) -> Outcome {
+    carry_out(target, decide(target), |path| match unmount_once(path, Unmount::Plainly) {
+        Ok(true) => Ok(true),
+        // It was a mount a moment ago: it is locked, unless somebody else has unmounted it.
+        Ok(false) => match basics_at(path.bytes()) {
+            Ok(None) => Ok(false),
+            _ => Err(Error::at_path("unmount", path.bytes(), sys::EINVAL)),
+        },
+        Err(error) => Err(error),
+    })
+}
+
+/// Like [`perform`], but by force if it takes longer than the timeout, as
+/// [`unmount_with_force`](ForceMounter::unmount_with_force) does.
+pub fn perform_with_force(target: &[u8], timeout: Duration) -> Outcome {
+    let decision = path_key(target).and_then(|key| {
+        let (path, timeout) = (target.to_vec(), timeout.max(SHORTEST_TIMEOUT));
+        let decided = DECIDING.run_anew(&key, timeout, move |_| decide(&path));
+        decided.map_err(|unanswered| match unanswered {
+            Unanswered::NotStarted(errno) => errno,
+            _ => sys::ETIMEDOUT,
+        })
+    });
+    let decision = decision.unwrap_or_else(|errno| Decision::Answered(Err(errno)));
+    carry_out(target, decision, |path| {
+        KernelMounter.unmount_with_force(path, timeout).map(|()| true)
+    })
+}
+
+/// The decisions of unmounts by force, which are made on threads, because a path may lead through a server that hangs.
+static DECIDING: Workers<PathKey, Decision> = Workers::new();
+
+/// Who unmounts a target.
+#[derive(Clone)]
+enum Decision {
+    /// umount(8), for this reason.
+    Left(Reason),
+    /// umount2(2).
+    Unmount,
+    /// Nobody: nothing is mounted there, or it cannot be unmounted.
+    Answered(Sys<()>),
+}
+
+impl From<&'static str> for Decision {
+    fn from(why: &'static str) -> Self {
+        Decision::Left(why.into())
+    }
+}
+
+fn carry_out(
+    target: &[u8],
+    decision: Decision,
+    unmount: impl FnOnce(Place<'_>) -> Result<bool>,
+) -> Outcome {
+    if let Decision::Left(why) = decision {
+        return Outcome::NotUnderstood(why);
+    }
+    log!(DEBUG, target = target, "Unmounting %s", target);
+    let path = go_path::without_trailing_slashes(target);
+    let answer = match decision {
+        Decision::Answered(answer) => {
+            answer.map(|()| false).map_err(|errno| Error::at_path("unmount", path, errno))
+        }
+        _ => unmount(Place::at_bytes(path)),
+    };
+    match answer {
+        Ok(true) => Outcome::Done,
+        Ok(false) => {
+            log!(DEBUG, target = target, "ignoring 'not mounted' error for %s", target);
+            Outcome::Done
+        }
+        Err(error) => {
+            // An error without an errno tells of a thread that could not be started or waited for.
+            let errno = error.raw_os_error().unwrap_or(nix::libc::EIO);
+            let mut output = text!("umount: %s: %s.\n", target, sentence(errno));
+            let told = error.original_text();
+            if told != Error::of_call("unmount", path, errno).original_text() {
+                output.extend(text!("        %s\n", told));
+            }
             Outcome::Failed(Failure { command: Command::First, errno, output })
         }
-    };
-    (outcome, false)
+    }
 }
 
-/// Returns whether anything was mounted.
-fn run(target: &[u8]) -> Result<bool, Stop> {
-    let left = |why: &'static str| Err(Stop::NotUnderstood(why.into()));
+fn decide(target: &[u8]) -> Decision {
     if target.is_empty() || target.starts_with(b"-") || target.contains(&0) {
-        return left("the target is no path");
+        return "the target is no path".into();
     }
     if !mounting::is_root_user() {
-        return left("umount(8) restricts other users than root");
+        return "umount(8) restricts other users than root".into();
     }
     let path = go_path::without_trailing_slashes(target);
     let Ok(mounted) = basics_at(path) else { return unmounted_by_name(target, path) };
@@ -66,68 +139,55 @@ fn run(target: &[u8]) -> Result<bool, Stop> {
     if types::has_helper("umount", &fs_type)
         || (base != fs_type && types::has_helper("umount", base))
     {
-        return left("the type has a helper program");
+        return "the type has a helper program".into();
     }
     if !matches!(UtabTarget::find(path), Ok(None)) {
-        return left("mount(8) has an entry for it");
+        return "mount(8) has an entry for it".into();
     }
-    match unmount_once(Place::at_bytes(path), Unmount::Plainly) {
-        Ok(true) => Ok(true),
-        // It was a mount a moment ago: it is locked, unless somebody else has unmounted it.
-        Ok(false) => match basics_at(path) {
-            Ok(None) => Ok(false),
-            _ => Err(sys::EINVAL.into()),
-        },
-        Err(error) => match error.raw_os_error() {
-            Some(errno) => Err(errno.into()),
-            None => left("umount2(2) cannot be called"),
-        },
-    }
+    Decision::Unmount
 }
 
 /// What umount(8) does with a path at which nothing is mounted: nothing, unless it is what was mounted.
-fn not_mounted(target: &[u8], path: &[u8]) -> Result<bool, Stop> {
-    match sys::stat(path).map(|stat| stat.kind) {
-        Ok(Kind::Directory) => check_is_no_source(path)?,
-        Ok(Kind::File) => check_is_no_image(path)?,
-        _ => return Err(Stop::NotUnderstood("a device may be mounted elsewhere".into())),
-    }
+fn not_mounted(target: &[u8], path: &[u8]) -> Decision {
+    let why = match sys::stat(path).map(|stat| stat.kind) {
+        Ok(Kind::Directory) => is_source(path),
+        Ok(Kind::File) => is_image(path),
+        _ => Some("a device may be mounted elsewhere"),
+    };
     // Of a file that is mounted umount(8) ignores a slash at the end.
-    if sys::stat(target).is_err() { Err(sys::ENOTDIR.into()) } else { Ok(false) }
+    let answer = || sys::stat(target).map(drop).map_err(|_| sys::ENOTDIR);
+    why.map_or_else(|| Decision::Answered(answer()), Decision::from)
 }
 
 /// What umount(8) does with what is no path.
-fn unmounted_by_name(target: &[u8], path: &[u8]) -> Result<bool, Stop> {
+fn unmounted_by_name(target: &[u8], path: &[u8]) -> Decision {
     match sys::lstat(path) {
         Err(sys::ENOENT) if path.starts_with(b"/") && target == path => {
-            check_is_no_source(path)?;
-            Err(sys::ENOENT.into())
+            is_source(path).map_or(Decision::Answered(Err(sys::ENOENT)), Decision::from)
         }
-        _ => Err(Stop::NotUnderstood("the target cannot be looked at".into())),
+        _ => "the target cannot be looked at".into(),
     }
 }
 
-/// Refuses the name of a source, which umount(8) takes for the mount that has it.
-fn check_is_no_source(path: &[u8]) -> Result<(), Stop> {
-    check_sources(|source| source == path, "it is the name of a source")
+/// Why a path is left to umount(8), which takes the name of a source for the mount that has it.
+fn is_source(path: &[u8]) -> Option<&'static str> {
+    any_source(|source| source == path).then_some("it is the name of a source")
 }
 
-/// Refuses a file that may be mounted elsewhere, as umount(8) takes it for that mount: any file if there is a loop
-/// device, or a source that may be a path to it.
-fn check_is_no_image(path: &[u8]) -> Result<(), Stop> {
+/// Why a file is left to umount(8), which takes it for the mount whose image it is. That may be any file if there is
+/// a loop device, or a source that may be a path to it.
+fn is_image(path: &[u8]) -> Option<&'static str> {
     let may_be_file = |source: &[u8]| match source.strip_prefix(b"/dev/") {
         Some(device) => device.starts_with(b"loop") || device.starts_with(b"shm/"),
         None => source.starts_with(b"/") || source == path,
     };
-    check_sources(may_be_file, "an image may be mounted elsewhere")
+    any_source(may_be_file).then_some("an image may be mounted elsewhere")
 }
 
-fn check_sources(refused: impl Fn(&[u8]) -> bool, why: &'static str) -> Result<(), Stop> {
+/// Reports whether a mount has such a source. If the table cannot be read, one may have.
+fn any_source(wanted: impl Fn(&[u8]) -> bool) -> bool {
     let records = MountTable::current().and_then(|table| table.records());
-    match records {
-        Ok(records) if !records.iter().any(|record| refused(bytes_of(&record.source))) => Ok(()),
-        _ => Err(Stop::NotUnderstood(why.into())),
-    }
+    records.map_or(true, |records| records.iter().any(|record| wanted(bytes_of(&record.source))))
 }
 
 /// libmount's sentence for an errno of umount2(2) (`mnt_context_get_umount_excode`).

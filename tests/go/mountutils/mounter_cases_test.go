@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"k8s.io/mount-utils"
 )
@@ -68,26 +69,29 @@ func (b *builder) flagged(state, source, fstype, options string, flags ...string
 	}
 }
 
-// unmounts adds calls of Unmount.
+// unmounts adds calls of Unmount and UnmountWithForce.
 func (b *builder) unmounts(state string, targets ...string) {
 	for _, at := range targets {
 		b.add(state, "umount "+strings.TrimPrefix(at, stage), func(m mount.Interface) error { return m.Unmount(at) })
+		b.add(state, "umount by force "+strings.TrimPrefix(at, stage), func(m mount.Interface) error {
+			return m.(mount.MounterForceUnmounter).UnmountWithForce(at, time.Minute)
+		})
 	}
 }
 
-// allCases are all calls. device is a block device with ext4 on it, or nothing.
-func allCases(device string) []testCase {
+// allCases are all calls. devices are block devices by the type of file system that lies on each.
+func allCases(devices map[string]string) []testCase {
 	b := &builder{}
-	b.types(device)
+	b.types(devices)
 	b.binds()
 	b.remounts()
 	b.flags()
 	b.sensitive()
-	b.allUnmounts(device)
+	b.allUnmounts(devices["ext4"])
 	return b.cases
 }
 
-func (b *builder) types(device string) {
+func (b *builder) types(devices map[string]string) {
 	options := []string{
 		"", "ro", "rw", "size=1m", "mode=0700", "size=1m|mode=1777|nr_inodes=100", "nosuid|nodev|noexec", "nosymfollow",
 		"noatime", "relatime", "strictatime", "nodiratime", "lazytime", "nolazytime", "sync", "async", "dirsync", "defaults",
@@ -109,16 +113,24 @@ func (b *builder) types(device string) {
 		b.mounts("", source, target, "tmpfs", few...)
 	}
 	some := []string{"", "ro", "nosuid|nodev|noexec", "defaults", "size=1m", "relatime"}
-	for _, fstype := range []string{"ramfs", "proc", "sysfs", "mqueue", "devpts", "cgroup2", "bpf", "nosuchfs", "", "auto", "tmpfs,ramfs", "fuse.nothing", "notmpfs"} {
+	for _, fstype := range []string{"ramfs", "proc", "sysfs", "mqueue", "devpts", "cgroup2", "bpf", "hugetlbfs", "debugfs", "tracefs", "securityfs", "nosuchfs", "", "auto", "tmpfs,ramfs", "fuse.nothing", "notmpfs"} {
 		b.mounts("", "none", target, fstype, some...)
 	}
 	layers := fmt.Sprintf("lowerdir=%s/src|upperdir=%s/upper|workdir=%s/work", stage, stage, stage)
 	b.mounts("", "overlay", target, "overlay", layers, layers+"|ro", layers+"|nosuid", "lowerdir="+stage+"/src", "lowerdir="+stage+"/src:"+stage+"/vol|ro", "lowerdir=/missing", "")
 	b.mounts("", stage+"/file", target, "ext4", "", "ro")
 	b.mounts("", stage+"/missing", target, "ext4", "", "ro", "defaults")
-	if device != "" {
+	for _, fstype := range []string{"ext2", "ext3", "xfs"} {
+		if device := devices[fstype]; device != "" {
+			b.mounts("", device, target, fstype, "", "ro", "nosuid|noatime", "sync", "no_such_option")
+			b.mounts("tmpfs", device, target, fstype, "")
+		}
+	}
+	if device := devices["ext4"]; device != "" {
 		b.mounts("", device, target, "ext4", "", "ro", "defaults", "noatime|nodiratime", "data=ordered", "errors=continue|nosuid", "no_such_option", "discard", "ro|noload", "_netdev", "sync", "context=x")
-		b.mounts("", device, target, "xfs", "", "ro")
+		for _, fstype := range []string{"ext2", "ext3", "xfs"} {
+			b.mounts("", device, target, fstype, "", "ro")
+		}
 		b.mounts("", device, target, "", "", "ro")
 		b.mounts("tmpfs", device, target, "ext4", "", "ro")
 	}
