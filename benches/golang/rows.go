@@ -141,6 +141,7 @@ func rows(s *site, ws workers) ([]row, error) {
 			{name: "port", count: 300, run: looks(rustsubpath.IsMountPoint, point)},
 			{name: "bare", count: 300, run: w.batch("is-mount-point x " + point), ask: "is-mount-point x " + point},
 		}}, size == 100, "")
+		all = append(all, oneRecord(s, size))
 		if size == 1000 {
 			continue
 		}
@@ -163,6 +164,13 @@ func rows(s *site, ws workers) ([]row, error) {
 	for _, n := range []int{30, 100} {
 		add(w.compare(fmt.Sprint("pod-", n), fmt.Sprintf("a pod with %d sub paths, prepare all + clean", n), 1000, 1, 2,
 			func(i implementation) batch { return s.wholePod(i, newRealMounter, n) }, at("pod")+" "+fmt.Sprint(n)), true, "")
+	}
+	for _, m := range mountings {
+		r, err := w.mounting(s, m)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, r)
 	}
 	for _, d := range []struct {
 		levels, count int

@@ -3,10 +3,10 @@
 //! itself is opened below the volume without following links, as it is the purpose of it all.
 
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::{self, OFlag, OpenHow, ResolveFlag};
-use nix::mount::{MntFlags, umount2};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
@@ -157,12 +157,48 @@ pub fn make_dirs(root: &str, count: usize, levels: usize) -> Answer {
 }
 
 /// Removes `d`, `d/d`, `d/d/d`, … below a directory.
-fn remove_chain(base: &std::path::Path, levels: usize) -> std::io::Result<()> {
+fn remove_chain(base: &Path, levels: usize) -> std::io::Result<()> {
     for level in (1..=levels).rev() {
         let chain: PathBuf = std::iter::repeat_n("d", level).collect();
         unlinkat(fcntl::AT_FDCWD, &base.join(chain), UnlinkatFlags::RemoveDir)?;
     }
     Ok(())
+}
+
+const NOTHING: Option<&str> = None;
+
+pub fn mount_tmpfs(at: &Path) -> nix::Result<()> {
+    mount(Some("tmpfs"), at, Some("tmpfs"), MsFlags::empty(), Some("size=1m"))
+}
+
+pub fn bind_read_only(source: &str, at: &Path) -> nix::Result<()> {
+    let again = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+    mount(Some(source), at, NOTHING, MsFlags::MS_BIND, NOTHING)?;
+    mount(NOTHING, at, NOTHING, again, NOTHING)
+}
+
+pub fn mount_and_unmount(
+    at: &str,
+    count: usize,
+    mount: impl Fn(&Path) -> nix::Result<()>,
+) -> Answer {
+    let (at, mut watch) = (Path::new(at), Watch::new());
+    watch.time(|| {
+        (0..count).try_for_each(|_| {
+            mount(at)?;
+            umount2(at, MntFlags::empty())
+        })
+    })?;
+    Ok(watch.total)
+}
+
+pub fn remount(at: &str, count: usize) -> Answer {
+    let mut watch = Watch::new();
+    watch.time(|| {
+        (0..count)
+            .try_for_each(|_| mount(NOTHING, at, NOTHING, MsFlags::MS_REMOUNT, Some("size=50%")))
+    })?;
+    Ok(watch.total)
 }
 
 pub fn is_mount_point(path: &str, count: usize) -> Answer {

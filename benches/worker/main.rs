@@ -113,6 +113,11 @@ fn perform(name: &str, count: usize, root: &str, rest: &[&str]) -> Answer {
         ("mkdir", [levels]) => floor::make_dirs(root, count, levels.parse()?),
         ("clean", [n]) => clean(floor::Bare::new(root, "floor", "dir")?, count, n.parse()?),
         ("pod", [n]) => cycle(floor::Bare::new(root, "floor", "dir")?, count, n.parse()?),
+        ("mounting-tmpfs", [_]) => floor::mount_and_unmount(root, count, floor::mount_tmpfs),
+        ("mounting-bind", [source]) => {
+            floor::mount_and_unmount(root, count, |at| floor::bind_read_only(source, at))
+        }
+        ("mounting-remount", [_]) => floor::remount(root, count),
         ("is-mount-point", [path]) => floor::is_mount_point(path, count),
         ("port-cycle", [source]) => cycle(port::Port::new(root, source)?, count, 1),
         ("port-mounted", []) => mounted(port::Port::new(root, "dir")?, count, |pod| pod.prepare(1)),
