@@ -28,8 +28,8 @@ pub(crate) const UTAB: &str = "/run/mount/utab";
 pub(crate) struct UtabTarget(Vec<Vec<u8>>);
 
 impl UtabTarget {
-    /// Returns the mount point at a path if it has an entry. On most machines there is no such file, which
-    /// takes one open(2) to find out.
+    /// Returns the mount point at a path if it has an entry. On most machines there is no such file, or an empty one,
+    /// which takes one system call to find out.
     ///
     /// # Errors
     /// The errno of reading the file. It is no error if the file does not exist.
@@ -90,7 +90,12 @@ impl UtabTarget {
 }
 
 fn read() -> Sys<Vec<u8>> {
-    match std::fs::read(UTAB) {
+    // One call where no mount has an entry.
+    let text = std::fs::metadata(UTAB).and_then(|file| match file.len() {
+        0 => Ok(Vec::new()),
+        _ => std::fs::read(UTAB),
+    });
+    match text {
         Ok(text) => Ok(text),
         Err(error) => absent_or(error.raw_os_error().unwrap_or(sys::EINVAL)).map(|()| Vec::new()),
     }

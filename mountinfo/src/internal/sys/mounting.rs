@@ -150,7 +150,7 @@ pub fn is_block_device(file: impl AsFd) -> Sys<bool> {
 
 /// Reports whether mount(8) takes this process for root's.
 pub fn is_root_user() -> bool {
-    nix::unistd::getuid().is_root() && nix::unistd::geteuid().is_root()
+    nix::unistd::getresuid().is_ok_and(|user| user.real.is_root() && user.effective.is_root())
 }
 
 /// mount(2). An empty source, type or data is passed as NULL.
