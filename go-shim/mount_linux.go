@@ -150,7 +150,7 @@ func (m *mounter) Unmount(target string) error {
 
 // UnmountWithForce unmounts the target in bounded time. If that takes longer than the timeout, or fails with
 // EBUSY while the server of the mount does not answer, it is repeated with MNT_FORCE. That aborts requests
-// to the server and may lose data, and is logged as a warning. It takes four times the timeout at most, and
+// to the server and may lose data, and is logged as a warning. It takes six times the timeout at most, and
 // then fails with ETIMEDOUT. A timeout below 100 ms counts as 100 ms.
 //
 // What only umount(8) can unmount is unmounted by it, and by umount -f after the timeout, which may hang.

@@ -305,6 +305,7 @@ func TestWhatHangsIsInTheLog(t *testing.T) {
 	s.fuse(t, "hung", false)
 	testutil.Must(t, os.Mkdir(s.path("source"), 0o755))
 	m, at := NewMounter(""), s.path("hung")+"/target"
+	var waiting []chan error
 	for want, call := range map[string]func() error{
 		"Mounting cmd (mount) with arguments (-t tmpfs -o ro mem " + at + ")": func() error {
 			return m.Mount("mem", at, "tmpfs", []string{"ro"})
@@ -328,6 +329,13 @@ func TestWhatHangsIsInTheLog(t *testing.T) {
 				t.Fatalf("klog got %q, expected %q", got, want)
 			}
 			time.Sleep(time.Millisecond)
+		}
+		waiting = append(waiting, ended)
+	}
+	testutil.Must(t, syscall.Unmount(s.path("hung"), syscall.MNT_FORCE|syscall.MNT_DETACH))
+	for _, ended := range waiting {
+		if err := <-ended; err == nil {
+			t.Error("it was mounted")
 		}
 	}
 }

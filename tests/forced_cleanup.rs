@@ -79,11 +79,16 @@ fn nothing_is_cleaned_while_the_file_system_is_shut_down() {
             timed_out(clean(&at, SHORT));
             assert!(at.exists());
         }
+        let outcome = unmount_with_force_reporting(at.as_os_str().as_bytes(), SHORT);
+        let Outcome::Failed(failure) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(failure.errno, Errno::ETIMEDOUT as i32);
         until(|| stuck() == 1);
         // One thread, however often it is tried.
         until(|| threads() == before + 1);
         fuse::let_go();
         until(|| stuck() == 0);
+        let outcome = unmount_with_force_reporting(at.as_os_str().as_bytes(), LONG);
+        assert_eq!(outcome, Outcome::Done);
         clean(&at, LONG).unwrap();
         assert!(!at.exists());
     });

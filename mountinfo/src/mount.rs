@@ -135,7 +135,7 @@ impl Mount {
     }
 
     /// Sets the lines that mount-utils logs for its commands, one for each. The first is logged before anything is
-    /// done, and unless only mount(8) can do this.
+    /// done; none if only mount(8) can do this. The second follows when the bind is done, or its remount has failed.
     #[doc(hidden)]
     pub fn log_as(mut self, lines: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         self.lines = lines.into_iter().map(bytes).collect();

@@ -21,8 +21,8 @@ use crate::reply::Reply;
 /// Mounts as mount-utils' MountSensitiveWithoutSystemdWithMountFlags, without mount(8). Arguments:
 /// source, target, file system type, options, sensitive options, mount flags, log lines. The last four are
 /// lists: the strings of each are packed as arguments are, and that is one argument. The log lines are those
-/// of mount-utils' commands, one for each. Each is logged at V(4), the first before anything is done, and none
-/// if only mount(8) can do this.
+/// of mount-utils' commands, one for each. They are logged at V(4): the first before anything is done; none if
+/// only mount(8) can do this. If the list is empty, the library logs a line of its own.
 ///
 /// RSP_DONE: rsp_step.number is RSP_MOUNT_DONE; or RSP_MOUNT_FORWARD where only mount(8) can do this:
 /// nothing was done, the result is the reason, and the caller goes on with mount-utils' own Mounter.
@@ -77,7 +77,7 @@ pub unsafe extern "C" fn rsp_unmount(
 
 /// Unmounts as mount-utils' UnmountWithForce, without umount(8): as rsp_unmount(), and if that takes longer
 /// than `timeout` nanoseconds, and 100 ms at least, with MNT_FORCE. Argument: the target. The call returns
-/// after four times that time at the latest.
+/// after six times that time at the latest.
 ///
 /// # Safety
 /// See the top of the header.

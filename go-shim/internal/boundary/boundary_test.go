@@ -59,7 +59,7 @@ func TestAnUnknownSwitchIsWarnedOf(t *testing.T) {
 func TestNothingIsPrintedAfterALoggerLeft(t *testing.T) {
 	lines := 0
 	testutil.KlogTo(t, 5, "", testutil.Leaver{On: "line", Leave: func() { lines++; panic("no log") }})
-	var p printer
+	p := printer{file: logFileOf(Mount)}
 	p.add(logLine{3, "line 1"})
 	for ended := false; !ended; runtime.Gosched() {
 		p.mu.Lock()

@@ -408,8 +408,8 @@ uint32_t rsp_cleanup_mount_with_force(const struct rsp_options *options,
 // Mounts as mount-utils' MountSensitiveWithoutSystemdWithMountFlags, without mount(8). Arguments:
 // source, target, file system type, options, sensitive options, mount flags, log lines. The last four are
 // lists: the strings of each are packed as arguments are, and that is one argument. The log lines are those
-// of mount-utils' commands, one for each. Each is logged at V(4), the first before anything is done, and none
-// if only mount(8) can do this.
+// of mount-utils' commands, one for each. They are logged at V(4): the first before anything is done; none if
+// only mount(8) can do this. If the list is empty, the library logs a line of its own.
 //
 // RSP_DONE: rsp_step.number is RSP_MOUNT_DONE; or RSP_MOUNT_FORWARD where only mount(8) can do this:
 // nothing was done, the result is the reason, and the caller goes on with mount-utils' own Mounter.
@@ -432,7 +432,7 @@ uint32_t rsp_unmount(const struct rsp_options *options,
 
 // Unmounts as mount-utils' UnmountWithForce, without umount(8): as rsp_unmount(), and if that takes longer
 // than `timeout` nanoseconds, and 100 ms at least, with MNT_FORCE. Argument: the target. The call returns
-// after four times that time at the latest.
+// after six times that time at the latest.
 uint32_t rsp_unmount_with_force(const struct rsp_options *options,
                                 const uint8_t *args,
                                 size_t args_len,

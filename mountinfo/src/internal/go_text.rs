@@ -15,8 +15,8 @@ pub use format::{Operand, count_verbs, format};
 pub fn errno_text(errno: i32) -> Cow<'static, str> {
     match usize::try_from(errno).ok().and_then(|n| errno::TEXTS.get(n)) {
         Some(&text) if !text.is_empty() => Cow::Borrowed(text),
-        // Go's table for amd64 lacks EHWPOISON.
-        None if errno == 133 && cfg!(not(target_arch = "x86_64")) => {
+        // Go's table for amd64 ends before EHWPOISON.
+        None if errno == 133 && cfg!(target_arch = "aarch64") => {
             Cow::Borrowed("memory page has hardware error")
         }
         _ => Cow::Owned(format!("errno {errno}")),

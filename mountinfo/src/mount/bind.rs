@@ -33,7 +33,12 @@ pub(super) fn bind(mount: &Mount, plan: &Plan<'_>) -> Result<(), Stop> {
     let mut change = attributes::change(current, wanted);
     change.set |= wanted & libc::MOUNT_ATTR_RDONLY;
     let current = Some(current);
-    Bind { source, target, plan, recursive: false, change, current, later: Command::Remount }.make()
+    let later = Command::Remount;
+    let made = Bind { source, target, plan, recursive: false, change, current, later }.make();
+    if matches!(made, Ok(()) | Err(Stop::Failed { command: Command::Remount, .. })) {
+        mount.log(later);
+    }
+    made
 }
 
 /// Makes a bind mount as one mount(8) does, which does not ask the source's file system. Of what is mounted below

@@ -123,13 +123,14 @@ fn lines_of(fstab: &[u8]) -> impl Iterator<Item = &[u8]> {
 pub(super) fn block_device(source: &[u8], as_is: bool) -> Result<Vec<u8>, Stop> {
     let left = |why: &'static str| Stop::NotUnderstood(why.into());
     let device = sys::open(source, OFlag::O_PATH).map_err(|_| left("there is no such device"))?;
-    if !mounting::is_block_device(&device)? {
+    let unseen = |_| left("the source cannot be looked at");
+    if !mounting::is_block_device(&device).map_err(unseen)? {
         return Err(left("the source is not a block device"));
     }
     if as_is {
         return Ok(source.to_vec());
     }
-    let path = sys::real_path_of(device.as_fd())?;
+    let path = sys::real_path_of(device.as_fd()).map_err(unseen)?;
     let Some(number) = path.strip_prefix(b"/dev/dm-") else { return Ok(path) };
     let name = [b"/sys/block/dm-", number, b"/dm/name"].concat();
     let Ok(name) = std::fs::read(path_of(&name)) else { return Ok(path) };

@@ -92,13 +92,7 @@ pub(super) fn perform(mount: &Mount) -> Outcome {
         Ok(plan) => plan,
         Err(why) => return Outcome::NotUnderstood(why),
     };
-    let outcome = run(mount, &mut plan);
-    if plan.action == Action::Bind
-        && matches!(outcome, Ok(()) | Err(Stop::Failed { command: Command::Remount, .. }))
-    {
-        mount.log(Command::Remount);
-    }
-    let (command, errno, kernel) = match outcome {
+    let (command, errno, kernel) = match run(mount, &mut plan) {
         Ok(()) => return Outcome::Done,
         Err(Stop::NotUnderstood(why)) => return Outcome::NotUnderstood(why),
         Err(Stop::Failed { command, errno, kernel }) => (command, errno, kernel),

@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 use crate::force::{ForceMounter, PathKey, SHORTEST_TIMEOUT, path_key};
 use crate::internal::go_path;
 use crate::internal::paths::bytes_of;
-use crate::internal::sys::{self, Kind, RawErrno, Sys, Unmount, mounting};
-use crate::internal::worker::{Unanswered, Workers};
+use crate::internal::sys::{self, Kind, RawErrno, Unmount, mounting};
+use crate::internal::worker::Workers;
 use crate::kernel::{KernelMounter, unmount_once};
 use crate::mounter::Place;
 use crate::table::MountTable;
@@ -42,46 +42,59 @@ pub fn unmount(target: impl AsRef<Path>) -> Result<()> {
 
 /// Unmounts, and reports what mount-utils would have seen.
 pub fn perform(target: &[u8]) -> Outcome {
-    carry_out(target, decide(target), |path| match unmount_once(path, Unmount::Plainly) {
-        Ok(true) => Ok(true),
+    let unmount = |at: Place<'_>| match unmount_once(at, Unmount::Plainly) {
         // It was a mount a moment ago: it is locked, unless somebody else has unmounted it.
-        Ok(false) => match basics_at(path.bytes()) {
-            Ok(None) => Ok(false),
-            _ => Err(Error::at_path("unmount", path.bytes(), sys::EINVAL)),
-        },
-        Err(error) => Err(error),
-    })
+        Ok(false) if !matches!(basics_at(at.bytes()), Ok(None)) => {
+            Err(Error::at_path("unmount", at.bytes(), sys::EINVAL))
+        }
+        answer => answer,
+    };
+    match decide(target) {
+        Decision::Left(why) => Outcome::NotUnderstood(why),
+        Decision::Unmount => carry_out(target, unmount),
+        Decision::NotMounted => carry_out(target, |_| Ok(false)),
+        Decision::Failed(errno) => {
+            carry_out(target, |at| Err(Error::of_call("unmount", at.bytes(), errno)))
+        }
+    }
 }
 
 /// Like [`perform`], but by force if it takes longer than the timeout, as
 /// [`unmount_with_force`](ForceMounter::unmount_with_force) does.
 pub fn perform_with_force(target: &[u8], timeout: Duration) -> Outcome {
-    let decision = path_key(target).and_then(|key| {
-        let (path, timeout) = (target.to_vec(), timeout.max(SHORTEST_TIMEOUT));
-        let decided = DECIDING.run_anew(&key, timeout, move |_| decide(&path));
-        decided.map_err(|unanswered| match unanswered {
-            Unanswered::NotStarted(errno) => errno,
-            _ => sys::ETIMEDOUT,
-        })
-    });
-    let decision = decision.unwrap_or_else(|errno| Decision::Answered(Err(errno)));
-    carry_out(target, decision, |path| {
-        KernelMounter.unmount_with_force(path, timeout).map(|()| true)
-    })
+    let (true, Ok(key)) = (sys::proc_is_there(), path_key(target)) else {
+        return Outcome::NotUnderstood("the path of a file cannot be found by /proc".into());
+    };
+    let (path, patience) = (target.to_vec(), timeout.max(SHORTEST_TIMEOUT));
+    let unmount = |at: Place<'_>| KernelMounter.unmount_with_force(at, timeout);
+    match DECIDING.run_anew(&key, patience, move |_| decide(&path)) {
+        Ok(Decision::Left(why)) => Outcome::NotUnderstood(why),
+        Ok(Decision::Unmount) => carry_out(target, |at| unmount(at).map(|()| true)),
+        // An earlier call may still be unmounting, with nothing left in the tree. It is waited for.
+        Ok(Decision::NotMounted) => carry_out(target, |at| unmount(at).map(|()| false)),
+        Ok(Decision::Failed(errno)) => {
+            carry_out(target, |at| Err(Error::of_call("unmount", at.bytes(), errno)))
+        }
+        Err(unanswered) => {
+            carry_out(target, |at| Err(unanswered.into_error("unmount", at.bytes())))
+        }
+    }
 }
 
 /// The decisions of unmounts by force, which are made on threads, because a path may lead through a server that hangs.
 static DECIDING: Workers<PathKey, Decision> = Workers::new();
 
-/// Who unmounts a target.
+/// What is to be done with a target.
 #[derive(Clone)]
 enum Decision {
-    /// umount(8), for this reason.
+    /// umount(8) unmounts it, for this reason.
     Left(Reason),
-    /// umount2(2).
+    /// umount2(2) unmounts it.
     Unmount,
-    /// Nobody: nothing is mounted there, or it cannot be unmounted.
-    Answered(Sys<()>),
+    /// Nothing is mounted there.
+    NotMounted,
+    /// Nothing can be mounted there.
+    Failed(RawErrno),
 }
 
 impl From<&'static str> for Decision {
@@ -90,39 +103,30 @@ impl From<&'static str> for Decision {
     }
 }
 
-fn carry_out(
-    target: &[u8],
-    decision: Decision,
-    unmount: impl FnOnce(Place<'_>) -> Result<bool>,
-) -> Outcome {
-    if let Decision::Left(why) = decision {
-        return Outcome::NotUnderstood(why);
-    }
+/// Logs and calls what unmounts the target, and reports what came of it. The call returns whether something was
+/// mounted.
+fn carry_out(target: &[u8], unmount: impl FnOnce(Place<'_>) -> Result<bool>) -> Outcome {
     log!(DEBUG, target = target, "Unmounting %s", target);
     let path = go_path::without_trailing_slashes(target);
-    let answer = match decision {
-        Decision::Answered(answer) => {
-            answer.map(|()| false).map_err(|errno| Error::at_path("unmount", path, errno))
-        }
-        _ => unmount(Place::at_bytes(path)),
-    };
-    match answer {
-        Ok(true) => Outcome::Done,
+    let error = match unmount(Place::at_bytes(path)) {
+        Ok(true) => return Outcome::Done,
         Ok(false) => {
             log!(DEBUG, target = target, "ignoring 'not mounted' error for %s", target);
-            Outcome::Done
+            return Outcome::Done;
         }
-        Err(error) => {
-            // An error without an errno tells of a thread that could not be started or waited for.
-            let errno = error.raw_os_error().unwrap_or(nix::libc::EIO);
-            let mut output = text!("umount: %s: %s.\n", target, sentence(errno));
-            let told = error.original_text();
-            if told != Error::of_call("unmount", path, errno).original_text() {
-                output.extend(text!("        %s\n", told));
-            }
-            Outcome::Failed(Failure { command: Command::First, errno, output })
-        }
+        Err(error) => error,
+    };
+    let told = error.original_text();
+    let errno = error.raw_os_error();
+    let mut output = match errno {
+        Some(errno) => text!("umount: %s: %s.\n", target, sentence(errno)),
+        None => Vec::new(),
+    };
+    if errno.is_none_or(|errno| told != Error::of_call("unmount", path, errno).original_text()) {
+        output.extend(text!("        %s\n", told));
     }
+    let errno = errno.unwrap_or(nix::libc::EIO);
+    Outcome::Failed(Failure { command: Command::First, errno, output })
 }
 
 fn decide(target: &[u8]) -> Decision {
@@ -154,16 +158,19 @@ fn not_mounted(target: &[u8], path: &[u8]) -> Decision {
         Ok(Kind::File) => is_image(path),
         _ => Some("a device may be mounted elsewhere"),
     };
-    // Of a file that is mounted umount(8) ignores a slash at the end.
-    let answer = || sys::stat(target).map(drop).map_err(|_| sys::ENOTDIR);
-    why.map_or_else(|| Decision::Answered(answer()), Decision::from)
+    match why {
+        Some(why) => why.into(),
+        // Of a file that is mounted umount(8) ignores a slash at the end.
+        None if sys::stat(target).is_err() => Decision::Failed(sys::ENOTDIR),
+        None => Decision::NotMounted,
+    }
 }
 
 /// What umount(8) does with what is no path.
 fn unmounted_by_name(target: &[u8], path: &[u8]) -> Decision {
     match sys::lstat(path) {
         Err(sys::ENOENT) if path.starts_with(b"/") && target == path => {
-            is_source(path).map_or(Decision::Answered(Err(sys::ENOENT)), Decision::from)
+            is_source(path).map_or(Decision::Failed(sys::ENOENT), Decision::from)
         }
         _ => "the target cannot be looked at".into(),
     }
