@@ -248,6 +248,46 @@ func TestTheMounterActsInTheCallersNamespaceAndRoot(t *testing.T) {
 	})
 }
 
+func TestTheMounterActsInANamespaceThatWasEntered(t *testing.T) {
+	at := t.TempDir()
+	m := ownMounter(t, func() { t.Error("mount-utils' mounter is made") })
+	var namespace *os.File
+	onOwnThread(t, func() (err error) {
+		for _, source := range []string{"below", "above"} {
+			if err := m.Mount(source, at, "tmpfs", nil); err != nil {
+				return err
+			}
+		}
+		namespace, err = os.Open("/proc/thread-self/ns/mnt")
+		return err
+	})
+	defer namespace.Close()
+	onOwnThread(t, func() error {
+		number := map[string]uintptr{"amd64": 308, "arm64": 268}[runtime.GOARCH]
+		if _, _, errno := syscall.RawSyscall(number, namespace.Fd(), syscall.CLONE_NEWNS, 0); errno != 0 {
+			return fmt.Errorf("setns: %w", errno)
+		}
+		for _, unmount := range []func() error{
+			func() error { return m.Unmount(at) },
+			func() error { return m.UnmountWithForce(at, time.Minute) },
+		} {
+			if is, err := m.IsMountPoint(at); !is || err != nil {
+				return fmt.Errorf("it is not mounted there: %v, %w", is, err)
+			}
+			if err := unmount(); err != nil {
+				return err
+			}
+		}
+		if is, err := m.IsMountPoint(at); is || err != nil {
+			return fmt.Errorf("it is still mounted: %v, %w", is, err)
+		}
+		return m.Mount("own", at, "tmpfs", nil)
+	})
+	if is, err := m.IsMountPoint(at); is || err != nil {
+		t.Errorf("it is mounted for everybody: %v, %v", is, err)
+	}
+}
+
 func TestAFailedMountIsReportedAsMountUtilsDoes(t *testing.T) {
 	kernels := &fs.PathError{Op: "mount", Path: "/t", Err: syscall.EINVAL}
 	const frame = "mount failed: exit status 32\nMounting command: mount\nMounting arguments: %s\nOutput: mount: /t: wrong.\n"
