@@ -16,6 +16,7 @@ use common::{
     with_locked_mounts,
 };
 use nix::errno::Errno;
+use nix::mount::MsFlags;
 use subpath::Profile;
 
 #[test]
@@ -317,6 +318,10 @@ fn a_process_that_runs_in_a_sub_path_makes_it_busy_until_it_ends() {
 fn a_hundred_thousand_leftovers_are_removed() {
     // The number of entries is what counts here, not how they are asked about.
     in_namespace_over(&[""], "a_hundred_thousand_leftovers_are_removed", |layout| {
+        // By default a tmpfs holds half as many files as the machine has pages, which may be large.
+        let none: Option<&str> = None;
+        let (flags, files) = (MsFlags::MS_REMOUNT, Some("nr_inodes=200000"));
+        nix::mount::mount(none, &layout.root, none, flags, files).unwrap();
         let container = layout.target().parent().unwrap().to_path_buf();
         fs::create_dir_all(&container).unwrap();
         for i in 0..100_000 {
