@@ -103,16 +103,20 @@ fn of_fifty_mounts_no_entry_stays() {
 #[test]
 fn the_program_that_an_entry_names_unmounts() {
     with_own_utab("the_program_that_an_entry_names_unmounts", |layout| {
-        let (upper, work) = (layout.outside.join("upper"), layout.outside.join("work"));
-        fs::create_dir(&upper).unwrap();
-        fs::create_dir(&work).unwrap();
+        // The helper and links to what is in /sbin; an overlay takes Linux 5.11 in a user namespace.
+        let sbin = Path::new("/sbin").canonicalize().unwrap();
+        let (old, new) = (layout.outside.join("old"), layout.outside.join("new"));
+        fs::create_dir(&old).unwrap();
+        fs::create_dir(&new).unwrap();
+        common::bind(&sbin, &old);
+        for entry in fs::read_dir(&sbin).unwrap() {
+            let name = entry.unwrap().file_name();
+            symlink(old.join(&name), new.join(&name)).unwrap();
+        }
         let called = layout.outside.join("called");
         let text = format!("echo \"$1\" >>{}\nexec umount -i \"$1\"", called.display());
-        script(&upper.join("umount.noted"), &text);
-        let sbin = Path::new("/sbin").canonicalize().unwrap();
-        let dirs = [("lowerdir", &sbin), ("upperdir", &upper), ("workdir", &work)];
-        let dirs = dirs.map(|(name, dir)| format!("{name}={}", dir.display())).join(",");
-        mount8(&["-t", "overlay", "-o", &dirs, "overlay"], &sbin);
+        script(&new.join("umount.noted"), &text);
+        common::bind(&new, &sbin);
 
         let at = layout.root.join("noted");
         for clean in WAYS {
