@@ -346,19 +346,16 @@ func TestWhatHangsIsInTheLog(t *testing.T) {
 	testutil.Must(t, os.Mkdir(s.path("source"), 0o755))
 	m, at := NewMounter(""), s.path("hung")+"/target"
 	var waiting []chan error
-	for want, call := range map[string]func() error{
-		"Mounting cmd (mount) with arguments (-t tmpfs -o ro mem " + at + ")": func() error {
-			return m.Mount("mem", at, "tmpfs", []string{"ro"})
-		},
-		"Mounting cmd (mount) with arguments ( -o bind " + s.path("source") + " " + at + ")": func() error {
-			return m.Mount(s.path("source"), at, "", []string{"bind", "ro"})
-		},
+	for _, call := range []request{
+		{source: "mem", target: at, fstype: "tmpfs", options: []string{"ro"}},
+		{source: s.path("source"), target: at, options: []string{"bind"}},
 	} {
 		var log testutil.Lines
 		testutil.KlogTo(t, 0, "mount_linux=4", &log)
 		ended := make(chan error, 1)
-		go func() { ended <- call() }()
-		want = "I mount_linux.go: " + want + "\n"
+		go func() { ended <- m.Mount(call.source, call.target, call.fstype, call.options) }()
+		_, arguments := mount.MakeMountArgsSensitiveWithMountFlags(call.source, call.target, call.fstype, call.options, nil, nil)
+		want := "I mount_linux.go: Mounting cmd (mount) with arguments (" + arguments + ")\n"
 		for got, until := "", time.Now().Add(time.Minute); got != want; got += log.Take() {
 			select {
 			case err := <-ended:
