@@ -162,7 +162,7 @@ test-musl: tools ## the Rust tests with musl in place of glibc
 	@cargo test --quiet --locked --workspace --lib --tests --target $(MUSL)
 
 .PHONY: test-kernels
-test-kernels: ## the suites on Debian's kernels under QEMU, hours where it emulates: [KERNELS="5.10 6.1 6.12 newest"] [ARCH=amd64|arm64] [ONLY=regexp]; says what to install
+test-kernels: ## the suites on Debian's kernels under QEMU, half an hour a kernel where it emulates: [KERNELS="5.10 6.1 6.12 newest"] [ARCH=amd64|arm64] [ONLY=regexp]; says what to install
 	@KERNELS='$(KERNELS)' ARCH='$(ARCH)' ONLY='$(value ONLY)' tests/kernels/run.sh
 
 FUZZ = mount_table lookups paths options boundary
