@@ -62,8 +62,9 @@ pub fn perform(target: &[u8]) -> Outcome {
 /// Like [`perform`], but by force if it takes longer than the timeout, as
 /// [`unmount_with_force`](ForceMounter::unmount_with_force) does.
 pub fn perform_with_force(target: &[u8], timeout: Duration) -> Outcome {
+    // Nothing was done yet, so umount(8) may try, whatever the reason.
     let (true, Ok(key)) = (sys::proc_is_there(), path_key(target)) else {
-        return Outcome::NotUnderstood("the path of a file cannot be found by /proc".into());
+        return Outcome::NotUnderstood("what the path means cannot be found out".into());
     };
     let (path, patience) = (target.to_vec(), timeout.max(SHORTEST_TIMEOUT));
     let unmount = |at: Place<'_>| KernelMounter.unmount_with_force(at, timeout);
@@ -137,6 +138,7 @@ fn decide(target: &[u8]) -> Decision {
         return "umount(8) restricts other users than root".into();
     }
     let path = go_path::without_trailing_slashes(target);
+    // Only if the path does not exist is the error an answer, and that is asked for again.
     let Ok(mounted) = basics_at(path) else { return unmounted_by_name(target, path) };
     let Some(Basics { fs_type, .. }) = mounted else { return not_mounted(target, path) };
     let base = fs_type.split(|&byte| byte == b'.').next().unwrap_or_default();
